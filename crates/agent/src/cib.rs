@@ -1,0 +1,306 @@
+//! Changes of Pacemaker's CIB: sections are put in place of the present ones
+//! in one atomic call, and read back. Not for what is in a section.
+//!
+//! The whole `configuration` is replaced and not section by section: resources
+//! without their constraints, or constraints without their resources, would be
+//! acted upon by the cluster in between, and a section that is not there yet
+//! cannot be replaced by its name.
+
+use std::time::Duration;
+
+use roxmltree::{Document, Node};
+use wire::{CibSection, Fact, OpError};
+
+use crate::{pacemaker, process, session::Progress};
+
+const LIMIT: Duration = Duration::from_mins(1);
+
+const END: &str = "</configuration>";
+
+/// The property sets that are ours by their ids; others are kept.
+const OURS: &str = "quorate";
+
+/// Replaces sections; how many are different now.
+pub(crate) async fn replace(sections: &[CibSection], progress: &Progress) -> Result<u32, OpError> {
+    let present = query().await?;
+    let Some(change) = substitute(&present, sections)
+        .map_err(|why| OpError::new(format!("cannot change the CIB: {why}")))?
+    else {
+        return Ok(0);
+    };
+    progress.say(format!(
+        "replacing {} of the CIB",
+        change.sections.join(", ")
+    ));
+    // By standard input: parameters of fencing devices are passwords.
+    let argv = [
+        "cibadmin",
+        "--replace",
+        "--scope",
+        "configuration",
+        "--sync-call",
+        "--xml-pipe",
+    ];
+    let shown = argv.join(" ");
+    let ran = process::run(&argv, Some(&change.xml), LIMIT)
+        .await
+        .map_err(|failure| OpError {
+            command: Some(shown.clone()),
+            ..OpError::new(failure.to_string())
+        })?;
+    if ran.status != 0 {
+        return Err(OpError {
+            status: Some(ran.status),
+            tail: process::tail(&ran.stderr),
+            command: Some(shown),
+            ..OpError::new(format!(
+                "cannot change {} of the CIB: cibadmin refused it",
+                change.sections.join(", ")
+            ))
+        });
+    }
+    match substitute(&query().await?, sections) {
+        Ok(None) => Ok(u32::try_from(change.sections.len()).unwrap_or(u32::MAX)),
+        Ok(Some(still)) => Err(OpError::new(format!(
+            "{} of the CIB read back otherwise than written",
+            still.sections.join(", ")
+        ))),
+        Err(why) => Err(OpError::new(format!("cannot read the CIB back: {why}"))),
+    }
+}
+
+async fn query() -> Result<String, OpError> {
+    match pacemaker::cib().await {
+        Fact::Known(xml) => Ok(xml),
+        Fact::Absent => Err(OpError::new(
+            "cannot read the CIB: the cluster does not run here",
+        )),
+        Fact::Unknown(why) => Err(OpError::new(format!("cannot read the CIB: {why}"))),
+    }
+}
+
+#[derive(Debug)]
+struct Change {
+    /// The new `configuration`.
+    xml: String,
+    /// What is different in it.
+    sections: Vec<String>,
+}
+
+/// The CIB's `configuration` with the sections in their places; nothing when
+/// all are as they should be.
+fn substitute(cib: &str, sections: &[CibSection]) -> Result<Option<Change>, String> {
+    let document = Document::parse(cib).map_err(|error| format!("it is not XML: {error}"))?;
+    let configuration = document
+        .root_element()
+        .children()
+        .find(|node| node.has_tag_name("configuration"))
+        .ok_or("it has no configuration")?;
+    let mut parts: Vec<(std::ops::Range<usize>, String)> = Vec::new();
+    let mut added = String::new();
+    let mut changed = Vec::new();
+    for section in sections {
+        let name = section.name.as_str();
+        let wanted = Document::parse(&section.xml)
+            .map_err(|error| format!("section {name} is not XML: {error}"))?;
+        let wanted = wanted.root_element();
+        if !wanted.has_tag_name(name) {
+            return Err(format!(
+                "section {name} has `{}` for its element",
+                wanted.tag_name().name()
+            ));
+        }
+        let present = configuration
+            .children()
+            .find(|node| node.has_tag_name(name));
+        let text = if name == "crm_config" {
+            with_foreign(wanted, present)
+        } else {
+            source(wanted).to_owned()
+        };
+        let merged = Document::parse(&text)
+            .map_err(|error| format!("section {name} cannot be merged: {error}"))?;
+        match present {
+            Some(present) if same(present, merged.root_element()) => continue,
+            Some(present) => parts.push((present.range(), text.clone())),
+            None if !merged.root_element().has_children() => continue,
+            None => added.push_str(&text),
+        }
+        changed.push(section.name.clone());
+    }
+    if changed.is_empty() {
+        return Ok(None);
+    }
+    parts.sort_by_key(|(range, _)| range.start);
+    let mut inner = String::new();
+    // A configuration has always some section, so it has a first child.
+    let whole = configuration.range();
+    let mut at = whole.start;
+    for (range, text) in parts {
+        inner.push_str(cib.get(at..range.start).unwrap_or_default());
+        inner.push_str(&text);
+        at = range.end;
+    }
+    inner.push_str(cib.get(at..whole.end).unwrap_or_default());
+    let body = inner
+        .trim_end()
+        .strip_suffix(END)
+        .ok_or("its configuration is empty")?;
+    Ok(Some(Change {
+        xml: format!("{body}{added}{END}\n"),
+        sections: changed,
+    }))
+}
+
+/// Our cluster properties and the sets that others made (what the cluster
+/// writes of itself, and an administrator's).
+fn with_foreign(wanted: Node<'_, '_>, present: Option<Node<'_, '_>>) -> String {
+    let ours = wanted.children().filter(Node::is_element).map(source);
+    let foreign = present
+        .into_iter()
+        .flat_map(|node| node.children())
+        .filter(Node::is_element)
+        .filter(|node| {
+            !node.attribute("id").is_some_and(|id| id.starts_with(OURS))
+                && !wanted.children().any(|mine| {
+                    mine.attribute("id").is_some() && mine.attribute("id") == node.attribute("id")
+                })
+        });
+    let all: String = ours.chain(foreign.map(source)).collect();
+    format!("<crm_config>{all}</crm_config>")
+}
+
+fn source<'a>(node: Node<'a, '_>) -> &'a str {
+    node.document()
+        .input_text()
+        .get(node.range())
+        .unwrap_or_default()
+}
+
+/// Whether two elements mean the same: spaces and the order of attributes do
+/// not count, the order of elements does.
+fn same(one: Node<'_, '_>, other: Node<'_, '_>) -> bool {
+    let attributes = |node: Node<'_, '_>| {
+        let mut all: Vec<(String, String)> = node
+            .attributes()
+            .map(|a| (a.name().to_owned(), a.value().to_owned()))
+            .collect();
+        all.sort();
+        all
+    };
+    let text = |node: Node<'_, '_>| node.text().unwrap_or_default().trim().to_owned();
+    let mut ones = one.children().filter(Node::is_element);
+    let mut others = other.children().filter(Node::is_element);
+    if one.tag_name() != other.tag_name()
+        || attributes(one) != attributes(other)
+        || text(one) != text(other)
+    {
+        return false;
+    }
+    loop {
+        match (ones.next(), others.next()) {
+            (None, None) => return true,
+            (Some(a), Some(b)) if same(a, b) => {}
+            _ => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CIB: &str = r#"<cib epoch="7" validate-with="pacemaker-4.0">
+  <configuration>
+    <crm_config>
+      <cluster_property_set id="cib-bootstrap-options">
+        <nvpair id="o1" name="have-watchdog" value="false"/>
+      </cluster_property_set>
+      <cluster_property_set id="quorate-properties"><nvpair id="q1" name="a" value="1"/></cluster_property_set>
+    </crm_config>
+    <nodes><node id="1" uname="c1"/></nodes>
+    <resources/>
+    <constraints/>
+  </configuration>
+  <status/>
+</cib>"#;
+
+    fn section(name: &str, xml: &str) -> CibSection {
+        CibSection {
+            name: name.to_owned(),
+            xml: xml.to_owned(),
+        }
+    }
+
+    fn change(sections: &[CibSection]) -> Change {
+        substitute(CIB, sections).unwrap().unwrap()
+    }
+
+    #[test]
+    fn sections_take_the_place_of_others_and_the_rest_stays() {
+        let resources = section(
+            "resources",
+            "<?xml version=\"1.0\"?>\n<resources><primitive id=\"p\"/></resources>\n",
+        );
+        let topology = section(
+            "fencing-topology",
+            "<fencing-topology><fencing-level id=\"l\"/></fencing-topology>",
+        );
+        let empty = section("rsc_defaults", "<rsc_defaults/>");
+        let constraints = section("constraints", "<constraints/>");
+        let change = change(&[topology, constraints, resources, empty]);
+        assert_eq!(change.sections, ["fencing-topology", "resources"]);
+        let xml = change.xml;
+        assert!(
+            xml.starts_with("<configuration>")
+                && xml.ends_with("</fencing-topology></configuration>\n"),
+            "{xml}"
+        );
+        assert!(
+            xml.contains("<resources><primitive id=\"p\"/></resources>\n    <constraints/>"),
+            "{xml}"
+        );
+        assert!(
+            xml.contains("uname=\"c1\"") && xml.contains("have-watchdog"),
+            "{xml}"
+        );
+    }
+
+    #[test]
+    fn foreign_properties_are_kept_and_our_old_ones_go() {
+        let ours = "<crm_config><cluster_property_set id=\"quorate\"><nvpair name=\"b\" id=\"x\" value=\"2\"/></cluster_property_set></crm_config>";
+        let xml = change(&[section("crm_config", ours)]).xml;
+        assert!(
+            xml.contains("cib-bootstrap-options")
+                && xml.contains("\"b\"")
+                && !xml.contains("\"q1\""),
+            "{xml}"
+        );
+    }
+
+    #[test]
+    fn what_is_so_already_is_no_change() {
+        let ours = "<crm_config>\n <cluster_property_set id=\"quorate-properties\">\n<nvpair value=\"1\" name=\"a\" id=\"q1\"/></cluster_property_set></crm_config>";
+        // Ours come first in what we write; a present order is no reason to write.
+        let present = change(&[section("crm_config", ours)]).xml;
+        let cib = format!("<cib>{present}</cib>");
+        assert!(
+            substitute(
+                &cib,
+                &[
+                    section("crm_config", ours),
+                    section("resources", "<resources></resources>")
+                ]
+            )
+            .unwrap()
+            .is_none()
+        );
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        assert!(substitute(CIB, &[section("resources", "<constraints/>")]).is_err());
+        assert!(substitute(CIB, &[section("resources", "<resources>")]).is_err());
+        assert!(substitute("<cib/>", &[]).is_err());
+    }
+}

@@ -1,0 +1,259 @@
+//! Files as they are and as they should be. A file is written beside its
+//! place, synced and renamed, so that a reader, a crash or a full disk sees
+//! the old one or the new one and nothing between. Not for what is in them.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fs::{self, File, OpenOptions, Permissions},
+    io::{self, ErrorKind, Write as _},
+    os::unix::fs::{
+        DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+    },
+    path::{Path, PathBuf},
+};
+
+use wire::{Fact, FileFact, FileWrite, OpError, Stat};
+
+use crate::{host, names::Names};
+
+/// No configuration is larger; what is, is not digested but said to be unknown.
+const MAX_SIZE: u64 = 64 << 20;
+
+/// Digest of what is neither a file nor a link: it equals that of no content.
+const DIRECTORY: &str = "directory";
+
+/// Looks at files; of those in `texts` also the text.
+pub(crate) fn facts(
+    key: &[u8; 32],
+    paths: &[String],
+    texts: &[String],
+) -> BTreeMap<String, Fact<FileFact>> {
+    let names = Names::read();
+    paths
+        .iter()
+        .chain(texts)
+        .map(|path| {
+            let fact = match fact(key, path, texts.contains(path), &names) {
+                Ok(fact) => Fact::Known(fact),
+                Err(error) if is_absent(&error) => Fact::Absent,
+                Err(error) => Fact::Unknown(format!("cannot read {path}: {error}")),
+            };
+            (path.clone(), fact)
+        })
+        .collect()
+}
+
+/// Whether the error says that nothing is there.
+pub(crate) fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+fn fact(key: &[u8; 32], path: &str, with_text: bool, names: &Names) -> io::Result<FileFact> {
+    let meta = fs::symlink_metadata(path)?;
+    let stat = Stat {
+        owner: names.user(meta.uid()),
+        group: names.group(meta.gid()),
+        mode: meta.permissions().mode() & 0o7777,
+    };
+    let kind = meta.file_type();
+    if kind.is_symlink() {
+        let target = fs::read_link(path)?.to_string_lossy().into_owned();
+        let digest = wire::digest(key, target.as_bytes());
+        return Ok(FileFact {
+            digest,
+            size: target.len() as u64,
+            stat,
+            link: Some(target),
+            text: None,
+        });
+    }
+    if !kind.is_file() {
+        let digest = if kind.is_dir() { DIRECTORY } else { "special" }.to_owned();
+        return Ok(FileFact {
+            digest,
+            size: 0,
+            stat,
+            link: None,
+            text: None,
+        });
+    }
+    if meta.len() > MAX_SIZE {
+        return Err(io::Error::other(format!("it has {} bytes", meta.len())));
+    }
+    let content = fs::read(path)?;
+    Ok(FileFact {
+        digest: wire::digest(key, &content),
+        size: content.len() as u64,
+        stat,
+        link: None,
+        text: with_text.then(|| String::from_utf8_lossy(&content).into_owned()),
+    })
+}
+
+/// Brings files to their state; how many are different now.
+pub(crate) fn write(files: &[FileWrite]) -> Result<u32, OpError> {
+    let names = Names::read();
+    let mut changed = 0;
+    for file in files {
+        changed += u32::from(write_one(file, &names)?);
+    }
+    Ok(changed)
+}
+
+/// Removes what is there; how many were.
+pub(crate) fn remove(paths: &[String]) -> Result<u32, OpError> {
+    let mut changed = 0;
+    for path in paths {
+        let gone = match fs::symlink_metadata(path) {
+            // Only an empty one: what is in it was not asked for.
+            Ok(meta) if meta.is_dir() => fs::remove_dir(path),
+            Ok(_) => fs::remove_file(path),
+            Err(error) => Err(error),
+        };
+        match gone.and_then(|()| sync_directory(Path::new(path))) {
+            Ok(()) => changed += 1,
+            Err(error) if is_absent(&error) => {}
+            Err(error) => return Err(OpError::new(format!("cannot remove {path}: {error}"))),
+        }
+    }
+    Ok(changed)
+}
+
+fn write_one(file: &FileWrite, names: &Names) -> Result<bool, OpError> {
+    let path = file.path.as_str();
+    let cannot = |why: &dyn std::fmt::Display| OpError::new(format!("cannot write {path}: {why}"));
+    if !path.starts_with('/') {
+        return Err(cannot(&"the path is not absolute"));
+    }
+    let uid = names
+        .uid(&file.owner)
+        .ok_or_else(|| cannot(&format!("there is no user `{}` here", file.owner)))?;
+    let gid = names
+        .gid(&file.group)
+        .ok_or_else(|| cannot(&format!("there is no group `{}` here", file.group)))?;
+    let result = if file.directory {
+        directory(file, uid, gid)
+    } else {
+        content(file, uid, gid)
+    };
+    result.map_err(|error| match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            let free = parent(Path::new(path))
+                .to_str()
+                .and_then(host::free)
+                .unwrap_or_default();
+            cannot(&format!(
+                "no space left on device (needs {} bytes, {free} free)",
+                file.content.len()
+            ))
+        }
+        _ => cannot(&error),
+    })
+}
+
+fn directory(file: &FileWrite, uid: u32, gid: u32) -> io::Result<bool> {
+    let path = Path::new(&file.path);
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => adjust(path, &meta, file.mode, uid, gid),
+        Ok(_) => Err(io::Error::other(
+            "something that is not a directory is there",
+        )),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            make_parents(path)?;
+            // Closed to all until it has its owner.
+            fs::DirBuilder::new().mode(0o700).create(path)?;
+            adjust(path, &fs::symlink_metadata(path)?, file.mode, uid, gid)?;
+            sync_directory(path)?;
+            Ok(true)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn content(file: &FileWrite, uid: u32, gid: u32) -> io::Result<bool> {
+    let path = Path::new(&file.path);
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => return Err(io::Error::other("a directory is there")),
+        Ok(meta)
+            if meta.is_file()
+                && meta.len() == file.content.len() as u64
+                && fs::read(path)? == file.content =>
+        {
+            return adjust(path, &meta, file.mode, uid, gid);
+        }
+        // A link is replaced: whatever it points to was not asked for.
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => make_parents(path)?,
+        Err(error) => return Err(error),
+    }
+    // One fixed name a file: what a killed agent left is overwritten.
+    let temporary = temporary(path)?;
+    let result =
+        write_beside(&temporary, file, uid, gid).and_then(|()| fs::rename(&temporary, path));
+    if let Err(error) = result {
+        let _ = fs::remove_file(&temporary);
+        return Err(error);
+    }
+    sync_directory(path)?;
+    Ok(true)
+}
+
+fn write_beside(temporary: &Path, file: &FileWrite, uid: u32, gid: u32) -> io::Result<()> {
+    match fs::remove_file(temporary) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut out = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(temporary)?;
+    out.write_all(&file.content)?;
+    // The owner first: a change of owner takes set-uid bits away.
+    std::os::unix::fs::fchown(&out, Some(uid), Some(gid))?;
+    out.set_permissions(Permissions::from_mode(file.mode))?;
+    out.sync_all()
+}
+
+/// Owner and mode alone; whether they were different.
+fn adjust(path: &Path, meta: &fs::Metadata, mode: u32, uid: u32, gid: u32) -> io::Result<bool> {
+    let owned = meta.uid() == uid && meta.gid() == gid;
+    if owned && meta.permissions().mode() & 0o7777 == mode {
+        return Ok(false);
+    }
+    if !owned {
+        std::os::unix::fs::lchown(path, Some(uid), Some(gid))?;
+    }
+    fs::set_permissions(path, Permissions::from_mode(mode))?;
+    Ok(true)
+}
+
+fn make_parents(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(parent(path))
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
+}
+
+fn temporary(path: &Path) -> io::Result<PathBuf> {
+    let name = path
+        .file_name()
+        .ok_or_else(|| io::Error::other("it names no file"))?;
+    let mut hidden = OsString::from(".");
+    hidden.push(name);
+    hidden.push(".quorate-new");
+    Ok(path.with_file_name(hidden))
+}
+
+/// Makes a change of names in the directory of `path` last.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(parent(path))?.sync_all()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! Real files in temporary directories, and one really full disk.
+
+use super::*;
+
+fn file(path: &Path, content: &str, mode: u32) -> FileWrite {
+    let me = |id: u32| id.to_string();
+    FileWrite {
+        path: path.to_string_lossy().into_owned(),
+        content: content.into(),
+        owner: me(rustix::process::getuid().as_raw()),
+        group: me(rustix::process::getgid().as_raw()),
+        mode,
+        directory: false,
+    }
+}
+
+fn listing(dir: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(dir)
+        .unwrap()
+        .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn changed_means_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("etc/deep/a.conf");
+    let check = |content: &str, mode: u32, changed: u32| {
+        assert_eq!(
+            write(&[file(&path, content, mode)]),
+            Ok(changed),
+            "{content} {mode:o}"
+        );
+        assert_eq!(fs::read_to_string(&path).unwrap(), content);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
+            mode
+        );
+    };
+    check("one", 0o640, 1);
+    check("one", 0o640, 0);
+    check("one", 0o600, 1);
+    check("two", 0o600, 1);
+    assert_eq!(listing(path.parent().unwrap()), ["a.conf"]);
+    let all = [
+        path.to_string_lossy().into_owned(),
+        "/nonexistent/x".to_owned(),
+    ];
+    assert_eq!(remove(&all), Ok(1));
+    assert_eq!(remove(&all), Ok(0));
+}
+
+#[test]
+fn a_link_is_replaced_and_its_target_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let (target, link) = (dir.path().join("target"), dir.path().join("link"));
+    fs::write(&target, "same").unwrap();
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    let key = [7; 32];
+    let seen = fact(&key, link.to_str().unwrap(), true, &Names::read()).unwrap();
+    assert_eq!(seen.link.as_deref(), target.to_str());
+    assert_eq!(write(&[file(&link, "same", 0o644)]), Ok(1));
+    assert!(fs::symlink_metadata(&link).unwrap().is_file());
+    assert_eq!(fs::read_to_string(&target).unwrap(), "same");
+}
+
+#[test]
+fn directories() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a/b");
+    let mut want = file(&path, "", 0o750);
+    want.directory = true;
+    assert_eq!(write(std::slice::from_ref(&want)), Ok(1));
+    assert_eq!(write(std::slice::from_ref(&want)), Ok(0));
+    assert_eq!(
+        fact(&[0; 32], &want.path, false, &Names::read())
+            .unwrap()
+            .digest,
+        DIRECTORY
+    );
+    let error = write(&[file(&path, "x", 0o640)]).unwrap_err();
+    assert_eq!(
+        error.message,
+        format!("cannot write {}: a directory is there", want.path)
+    );
+}
+
+#[test]
+fn an_unknown_owner_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut want = file(&dir.path().join("f"), "x", 0o640);
+    want.owner = "no-such-user".to_owned();
+    let error = write(&[want]).unwrap_err();
+    assert!(
+        error
+            .message
+            .ends_with("there is no user `no-such-user` here"),
+        "{error}"
+    );
+    assert!(listing(dir.path()).is_empty());
+}
+
+#[test]
+fn facts_of_all_kinds() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f").to_string_lossy().into_owned();
+    fs::write(&path, "hello").unwrap();
+    let missing = dir.path().join("none").to_string_lossy().into_owned();
+    let key = [1; 32];
+    let facts = facts(
+        &key,
+        &[path.clone(), missing.clone()],
+        std::slice::from_ref(&path),
+    );
+    let seen = facts[&path].known().unwrap();
+    assert_eq!(
+        (seen.digest.as_str(), seen.size),
+        (wire::digest(&key, b"hello").as_str(), 5)
+    );
+    assert_eq!(seen.text.as_deref(), Some("hello"));
+    assert!(facts[&missing].is_absent());
+}
+
+/// A full disk, for real: only root can mount one.
+#[test]
+fn a_full_disk_leaves_the_old_file_and_says_how_much() {
+    let dir = tempfile::tempdir().unwrap();
+    let target = dir.path();
+    let flags = nix::mount::MsFlags::empty();
+    if nix::mount::mount(
+        Some("tmpfs"),
+        target,
+        Some("tmpfs"),
+        flags,
+        Some("size=64k"),
+    )
+    .is_err()
+    {
+        return;
+    }
+    let path = target.join("f");
+    let small = write(&[file(&path, "old", 0o644)]);
+    let large = write(&[file(&path, &"x".repeat(1 << 20), 0o644)]);
+    let (left, kept) = (listing(target), fs::read_to_string(&path).unwrap());
+    nix::mount::umount(target).unwrap();
+    assert_eq!(small, Ok(1));
+    let message = large.unwrap_err().message;
+    assert!(
+        message.contains("no space left on device (needs 1048576 bytes, "),
+        "{message}"
+    );
+    assert_eq!((left, kept), (vec!["f".to_owned()], "old".to_owned()));
+}

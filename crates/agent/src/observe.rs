@@ -1,0 +1,105 @@
+//! Everything that one host is asked at once. What blocks is on threads, what
+//! waits is awaited together, so the whole takes as long as its longest part.
+//! Not for judging what was seen.
+
+use tokio::task::spawn_blocking;
+use wire::{Fact, Facts, Observe};
+
+use crate::{files, host, network, ops::Session, pacemaker, packages, query, sysctl, units};
+
+/// Looks; what cannot be seen is unknown with its reason, never an error.
+pub(crate) async fn observe(session: &Session, asked: Observe) -> Facts {
+    let Observe {
+        key,
+        files,
+        texts,
+        units,
+        packages,
+        sysctls,
+        mounts,
+        queries,
+        cluster,
+    } = asked;
+    let seen_files = spawn_blocking(move || files::facts(&key, &files, &texts));
+    let listeners = spawn_blocking(network::listeners);
+    let kernel = spawn_blocking(move || {
+        (
+            sysctl::facts(&sysctls),
+            host::disk_free(&mounts),
+            network::addresses(),
+        )
+    });
+    let answers = futures::future::join_all(queries.iter().map(|named| query::ask(&named.query)));
+    let pacemaker = async {
+        if cluster {
+            tokio::join!(pacemaker::crm_mon(), pacemaker::cib())
+        } else {
+            let unasked = || Fact::Unknown("it was not asked for".to_owned());
+            (unasked(), unasked())
+        }
+    };
+    let (files, listeners, kernel, units, packages, answers, (crm_mon, cib)) = tokio::join!(
+        seen_files,
+        listeners,
+        kernel,
+        units::facts(session, &units),
+        packages::facts(&packages),
+        answers,
+        pacemaker,
+    );
+    let (sysctls, disk_free, addresses) = kernel.unwrap_or_default();
+    Facts {
+        hostname: host::hostname(),
+        boot_id: host::boot_id(),
+        os: host::os(),
+        clock: host::clock(),
+        memory_kib: host::memory_kib(),
+        disk_free,
+        addresses,
+        listeners: listeners.unwrap_or_default(),
+        files: files.unwrap_or_default(),
+        units,
+        packages,
+        sysctls,
+        answers: queries
+            .into_iter()
+            .map(|named| named.name)
+            .zip(answers)
+            .collect(),
+        crm_mon,
+        cib,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::{NamedQuery, Query};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn any_host_answers() {
+        let asked = Observe {
+            files: vec!["/etc/passwd".to_owned(), "/nonexistent".to_owned()],
+            mounts: vec!["/".to_owned()],
+            queries: vec![NamedQuery {
+                name: "q".to_owned(),
+                query: Query::Read("/nonexistent".to_owned()),
+            }],
+            ..Observe::default()
+        };
+        let facts = observe(&Session::default(), asked).await;
+        assert_eq!(
+            facts.files["/etc/passwd"]
+                .known()
+                .map(|f| f.stat.owner.as_str()),
+            Some("root")
+        );
+        assert!(facts.files["/nonexistent"].is_absent());
+        assert!(facts.answers["q"].is_absent());
+        assert!(matches!(facts.crm_mon, Fact::Unknown(_)));
+        assert!(
+            facts.disk_free["/"] > 0 && !facts.addresses.is_empty() && !facts.hostname.is_empty()
+        );
+    }
+}

@@ -1,0 +1,97 @@
+//! The catalogue: what is known about running each service, as data.
+//!
+//! A service is a folder: `service.yaml` and the files it speaks of. The
+//! folders are embedded in the binary; `--catalog DIR` lays others over them,
+//! file by file. This crate reads folders that were handed in as text and says
+//! everything that is wrong with them; it knows no service by name, resolves
+//! nothing (the model does) and may do no I/O.
+
+mod lint;
+mod read;
+mod service;
+
+use std::sync::Arc;
+
+use diagnostic::{Diagnostic, Source};
+use include_dir::{Dir, include_dir};
+use indexmap::IndexMap;
+
+pub use cloud::tree::{Node, Spanned};
+pub use service::{
+    Broker, Component, Database, DoneWhen, Endpoint, FileSpec, Kind, Operation, Release, ResourceSpec, SecretSpec,
+    Service, SqlAccess, Step, UnitRun,
+};
+
+static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../catalog");
+
+/// Files of a catalogue: path below its root, and text.
+pub type Files = IndexMap<String, String>;
+
+/// Everything known, by name.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    /// Services in the order of their folders' paths.
+    pub services: IndexMap<String, Service>,
+    /// Releases of OpenStack, with packages by distribution.
+    pub releases: IndexMap<String, Release>,
+    /// All files, for templates that services name.
+    pub files: Files,
+}
+
+/// The catalogue inside the binary.
+pub fn embedded() -> Files {
+    fn walk(dir: &Dir<'_>, out: &mut Files) {
+        for file in dir.files() {
+            if let (Some(path), Some(text)) = (file.path().to_str(), file.contents_utf8()) {
+                out.insert(path.to_owned(), text.to_owned());
+            }
+        }
+        for inner in dir.dirs() {
+            walk(inner, out);
+        }
+    }
+    let mut out = Files::new();
+    walk(&EMBEDDED, &mut out);
+    out.sort_keys();
+    out
+}
+
+impl Catalog {
+    /// Reads a catalogue from its files. All findings are returned; a service
+    /// whose file has errors is left out.
+    pub fn load(files: Files) -> (Self, Vec<Diagnostic>) {
+        let mut catalog = Self::default();
+        let mut findings = Vec::new();
+        for (path, text) in &files {
+            let source = Source::new(format!("catalog/{path}"), text.clone());
+            if path.ends_with("/service.yaml") {
+                let folder = path.trim_end_matches("/service.yaml").to_owned();
+                if let Some(service) = read::service(&source, &folder, &mut findings) {
+                    catalog.services.insert(service.name.value.clone(), service);
+                }
+            } else if path.starts_with("releases/") {
+                if let Some(release) = read::release(&source, &mut findings) {
+                    catalog.releases.insert(release.name.clone(), release);
+                }
+            }
+        }
+        catalog.files = files;
+        findings.extend(lint::lint(&catalog));
+        (catalog, findings)
+    }
+
+    /// The text of a file that a service names, relative to its folder; a
+    /// path that begins with `/` is from the catalogue's root.
+    pub fn file(&self, service: &Service, name: &str) -> Option<&str> {
+        let path = match name.strip_prefix('/') {
+            Some(rooted) => rooted.to_owned(),
+            None => format!("{}/{name}", service.folder),
+        };
+        self.files.get(&path).map(String::as_str)
+    }
+
+    /// A source for findings in a file of the catalogue.
+    pub fn source(&self, path: &str) -> Arc<Source> {
+        Source::new(format!("catalog/{path}"), self.files.get(path).cloned().unwrap_or_default())
+    }
+}

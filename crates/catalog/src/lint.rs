@@ -1,0 +1,158 @@
+//! What can be wrong between the parts of a catalogue: a name that leads
+//! nowhere, a file that is not there, a port taken twice, a clone without
+//! interleave. What is wrong inside one value is found while reading it.
+
+use diagnostic::{Diagnostic, did_you_mean};
+use indexmap::IndexMap;
+
+use crate::service::{Kind, Service, UnitRun};
+use crate::{Catalog, Spanned};
+
+/// Roles a component or a file may name: those of the cloud file, and the
+/// groups `cluster` (every host that is a member of the cluster) and `all`.
+const ROLES: [&str; 11] = [
+    "database", "messaging", "cache", "balancer", "api", "network", "storage", "compute", "arbitrator", "cluster",
+    "all",
+];
+
+fn unknown(
+    service: &Service,
+    code: &'static str,
+    what: &str,
+    name: &Spanned<String>,
+    known: &[&str],
+) -> Diagnostic {
+    let finding = Diagnostic::error(
+        code,
+        &service.source,
+        name.span.clone(),
+        format!("there is no {what} `{}`", name.value),
+        "not known",
+    );
+    match did_you_mean(&name.value, known.iter().copied()) {
+        Some(near) => finding.help(format!("did you mean `{near}`?")),
+        None => finding.help(format!("known: {}", known.join(", "))),
+    }
+}
+
+/// All findings of a catalogue.
+pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
+    let mut out = Vec::new();
+    let services: Vec<&str> = catalog.services.keys().map(String::as_str).collect();
+    let mut ports: IndexMap<u16, (&Service, &Spanned<u16>)> = IndexMap::new();
+    for service in catalog.services.values() {
+        if !service.folder.ends_with(&format!("/{}", service.name.value)) {
+            out.push(
+                Diagnostic::error(
+                    "catalog::name-is-not-folder",
+                    &service.source,
+                    service.name.span.clone(),
+                    format!("the folder is `{}`, the service says `{}`", service.folder, service.name.value),
+                    "must be the folder's name",
+                )
+                .help("rename one of them"),
+            );
+        }
+        for need in &service.needs {
+            if !catalog.services.contains_key(&need.value) {
+                out.push(unknown(service, "catalog::unknown-need", "service", need, &services));
+            }
+        }
+        let components: Vec<&str> = service.components.keys().map(String::as_str).collect();
+        for component in service.components.values() {
+            if !ROLES.contains(&component.runs_on.value.as_str()) {
+                out.push(unknown(service, "catalog::unknown-role", "role", &component.runs_on, &ROLES));
+            }
+            for after in &component.after {
+                let (other, part) = after.value.split_once('.').unwrap_or((after.value.as_str(), ""));
+                match catalog.services.get(other) {
+                    None => out.push(unknown(service, "catalog::unknown-after", "service", after, &services)),
+                    Some(s) if !part.is_empty() && !s.components.contains_key(part) => {
+                        let known: Vec<&str> = s.components.keys().map(String::as_str).collect();
+                        out.push(unknown(service, "catalog::unknown-after", "component", after, &known));
+                    }
+                    Some(_) => {}
+                }
+            }
+            if component.run == UnitRun::Cluster
+                && component.kind != Kind::Singleton
+                && component.resource.clone.get("interleave").is_some_and(|v| v != "true")
+            {
+                out.push(
+                    Diagnostic::error(
+                        "catalog::clone-without-interleave",
+                        &service.source,
+                        component.name.span.clone(),
+                        format!("the clone of `{}` is not interleaved", component.name.value),
+                        "one instance's restart would restart all that depend on it, everywhere",
+                    )
+                    .help("leave `interleave` out: it is true by default"),
+                );
+            }
+            if let Some(endpoint) = &component.endpoint {
+                if let Some((other, first)) = ports.get(&endpoint.port.value) {
+                    let finding = Diagnostic::error(
+                        "catalog::duplicate-port",
+                        &service.source,
+                        endpoint.port.span.clone(),
+                        format!("port {} is already that of `{}`", endpoint.port.value, other.name.value),
+                        "taken",
+                    );
+                    out.push(if other.source == service.source {
+                        finding.also(first.span.clone(), "first here")
+                    } else {
+                        finding
+                    });
+                } else {
+                    ports.insert(endpoint.port.value, (service, &endpoint.port));
+                }
+                if endpoint.mode != "http" && endpoint.mode != "tcp" {
+                    out.push(
+                        Diagnostic::error(
+                            "catalog::unknown-mode",
+                            &service.source,
+                            endpoint.port.span.clone(),
+                            format!("`{}` is not a mode of an endpoint", endpoint.mode),
+                            "of this endpoint",
+                        )
+                        .help("`http` or `tcp`"),
+                    );
+                }
+            }
+        }
+        for file in &service.files {
+            if !ROLES.contains(&file.on.value.as_str()) {
+                out.push(unknown(service, "catalog::unknown-role", "role", &file.on, &ROLES));
+            }
+            if !file.from.value.is_empty() && catalog.file(service, &file.from.value).is_none() {
+                out.push(
+                    Diagnostic::error(
+                        "catalog::missing-file",
+                        &service.source,
+                        file.from.span.clone(),
+                        format!("`{}` is not in the folder", file.from.value),
+                        "no such file",
+                    )
+                    .help(format!("make `catalog/{}/{}`", service.folder, file.from.value)),
+                );
+            }
+            for restart in &file.restart {
+                if !components.contains(&restart.value.as_str()) {
+                    out.push(unknown(service, "catalog::unknown-component", "component", restart, &components));
+                }
+            }
+        }
+        let steps: Vec<&str> = service.steps.iter().map(|s| s.name.value.as_str()).collect();
+        for step in &service.steps {
+            for after in &step.after {
+                if after.value != "database" && !steps.contains(&after.value.as_str()) {
+                    out.push(unknown(service, "catalog::unknown-step", "step", after, &steps));
+                }
+                if after.value == "database" && service.database.is_none() {
+                    out.push(unknown(service, "catalog::no-database", "database of this service:", after, &steps));
+                }
+            }
+        }
+    }
+    out
+}

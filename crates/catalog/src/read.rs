@@ -1,0 +1,331 @@
+//! From YAML trees to the types of a service, collecting findings.
+
+use std::sync::Arc;
+
+use cloud::tree::{self, Fields, Node, Spanned, Walker};
+use diagnostic::{Diagnostic, Source};
+use indexmap::IndexMap;
+
+use crate::service::{
+    Broker, Component, Database, DoneWhen, Endpoint, FileSpec, Kind, Operation, Pairs, Release, ResourceSpec,
+    SecretSpec, Service, SqlAccess, Step, UnitRun,
+};
+
+type Keys<'a> = &'a [&'a str];
+
+const SERVICE_KEYS: Keys<'_> = &[
+    "name", "summary", "foundation", "releases", "needs", "settings", "profiles", "secrets", "database", "broker",
+    "sql", "components", "files", "sysctls", "mask", "steps", "provides", "properties",
+];
+const COMPONENT_KEYS: Keys<'_> =
+    &["kind", "runs-on", "unit", "run", "resource", "after", "endpoint", "engine", "engine-options", "when", "ports"];
+const RESOURCE_KEYS: Keys<'_> = &["agent", "params", "meta", "clone", "operations"];
+const ENDPOINT_KEYS: Keys<'_> = &[
+    "mode", "port", "path", "check", "check-port", "tls", "backend-tls", "single-writer", "type", "options",
+];
+const FILE_KEYS: Keys<'_> =
+    &["from", "to", "owner", "group", "mode", "on", "restart", "reload", "once", "each", "when", "directory", "identity"];
+const STEP_KEYS: Keys<'_> = &["name", "run", "user", "env", "on", "after", "done-when", "timeout"];
+
+/// A scalar as text, a list as its items joined by newlines.
+fn pairs(w: &mut Walker, fields: &Fields<'_>, key: &str) -> Pairs {
+    let mut out = Pairs::new();
+    let Some(node) = fields.get(key) else { return out };
+    for entry in w.map(node, &format!("`{key}`")).unwrap_or_default() {
+        if let Some(value) = w.text(&entry.value, &format!("`{}`", entry.key.value)) {
+            out.insert(entry.key.value.clone(), value.value);
+        }
+    }
+    out
+}
+
+fn word(w: &mut Walker, fields: &Fields<'_>, key: &str) -> Option<Spanned<String>> {
+    fields.get(key).and_then(|n| w.text(n, &format!("`{key}`")))
+}
+
+fn word_or(w: &mut Walker, fields: &Fields<'_>, key: &str, default: &str) -> String {
+    word(w, fields, key).map_or_else(|| default.to_owned(), |s| s.value)
+}
+
+fn words(w: &mut Walker, fields: &Fields<'_>, key: &str) -> Vec<Spanned<String>> {
+    fields.get(key).map(|n| w.texts(n, &format!("an item of `{key}`"))).unwrap_or_default()
+}
+
+fn plain(words: Vec<Spanned<String>>) -> Vec<String> {
+    words.into_iter().map(|s| s.value).collect()
+}
+
+fn flag(w: &mut Walker, fields: &Fields<'_>, key: &str, default: bool) -> bool {
+    fields.get(key).and_then(|n| w.boolean(n, &format!("`{key}`"))).map_or(default, |b| b.value)
+}
+
+fn endpoint(w: &mut Walker, node: &Node) -> Option<Endpoint> {
+    let f = w.fields(node, "an endpoint", ENDPOINT_KEYS)?;
+    let port = w.require(&f, "port").and_then(|n| w.integer(n, "a port", 1..=65535))?;
+    let number = u16::try_from(port.value).ok()?;
+    Some(Endpoint {
+        mode: word_or(w, &f, "mode", "http"),
+        port: Spanned::new(number, port.span),
+        path: word_or(w, &f, "path", ""),
+        check: word_or(w, &f, "check", ""),
+        check_port: f
+            .get("check-port")
+            .and_then(|n| w.integer(n, "a port", 1..=65535))
+            .and_then(|p| u16::try_from(p.value).ok()),
+        tls: flag(w, &f, "tls", true),
+        backend_tls: flag(w, &f, "backend-tls", true),
+        single_writer: flag(w, &f, "single-writer", false),
+        service_type: word_or(w, &f, "type", ""),
+        options: plain(words(w, &f, "options")),
+    })
+}
+
+fn ports(w: &mut Walker, fields: &Fields<'_>) -> Vec<u16> {
+    let Some(node) = fields.get("ports") else { return Vec::new() };
+    node.one_or_list()
+        .into_iter()
+        .filter_map(|n| w.integer(n, "a port", 1..=65535))
+        .filter_map(|p| u16::try_from(p.value).ok())
+        .collect()
+}
+
+fn resource(w: &mut Walker, node: &Node) -> ResourceSpec {
+    let Some(f) = w.fields(node, "a resource", RESOURCE_KEYS) else { return ResourceSpec::default() };
+    let mut operations = Vec::new();
+    if let Some(node) = f.get("operations") {
+        for item in w.list(node, "`operations`").unwrap_or_default() {
+            for entry in w.map(item, "an operation (`{start: {timeout: 60s}}`)").unwrap_or_default() {
+                let mut options = Pairs::new();
+                for option in w.map(&entry.value, "an operation's options").unwrap_or_default() {
+                    if let Some(value) = w.text(&option.value, "an option") {
+                        options.insert(option.key.value.clone(), value.value);
+                    }
+                }
+                operations.push(Operation { name: entry.key.value.clone(), options });
+            }
+        }
+    }
+    ResourceSpec {
+        agent: word_or(w, &f, "agent", ""),
+        params: pairs(w, &f, "params"),
+        meta: pairs(w, &f, "meta"),
+        clone: pairs(w, &f, "clone"),
+        operations,
+    }
+}
+
+fn component(w: &mut Walker, name: Spanned<String>, node: &Node) -> Option<Component> {
+    let f = w.fields(node, "a component", COMPONENT_KEYS)?;
+    let kinds = [
+        ("stateless", Kind::Stateless),
+        ("singleton", Kind::Singleton),
+        ("clustered", Kind::Clustered),
+        ("promotable", Kind::Promotable),
+        ("per-host", Kind::PerHost),
+    ];
+    let kind = w.require(&f, "kind").and_then(|n| w.choice(n, "a kind", "catalog::unknown-kind", &kinds));
+    let runs_on = w.require(&f, "runs-on").and_then(|n| w.text(n, "`runs-on`"));
+    let runs = [("cluster", UnitRun::Cluster), ("systemd", UnitRun::Systemd), ("nobody", UnitRun::Nobody)];
+    let run = f.get("run").map_or(Some(UnitRun::Cluster), |n| {
+        w.choice(n, "who runs the unit", "catalog::unknown-run", &runs).map(|r| r.value)
+    });
+    let resource = f.get("resource").map(|n| resource(w, n)).unwrap_or_default();
+    let after = words(w, &f, "after");
+    let endpoint = f.get("endpoint").and_then(|n| endpoint(w, n));
+    let engine = word(w, &f, "engine").unwrap_or_else(|| Spanned::new(String::new(), name.span.clone()));
+    Some(Component {
+        kind: kind?.value,
+        runs_on: runs_on?,
+        unit: word_or(w, &f, "unit", ""),
+        run: run?,
+        resource,
+        after,
+        endpoint,
+        engine,
+        engine_options: pairs(w, &f, "engine-options"),
+        ports: ports(w, &f),
+        when: word_or(w, &f, "when", ""),
+        name,
+    })
+}
+
+fn file(w: &mut Walker, node: &Node) -> Option<FileSpec> {
+    let f = w.fields(node, "a file", FILE_KEYS)?;
+    let directory = word(w, &f, "directory");
+    let (from, to) = match directory {
+        Some(directory) => (Spanned::new(String::new(), directory.span.clone()), directory),
+        None => (
+            w.require(&f, "from").and_then(|n| w.text(n, "`from`"))?,
+            w.require(&f, "to").and_then(|n| w.text(n, "`to`"))?,
+        ),
+    };
+    let default_mode = if from.value.is_empty() { "0750" } else { "0644" };
+    let mode_text = word(w, &f, "mode");
+    let written = mode_text.as_ref().map_or(default_mode, |m| m.value.as_str());
+    let mode = if let Ok(mode) = u32::from_str_radix(written, 8) {
+        mode
+    } else {
+        let span = mode_text.as_ref().map_or_else(|| node.span.clone(), |m| m.span.clone());
+        let finding = w.error("catalog::bad-mode", &span, format!("`{written}` is not a file mode"), "not octal");
+        w.push(finding.help("write it as text, such as \"0640\""));
+        return None;
+    };
+    Some(FileSpec {
+        on: w.require(&f, "on").and_then(|n| w.text(n, "`on`"))?,
+        owner: word_or(w, &f, "owner", "root"),
+        group: word_or(w, &f, "group", "root"),
+        mode,
+        restart: words(w, &f, "restart"),
+        reload: plain(words(w, &f, "reload")),
+        once: flag(w, &f, "once", false),
+        each: word_or(w, &f, "each", ""),
+        identity: word_or(w, &f, "identity", ""),
+        when: word_or(w, &f, "when", ""),
+        from,
+        to,
+    })
+}
+
+fn step(w: &mut Walker, node: &Node) -> Option<Step> {
+    let f = w.fields(node, "a step", STEP_KEYS)?;
+    let name = w.require(&f, "name").and_then(|n| w.text(n, "`name`"))?;
+    let run = w.require(&f, "run").map(|n| plain(w.texts(n, "a word of `run`")))?;
+    let done_when = f.get("done-when").and_then(|n| {
+        let d = w.fields(n, "`done-when`", &["sql", "rows"])?;
+        let sql = w.require(&d, "sql").and_then(|n| w.text(n, "`sql`"))?;
+        let rows = d.get("rows").map(|n| {
+            let mut rows = Vec::new();
+            for row in w.list(n, "`rows`").unwrap_or_default() {
+                rows.push(plain(w.texts(row, "a column")));
+            }
+            rows
+        });
+        Some(DoneWhen { sql: sql.value, rows })
+    });
+    Some(Step {
+        run,
+        user: word_or(w, &f, "user", ""),
+        env: pairs(w, &f, "env"),
+        on: w.require(&f, "on").and_then(|n| w.text(n, "`on`"))?,
+        after: words(w, &f, "after"),
+        done_when,
+        timeout: f
+            .get("timeout")
+            .and_then(|n| w.integer(n, "a number of seconds", 1..=86_400))
+            .and_then(|t| u64::try_from(t.value).ok())
+            .unwrap_or(300),
+        name,
+    })
+}
+
+fn secrets(w: &mut Walker, fields: &Fields<'_>) -> IndexMap<String, SecretSpec> {
+    let mut out = IndexMap::new();
+    let Some(node) = fields.get("secrets") else { return out };
+    for entry in w.map(node, "`secrets`").unwrap_or_default() {
+        if let Some(kind) = w.text(&entry.value, "a secret's kind") {
+            let (kind_name, size) = kind.value.split_once('-').unwrap_or((kind.value.as_str(), "32"));
+            let size = size.parse().ok().filter(|s| (8..=4096).contains(s));
+            if let (true, Some(size)) = (["password", "key", "hex", "bytes"].contains(&kind_name), size) {
+                out.insert(entry.key.value.clone(), SecretSpec { kind: kind_name.to_owned(), size });
+            } else {
+                let message = format!("`{}` is not a kind of secret", kind.value);
+                let finding = w.error("catalog::unknown-secret-kind", &kind.span, message, "not known");
+                w.push(finding.help("`password`, `key`, `hex` or `bytes`, with a length behind a dash: `password-32`"));
+            }
+        }
+    }
+    out
+}
+
+/// Reads a `service.yaml`. `None` when it has errors that leave no service.
+pub fn service(source: &Arc<Source>, folder: &str, findings: &mut Vec<Diagnostic>) -> Option<Service> {
+    let mut walker = Walker::new(source);
+    let out = read_service(&mut walker, source, folder);
+    findings.extend(walker.finish());
+    out
+}
+
+fn read_service(w: &mut Walker, source: &Arc<Source>, folder: &str) -> Option<Service> {
+    let root = tree::load(w)?;
+    let f = w.fields(&root, "the service", SERVICE_KEYS)?;
+    let name = w.require(&f, "name").and_then(|n| w.text(n, "`name`"))?;
+    let mut components = IndexMap::new();
+    if let Some(node) = f.get("components") {
+        for entry in w.map(node, "`components`").unwrap_or_default() {
+            if let Some(c) = component(w, entry.key.clone(), &entry.value) {
+                components.insert(entry.key.value.clone(), c);
+            }
+        }
+    }
+    let mut profiles = IndexMap::new();
+    if let Some(node) = f.get("profiles") {
+        for entry in w.map(node, "`profiles`").unwrap_or_default() {
+            let mut settings = IndexMap::new();
+            for setting in w.map(&entry.value, "a profile").unwrap_or_default() {
+                if let Some(value) = w.text(&setting.value, "a setting") {
+                    settings.insert(setting.key.value.clone(), value.value);
+                }
+            }
+            profiles.insert(entry.key.value.clone(), settings);
+        }
+    }
+    let files = match f.get("files") {
+        Some(node) => w.list(node, "`files`").unwrap_or_default().iter().filter_map(|n| file(w, n)).collect(),
+        None => Vec::new(),
+    };
+    let steps = match f.get("steps") {
+        Some(node) => w.list(node, "`steps`").unwrap_or_default().iter().filter_map(|n| step(w, n)).collect(),
+        None => Vec::new(),
+    };
+    let sql = f.get("sql").and_then(|n| {
+        let s = w.fields(n, "`sql`", &["socket", "user"])?;
+        Some(SqlAccess { socket: word_or(w, &s, "socket", ""), user: word_or(w, &s, "user", "root") })
+    });
+    let broker = f.get("broker").and_then(|n| {
+        let b = w.fields(n, "`broker`", &["user"])?;
+        Some(Broker { user: word_or(w, &b, "user", &name.value) })
+    });
+    Some(Service {
+        folder: folder.to_owned(),
+        source: Arc::clone(source),
+        summary: word_or(w, &f, "summary", ""),
+        foundation: flag(w, &f, "foundation", false),
+        releases: plain(words(w, &f, "releases")),
+        needs: words(w, &f, "needs"),
+        settings: pairs(w, &f, "settings"),
+        profiles,
+        secrets: secrets(w, &f),
+        database: word(w, &f, "database").map(|name| Database { name }),
+        broker,
+        sql,
+        components,
+        files,
+        sysctls: pairs(w, &f, "sysctls"),
+        mask: plain(words(w, &f, "mask")),
+        steps,
+        provides: pairs(w, &f, "provides"),
+        properties: pairs(w, &f, "properties"),
+        name,
+    })
+}
+
+/// Reads a release's file.
+pub fn release(source: &Arc<Source>, findings: &mut Vec<Diagnostic>) -> Option<Release> {
+    let mut w = Walker::new(source);
+    let out = (|| {
+        let root = tree::load(&mut w)?;
+        let f = w.fields(&root, "the release", &["release", "packages"])?;
+        let name = w.require(&f, "release").and_then(|n| w.text(n, "`release`"))?;
+        let mut packages = IndexMap::new();
+        for family in f.get("packages").and_then(|n| w.map(n, "`packages`")).unwrap_or_default() {
+            let mut by_service = IndexMap::new();
+            for entry in w.map(&family.value, "a distribution").unwrap_or_default() {
+                by_service.insert(entry.key.value.clone(), plain(w.texts(&entry.value, "a package")));
+            }
+            packages.insert(family.key.value.clone(), by_service);
+        }
+        Some(Release { name: name.value, packages })
+    })();
+    findings.extend(w.finish());
+    out
+}

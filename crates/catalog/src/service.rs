@@ -1,0 +1,260 @@
+//! The types of a service's data, as meant. Text that may hold expressions
+//! (`{{ … }}`) is kept as written: only the model and render know hosts.
+
+use std::sync::Arc;
+
+use cloud::tree::Spanned;
+use diagnostic::Source;
+use indexmap::IndexMap;
+
+/// Names and texts in the order of the file.
+pub type Pairs = IndexMap<String, String>;
+
+/// How a component is made highly available.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Any number, each alone: balanced.
+    Stateless,
+    /// One at a time; needs fencing.
+    Singleton,
+    /// Members know each other, all alike.
+    Clustered,
+    /// Clustered with promoted members.
+    Promotable,
+    /// One on each host, not balanced.
+    PerHost,
+}
+
+/// Who starts and stops a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnitRun {
+    /// Pacemaker.
+    Cluster,
+    /// systemd, enabled at boot.
+    Systemd,
+    /// Only prepared: something else starts it (a test, an operator).
+    Nobody,
+}
+
+/// A secret that the vault makes once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretSpec {
+    /// `password`, `key` (32 bytes, URL-safe base64), `hex`, `bytes`.
+    pub kind: String,
+    /// Length where the kind has one, in characters or bytes.
+    pub size: usize,
+}
+
+/// Operations of a cluster resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// `start`, `stop`, `monitor`, `promote`, `demote`.
+    pub name: String,
+    /// `timeout`, `interval`, `role`, `on-fail`.
+    pub options: Pairs,
+}
+
+/// How Pacemaker runs a component.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResourceSpec {
+    /// Agent; when empty, `systemd:UNIT`.
+    pub agent: String,
+    /// Instance attributes (templates).
+    pub params: Pairs,
+    /// Meta attributes.
+    pub meta: Pairs,
+    /// Meta attributes of the clone (templates).
+    pub clone: Pairs,
+    /// Operations, added to (or in place of) the defaults.
+    pub operations: Vec<Operation>,
+}
+
+/// Where a component is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// `http` or `tcp`.
+    pub mode: String,
+    /// Port on the VIP and on each host.
+    pub port: Spanned<u16>,
+    /// Path below the port of the public URL.
+    pub path: String,
+    /// Path that a health check asks; empty for a TCP connect.
+    pub check: String,
+    /// Port of the health check where it is not the service's.
+    pub check_port: Option<u16>,
+    /// TLS on the VIP.
+    pub tls: bool,
+    /// TLS to the back ends.
+    pub backend_tls: bool,
+    /// One server gets all, another only when it is down, and no fail-back.
+    pub single_writer: bool,
+    /// Service type in Keystone's catalogue; empty when not an API.
+    pub service_type: String,
+    /// Further lines for the balancer's section.
+    pub options: Vec<String>,
+}
+
+/// A part of a service that runs somewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Component {
+    /// Name, unique in the service.
+    pub name: Spanned<String>,
+    /// Kind of availability.
+    pub kind: Kind,
+    /// Role of the hosts it runs on.
+    pub runs_on: Spanned<String>,
+    /// systemd unit with suffix; empty for a pure agent.
+    pub unit: String,
+    /// Who runs the unit.
+    pub run: UnitRun,
+    /// How Pacemaker runs it.
+    pub resource: ResourceSpec,
+    /// Components (`service` or `service.component`) that start before it.
+    pub after: Vec<Spanned<String>>,
+    /// Where it is reached.
+    pub endpoint: Option<Endpoint>,
+    /// Which engine knows its members' states; empty for none.
+    pub engine: Spanned<String>,
+    /// TCP ports it listens on besides its endpoint's.
+    pub ports: Vec<u16>,
+    /// What the engine is told (templates): sockets, ports, users.
+    pub engine_options: Pairs,
+    /// Condition, an expression; empty for always.
+    pub when: String,
+}
+
+/// A file on hosts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileSpec {
+    /// File in the service's folder; empty for a directory.
+    pub from: Spanned<String>,
+    /// Path on the host (template).
+    pub to: Spanned<String>,
+    /// Owner.
+    pub owner: String,
+    /// Group.
+    pub group: String,
+    /// Mode.
+    pub mode: u32,
+    /// Role of the hosts that get it.
+    pub on: Spanned<String>,
+    /// Components restarted when it changes.
+    pub restart: Vec<Spanned<String>>,
+    /// Units reloaded when it changes.
+    pub reload: Vec<String>,
+    /// Written only where nothing is there: state that grows on the host.
+    pub once: bool,
+    /// Text (template) that the file has when it is this cloud's; empty: not judged.
+    pub identity: String,
+    /// Repeated for each name in this list expression, as `item`; empty for once.
+    pub each: String,
+    /// Condition; empty for always.
+    pub when: String,
+}
+
+/// When a step is already done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DoneWhen {
+    /// A query of the cloud's SQL store (template).
+    pub sql: String,
+    /// The rows it gives then; `None` means any row.
+    pub rows: Option<Vec<Vec<String>>>,
+}
+
+/// A command run once for the whole cloud.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Name, unique in the service.
+    pub name: Spanned<String>,
+    /// Program and arguments (templates).
+    pub run: Vec<String>,
+    /// User.
+    pub user: String,
+    /// Environment (templates, may name secrets).
+    pub env: Pairs,
+    /// Role whose hosts are candidates.
+    pub on: Spanned<String>,
+    /// `database`, or other steps of this service.
+    pub after: Vec<Spanned<String>>,
+    /// Guard.
+    pub done_when: Option<DoneWhen>,
+    /// Seconds.
+    pub timeout: u64,
+}
+
+/// A database a service keeps in the SQL store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Database {
+    /// Its name and that of its only user.
+    pub name: Spanned<String>,
+}
+
+/// A user a service has on the broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broker {
+    /// User name.
+    pub user: String,
+}
+
+/// How the SQL store is reached on its own host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SqlAccess {
+    /// Unix socket.
+    pub socket: String,
+    /// User by peer authentication.
+    pub user: String,
+}
+
+/// Packages of a release.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Release {
+    /// `2025.1`.
+    pub name: String,
+    /// Distribution (`debian-13`) → service → packages.
+    pub packages: IndexMap<String, IndexMap<String, Vec<String>>>,
+}
+
+/// A service.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Name, that of its folder.
+    pub name: Spanned<String>,
+    /// Folder below the catalogue's root, such as `infra/chrony`.
+    pub folder: String,
+    /// Its file, for findings.
+    pub source: Arc<Source>,
+    /// One line for people.
+    pub summary: String,
+    /// Part of every cloud; the cloud file need not name it.
+    pub foundation: bool,
+    /// Releases that have it; empty for all.
+    pub releases: Vec<String>,
+    /// Services it cannot do without.
+    pub needs: Vec<Spanned<String>>,
+    /// Settings with defaults; the cloud file's `settings:` overrides.
+    pub settings: IndexMap<String, String>,
+    /// Settings by timing profile, over the defaults.
+    pub profiles: IndexMap<String, IndexMap<String, String>>,
+    /// Secrets by name, `SERVICE/NAME` in the vault.
+    pub secrets: IndexMap<String, SecretSpec>,
+    /// Its database.
+    pub database: Option<Database>,
+    /// Its broker user.
+    pub broker: Option<Broker>,
+    /// Set by the service that is the SQL store.
+    pub sql: Option<SqlAccess>,
+    /// Parts.
+    pub components: IndexMap<String, Component>,
+    /// Files.
+    pub files: Vec<FileSpec>,
+    /// Sysctls (templates).
+    pub sysctls: Pairs,
+    /// Units masked: the distribution's that must never start.
+    pub mask: Vec<String>,
+    /// Commands once a cloud.
+    pub steps: Vec<Step>,
+    /// Names others use, as `provided.NAME` (templates).
+    pub provides: Pairs,
+    /// Cluster properties, where the service is the cluster manager (templates).
+    pub properties: Pairs,
+}

@@ -1,0 +1,250 @@
+//! The command line: what can be typed, and its help. Behaviour is in `commands`.
+
+use camino::Utf8PathBuf;
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Builds, proves and keeps a highly available OpenStack control plane.
+#[derive(Debug, Parser)]
+#[command(name = "quorate", version, max_term_width = 100)]
+pub struct Args {
+    /// A folder laid over the catalogue, file by file
+    #[arg(long, global = true, value_name = "DIR")]
+    pub catalog: Option<Utf8PathBuf>,
+    /// What to do
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// How data is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Check a cloud file and show everything that is wrong with it
+    Check(Shown),
+    /// Ask all hosts what they are and have; change nothing
+    Observe(Shown),
+    /// Show what apply would do, and why
+    Plan(PlanArgs),
+    /// Bring the hosts to what the cloud file says
+    Apply(ApplyArgs),
+    /// Bring stores and services back after an outage
+    Recover(ApplyArgs),
+    /// Show the cloud as it is, and how much more can be lost
+    Status(Shown),
+    /// Print what a client needs to log in
+    Credentials(CredentialsArgs),
+    /// Log in to a host, or run a command there
+    Ssh(SshArgs),
+    /// Write the files that each host would get into a folder
+    Render(RenderArgs),
+    /// Real hosts on this machine
+    Lab(LabArgs),
+    /// The hand on a host; started by quorate itself
+    #[command(hide = true)]
+    Agent(AgentArgs),
+}
+
+/// A cloud file and how to show the result.
+#[derive(Debug, clap::Args)]
+pub struct Shown {
+    /// The cloud file
+    #[arg(default_value = "cloud.yaml")]
+    pub file: Utf8PathBuf,
+    /// How to show it
+    #[arg(short, long, value_enum, default_value = "text")]
+    pub output: Output,
+}
+
+/// `plan`.
+#[derive(Debug, clap::Args)]
+pub struct PlanArgs {
+    /// What to plan for
+    #[command(flatten)]
+    pub shown: Shown,
+    /// Exit with 3 where there are changes
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// Leave the diffs of files out
+    #[arg(long)]
+    pub brief: bool,
+}
+
+/// `apply` and `recover`.
+#[derive(Debug, clap::Args)]
+pub struct ApplyArgs {
+    /// The cloud file
+    #[arg(default_value = "cloud.yaml")]
+    pub file: Utf8PathBuf,
+    /// Ask no question
+    #[arg(long)]
+    pub yes: bool,
+    /// Steps at once
+    #[arg(long, default_value_t = 16)]
+    pub parallel: usize,
+    /// Seed of the secrets that are made, for tests that compare two runs
+    #[arg(long, hide = true)]
+    pub seed: Option<u64>,
+}
+
+/// What a client reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CredentialsFormat {
+    /// For the shell
+    Openrc,
+    /// For the OpenStack SDK
+    #[value(name = "clouds.yaml")]
+    CloudsYaml,
+}
+
+/// `credentials`.
+#[derive(Debug, clap::Args)]
+pub struct CredentialsArgs {
+    /// The cloud file
+    #[arg(default_value = "cloud.yaml")]
+    pub file: Utf8PathBuf,
+    /// For whom
+    #[arg(long, value_enum, default_value = "openrc")]
+    pub format: CredentialsFormat,
+}
+
+/// `ssh`.
+#[derive(Debug, clap::Args)]
+pub struct SshArgs {
+    /// The host's name in the cloud
+    pub host: String,
+    /// The cloud file
+    #[arg(short, long, default_value = "cloud.yaml")]
+    pub file: Utf8PathBuf,
+    /// A command; a login shell if there is none
+    #[arg(trailing_var_arg = true)]
+    pub command: Vec<String>,
+}
+
+/// `render`.
+#[derive(Debug, clap::Args)]
+pub struct RenderArgs {
+    /// The cloud file
+    pub file: Utf8PathBuf,
+    /// Where to; it must not exist
+    #[arg(long)]
+    pub to: Utf8PathBuf,
+}
+
+/// `lab`.
+#[derive(Debug, clap::Args)]
+pub struct LabArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub verb: LabVerb,
+}
+
+/// Verbs of the lab.
+#[derive(Debug, Subcommand)]
+pub enum LabVerb {
+    /// Make and start the hosts that a cloud file names
+    Up {
+        /// The cloud file
+        #[arg(default_value = "cloud.yaml")]
+        file: Utf8PathBuf,
+    },
+    /// Remove a lab without a trace
+    Down {
+        /// The cloud's name
+        name: String,
+    },
+    /// Show the labs on this machine
+    List {
+        /// How to show it
+        #[arg(short, long, value_enum, default_value = "text")]
+        output: Output,
+    },
+    /// Cut a host's power: what was not synced is lost
+    Cut {
+        /// The cloud's name
+        name: String,
+        /// Hosts
+        #[arg(required = true)]
+        hosts: Vec<String>,
+    },
+    /// Switch hosts on
+    On {
+        /// The cloud's name
+        name: String,
+        /// Hosts
+        #[arg(required = true)]
+        hosts: Vec<String>,
+    },
+    /// Pull a host's cables
+    Unplug {
+        /// The cloud's name
+        name: String,
+        /// Host
+        host: String,
+        /// Only this network's
+        network: Option<String>,
+    },
+    /// Put a host's cables back
+    Plug {
+        /// The cloud's name
+        name: String,
+        /// Host
+        host: String,
+        /// Only this network's
+        network: Option<String>,
+    },
+    /// A shell on a host, past its network
+    Shell {
+        /// The cloud's name
+        name: String,
+        /// Host
+        host: String,
+        /// A command
+        #[arg(trailing_var_arg = true)]
+        command: Vec<String>,
+    },
+    /// Print what happened to the hosts' power
+    Events {
+        /// The cloud's name
+        name: String,
+    },
+    #[command(hide = true)]
+    HostSupervisor {
+        /// The cloud's name
+        name: String,
+        /// Host
+        host: String,
+    },
+    #[command(hide = true)]
+    Bmc {
+        /// The cloud's name
+        name: String,
+    },
+}
+
+/// `agent`.
+#[derive(Debug, clap::Args)]
+pub struct AgentArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub verb: AgentVerb,
+}
+
+/// Verbs of the agent.
+#[derive(Debug, Subcommand)]
+pub enum AgentVerb {
+    /// Serve one operator on standard input and output
+    Serve,
+    /// Resolve a name and print its addresses: shows that names work here
+    Resolve {
+        /// The name
+        name: String,
+    },
+}

@@ -1,0 +1,28 @@
+//! `quorate agent`: the hand on a host. Started over SSH by quorate itself.
+
+use std::net::ToSocketAddrs as _;
+use std::process::ExitCode;
+
+use crate::args::{AgentArgs, AgentVerb};
+use crate::failure::Failure;
+
+/// Runs it.
+pub async fn run(args: &AgentArgs) -> Result<ExitCode, Failure> {
+    match &args.verb {
+        AgentVerb::Serve => {
+            let binary = crate::seen::binary()?;
+            agent::serve(tokio::io::stdin(), tokio::io::stdout(), binary.hash())
+                .await
+                .map_err(|e| Failure::world(e.to_string(), ""))?;
+        }
+        AgentVerb::Resolve { name } => {
+            let found = (name.as_str(), 0_u16)
+                .to_socket_addrs()
+                .map_err(|e| Failure::world(format!("cannot resolve `{name}`: {e}"), "is it in /etc/hosts?"))?;
+            for address in found {
+                anstream::println!("{}", address.ip());
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

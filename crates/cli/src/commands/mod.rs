@@ -1,0 +1,12 @@
+//! One file a verb.
+
+pub mod agent;
+pub mod apply;
+pub mod check;
+pub mod credentials;
+pub mod lab;
+pub mod observe;
+pub mod plan;
+pub mod render;
+pub mod ssh;
+pub mod status;

@@ -1,0 +1,58 @@
+//! `quorate plan`: what apply would do, and why.
+
+use std::process::ExitCode;
+
+use camino::Utf8Path;
+use engines::{Intent, Refusal};
+use fleet::Fill;
+use plan::{Observed, Plan};
+
+use crate::args::{Output, PlanArgs};
+use crate::failure::Failure;
+use crate::project::Project;
+use crate::seen;
+
+/// Makes a plan; refusals become a failure that tells all of them.
+pub fn make(project: &Project, observed: &Observed, intent: Intent, fill: &Fill, key: [u8; 32]) -> Result<Plan, Failure> {
+    let digest = |content: &[u8]| {
+        let filled = std::str::from_utf8(content).ok().and_then(|t| fill(t).ok());
+        wire::digest(&key, filled.as_deref().map_or(content, str::as_bytes))
+    };
+    // Texts by which a file is known as this cloud's may hold secrets of its own.
+    let mut desired = project.desired.clone();
+    for host in desired.hosts.values_mut() {
+        for file in &mut host.files {
+            if !file.identity.is_empty() {
+                file.identity = fill(&file.identity).unwrap_or_default();
+            }
+        }
+    }
+    plan::plan(&desired, observed, intent, project.model.cloud.distribution.as_str(), &digest).map_err(|r| refused(&r))
+}
+
+fn refused(refusals: &[Refusal]) -> Failure {
+    let mut hints = Vec::new();
+    let mut message = String::from("nothing was changed, since:");
+    for r in refusals {
+        message.push_str(&format!("\n  {} [{}]", r.message, r.code));
+        if !hints.contains(&r.cure) {
+            hints.push(r.cure.clone());
+        }
+    }
+    Failure::World { message, hints }
+}
+
+/// Runs it.
+pub async fn run(args: &PlanArgs, catalog: Option<&Utf8Path>) -> Result<ExitCode, Failure> {
+    let project = Project::open(&args.shown.file, catalog)?;
+    let (fill, vault) = seen::filler(project.vault(true, None)?);
+    let sessions = seen::connect(&project).await?;
+    let key = vault.digest_key()?;
+    let observed = seen::observe(&project, &sessions, &fill, key, false).await?;
+    let plan = make(&project, &observed, Intent::Converge, &fill, key)?;
+    match args.shown.output {
+        Output::Json => anstream::println!("{}", serde_json::to_string_pretty(&plan)?),
+        Output::Text => anstream::print!("{}", plan::show(&plan, !args.brief)),
+    }
+    Ok(if args.detailed_exitcode && !plan.is_empty() { ExitCode::from(3) } else { ExitCode::SUCCESS })
+}

@@ -1,0 +1,30 @@
+//! `quorate render`: what each host would get, as files to read; secrets stay
+//! placeholders. Golden tests compare just this.
+
+use std::process::ExitCode;
+
+use camino::Utf8Path;
+
+use crate::args::RenderArgs;
+use crate::failure::Failure;
+use crate::project::Project;
+
+/// Runs it.
+pub fn run(args: &RenderArgs, catalog: Option<&Utf8Path>) -> Result<ExitCode, Failure> {
+    let project = Project::open(&args.file, catalog)?;
+    if args.to.exists() {
+        return Err(Failure::Input(format!("error: `{}` is there already\n\nhint: name a folder that is not", args.to)));
+    }
+    for (host, desired) in &project.desired.hosts {
+        for file in desired.files.iter().filter(|f| !f.write.directory) {
+            let path = args.to.join(host).join(file.write.path.trim_start_matches('/'));
+            if let Some(parent) = path.parent() {
+                fs_err::create_dir_all(parent)?;
+            }
+            fs_err::write(&path, &file.write.content)?;
+        }
+    }
+    fs_err::write(args.to.join("cib.xml"), project.desired.cib.document(&project.desired.nodes))?;
+    anstream::println!("{}", args.to);
+    Ok(ExitCode::SUCCESS)
+}

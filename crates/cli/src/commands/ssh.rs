@@ -1,0 +1,36 @@
+//! `quorate ssh HOST`: the operator's own ssh, told how to reach the host.
+
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode};
+
+use camino::Utf8Path;
+
+use crate::args::SshArgs;
+use crate::failure::Failure;
+use crate::project::Project;
+
+/// Runs it; does not come back when ssh could be started.
+pub fn run(args: &SshArgs, catalog: Option<&Utf8Path>) -> Result<ExitCode, Failure> {
+    let project = Project::open(&args.file, catalog)?;
+    let targets = project.targets();
+    let Some(target) = targets.iter().find(|t| t.name == args.host) else {
+        let names: Vec<&str> = targets.iter().map(|t| t.name.as_str()).collect();
+        let hint = match diagnostic::did_you_mean(&args.host, names.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("it has: {}", names.join(", ")),
+        };
+        return Err(Failure::Input(format!("error: the cloud has no host `{}`\n\nhint: {hint}", args.host)));
+    };
+    let mut ssh = Command::new("ssh");
+    if let Some(config) = &target.config {
+        ssh.args(["-F", config.as_str()]);
+    }
+    if let Some(port) = target.port {
+        ssh.args(["-p", &port.to_string()]);
+    }
+    if let Some(user) = &target.user {
+        ssh.args(["-l", user]);
+    }
+    let error = ssh.arg("--").arg(&target.destination).args(&args.command).exec();
+    Err(Failure::world(format!("cannot run ssh: {error}"), "install OpenSSH's client"))
+}

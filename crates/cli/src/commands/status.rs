@@ -1,0 +1,65 @@
+//! `quorate status`: the cloud as it is, and how much more can be lost.
+
+use std::process::ExitCode;
+
+use camino::Utf8Path;
+use status::{Snapshot, Verdict};
+
+use crate::args::{Output, Shown};
+use crate::failure::Failure;
+use crate::project::Project;
+use crate::seen;
+
+fn text(snapshot: &Snapshot) -> String {
+    let mut lines = vec![format!("{}: {} ({})", snapshot.cloud, snapshot.verdict.as_str(), snapshot.reason)];
+    if !snapshot.next.is_empty() {
+        lines.push(format!("next: {}", snapshot.next));
+    }
+    lines.extend(snapshot.remarks.iter().map(|r| format!("note: {r}")));
+    lines.push(String::new());
+    for m in &snapshot.members {
+        let vips: Vec<&str> = snapshot
+            .vips
+            .iter()
+            .filter(|v| v.host.as_deref() == Some(m.host.as_str()))
+            .map(|v| v.address.as_str())
+            .collect();
+        lines.push(format!("  {:<12} {:<12} {}", m.host, m.state, vips.join(" ")));
+    }
+    lines.push(String::new());
+    for store in &snapshot.stores {
+        let members: Vec<String> = store.members.iter().map(|m| format!("{} {}", m.host, m.state)).collect();
+        lines.push(format!("  {:<12} {}", store.name, members.join(", ")));
+    }
+    for api in &snapshot.apis {
+        lines.push(format!("  {:<12} {} {} (on {})", api.service, api.url, api.detail, api.instances.join(", ")));
+    }
+    if !snapshot.problems.is_empty() {
+        lines.push(String::new());
+        lines.extend(snapshot.problems.iter().map(|p| format!("  - {p}")));
+    }
+    lines.join("\n")
+}
+
+/// Looks once.
+pub async fn look(project: &Project) -> Result<Snapshot, Failure> {
+    let (fill, vault) = seen::filler(project.vault(true, None)?);
+    let sessions = seen::connect(project).await?;
+    let observed = seen::observe(project, &sessions, &fill, vault.digest_key()?, false).await?;
+    let observed: Vec<_> = observed.into_iter().collect();
+    let vips: Vec<(String, String)> =
+        project.model.vips.values().map(|v| (v.service.clone(), v.address.to_string())).collect();
+    let name = project.model.cloud.name.value.as_str();
+    Ok(status::snapshot(name, &project.desired, &vips, project.no_fencing(), &observed))
+}
+
+/// Runs it. The exit status is that of the question, not of the verdict, but for `down`: 1.
+pub async fn run(args: &Shown, catalog: Option<&Utf8Path>) -> Result<ExitCode, Failure> {
+    let project = Project::open(&args.file, catalog)?;
+    let snapshot = look(&project).await?;
+    match args.output {
+        Output::Json => anstream::println!("{}", serde_json::to_string_pretty(&snapshot)?),
+        Output::Text => anstream::println!("{}", text(&snapshot)),
+    }
+    Ok(if snapshot.verdict == Verdict::Down { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}

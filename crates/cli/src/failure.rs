@@ -1,0 +1,66 @@
+//! How a verb fails: what the operator did wrong (2), or what the world did (1).
+
+use std::process::ExitCode;
+
+/// A failure, told on standard error.
+#[derive(Debug)]
+pub enum Failure {
+    /// The input is wrong; nothing was touched. The findings, drawn.
+    Input(String),
+    /// It failed.
+    World {
+        /// What, a sentence without a full stop.
+        message: String,
+        /// What cures it.
+        hints: Vec<String>,
+    },
+}
+
+impl Failure {
+    /// A failure of the world with a cure.
+    pub fn world(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::World { message: message.into(), hints: vec![hint.into()] }
+    }
+
+    /// Prints it and gives the exit status.
+    pub fn report(self) -> ExitCode {
+        match self {
+            Self::Input(text) => {
+                anstream::eprintln!("{}", text.trim_end());
+                ExitCode::from(2)
+            }
+            Self::World { message, hints } => {
+                anstream::eprintln!("error: {message}");
+                for hint in hints.iter().filter(|h| !h.is_empty()) {
+                    anstream::eprintln!("\nhint: {hint}");
+                }
+                ExitCode::from(1)
+            }
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::World { message: error.to_string(), hints: Vec::new() }
+    }
+}
+
+impl From<vault::Error> for Failure {
+    fn from(error: vault::Error) -> Self {
+        let hints = error.cure().into_iter().collect();
+        Self::World { message: error.to_string(), hints }
+    }
+}
+
+impl From<lab::LabError> for Failure {
+    fn from(error: lab::LabError) -> Self {
+        Self::World { message: error.to_string(), hints: Vec::new() }
+    }
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        Self::World { message: format!("cannot write JSON: {error}"), hints: Vec::new() }
+    }
+}

@@ -1,0 +1,237 @@
+//! A cloud file with everything that follows from it: model, desired state,
+//! the state folder beside it and the vault in there.
+
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use catalog::{Catalog, Files};
+use cloud::{Cloud, Fencing, PowerOption};
+use diagnostic::{Diagnostic, Source};
+use fleet::Target;
+use model::{Model, SecretKind, SecretNeed};
+use render::Desired;
+use vault::{SecretRequest, SecretString, Vault};
+
+use crate::failure::Failure;
+
+/// Everything that follows from a cloud file.
+#[derive(Debug)]
+pub struct Project {
+    /// The cloud file.
+    pub file: Utf8PathBuf,
+    /// `.quorate/NAME` beside it.
+    pub state: Utf8PathBuf,
+    /// The model.
+    pub model: Model,
+    /// What should be.
+    pub desired: Desired,
+}
+
+/// The terminal's width for findings, in columns.
+const WIDTH: usize = 100;
+
+/// Draws findings for standard error.
+pub fn draw(findings: &[Diagnostic]) -> String {
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let errors = findings.iter().filter(|f| f.is_error()).count();
+    let warnings = findings.len() - errors;
+    let mut out = diagnostic::draw(findings, colour, WIDTH);
+    out.push_str(&format!("{errors} errors, {warnings} warnings\n"));
+    out
+}
+
+/// The catalogue: the embedded one, with a folder's files over it.
+pub fn catalog(overlay: Option<&Utf8Path>) -> Result<(Arc<Catalog>, Vec<Diagnostic>), Failure> {
+    let mut files = catalog::embedded();
+    if let Some(dir) = overlay {
+        if !dir.is_dir() {
+            return Err(Failure::Input(format!("error: `{dir}` is not a folder\n\nhint: `--catalog` names a folder like the catalogue's own")));
+        }
+        read_dir(dir, dir, &mut files)?;
+    }
+    let (catalog, findings) = Catalog::load(files);
+    Ok((Arc::new(catalog), findings))
+}
+
+fn read_dir(root: &Utf8Path, dir: &Utf8Path, files: &mut Files) -> Result<(), Failure> {
+    let mut entries: Vec<Utf8PathBuf> = Vec::new();
+    for entry in fs_err::read_dir(dir)? {
+        if let Ok(path) = Utf8PathBuf::from_path_buf(entry?.path()) {
+            entries.push(path);
+        }
+    }
+    entries.sort();
+    for path in entries {
+        if path.is_dir() {
+            read_dir(root, &path, files)?;
+        } else if let Ok(name) = path.strip_prefix(root) {
+            files.insert(name.as_str().to_owned(), fs_err::read_to_string(&path)?);
+        }
+    }
+    Ok(())
+}
+
+/// Reads and judges a cloud file. The findings come back even where there is a project.
+pub fn load(file: &Utf8Path, overlay: Option<&Utf8Path>) -> Result<(Option<Project>, Vec<Diagnostic>), Failure> {
+    let text = fs_err::read(file).map_err(|e| Failure::Input(format!("error: {e}")))?;
+    let text = String::from_utf8(text)
+        .map_err(|e| Failure::Input(format!("error: `{file}` is not UTF-8 text (byte {})", e.utf8_error().valid_up_to())))?;
+    let source = Source::new(file.as_str(), text);
+    let (cloud, mut findings) = cloud::parse(&source);
+    let (catalog, faults) = catalog(overlay)?;
+    findings.extend(faults);
+    let Some(cloud) = cloud else { return Ok((None, findings)) };
+    let (model, more) = Model::resolve(&cloud, &source, &catalog);
+    findings.extend(more);
+    let errors = |findings: &[Diagnostic]| findings.iter().any(Diagnostic::is_error);
+    let Some(model) = model.filter(|_| !errors(&findings)) else { return Ok((None, findings)) };
+    let (desired, more) = render::render(&model);
+    findings.extend(more);
+    if errors(&findings) {
+        return Ok((None, findings));
+    }
+    let folder = file.parent().filter(|p| !p.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
+    let state = folder.join(".quorate").join(cloud.name.value.as_str());
+    Ok((Some(Project { file: file.to_owned(), state, model, desired }), findings))
+}
+
+impl Project {
+    /// Loads a file that must be good; its warnings are told on standard error.
+    pub fn open(file: &Utf8Path, overlay: Option<&Utf8Path>) -> Result<Self, Failure> {
+        let (project, findings) = load(file, overlay)?;
+        match project {
+            Some(project) => {
+                if !findings.is_empty() {
+                    anstream::eprintln!("{}", draw(&findings));
+                }
+                Ok(project)
+            }
+            None => Err(Failure::Input(draw(&findings))),
+        }
+    }
+
+    fn vault_path(&self) -> Utf8PathBuf {
+        self.state.join("vault.age")
+    }
+
+    /// The vault with every secret of this cloud in it; made where there is none
+    /// and `create` allows it.
+    pub fn vault(&self, create: bool, seed: Option<u64>) -> Result<Vault, Failure> {
+        let path = self.vault_path();
+        let mut vault = if path.exists() || !create {
+            Vault::open(&path, &vault::identities(&self.state))?
+        } else {
+            fs_err::create_dir_all(&self.state)?;
+            Vault::create(&path, &vault::recipients(&self.state)?)?
+        };
+        if let Some(seed) = seed {
+            vault.set_seed(seed);
+        }
+        if create {
+            let now = jiff::Timestamp::now();
+            let mut requests: Vec<SecretRequest> = self.model.secrets().iter().map(|n| request(n, &self.model.cloud)).collect();
+            requests.extend(power_secrets(&self.model.cloud));
+            vault.ensure(&requests, now)?;
+            self.import_files(&mut vault, now)?;
+            if vault.is_changed() {
+                vault.save()?;
+            }
+        }
+        Ok(vault)
+    }
+
+    /// Files that the cloud file names for secrets are read into the vault.
+    fn import_files(&self, vault: &mut Vault, now: jiff::Timestamp) -> Result<(), Failure> {
+        let folder = self.file.parent().unwrap_or(Utf8Path::new(""));
+        for (path, _) in options(&self.model.cloud).filter_map(|o| match o {
+            PowerOption::File(path) => Some((path, ())),
+            PowerOption::Text(_) | PowerOption::Secret(_) => None,
+        }) {
+            let value = fs_err::read_to_string(folder.join(path))?;
+            vault.import(&format!("file/{path}"), SecretString::from(value.trim_end().to_owned()), now)?;
+        }
+        Ok(())
+    }
+
+    /// How each host is reached.
+    pub fn targets(&self) -> Vec<Target> {
+        // A lab leaves a configuration for its hosts, under their names.
+        let lab = self.state.join("ssh_config");
+        let lab = lab.exists().then_some(lab);
+        self.model
+            .cloud
+            .hosts
+            .iter()
+            .map(|host| {
+                let name = host.name.as_str().to_owned();
+                match &lab {
+                    Some(config) => Target {
+                        destination: name.clone(),
+                        name,
+                        user: (host.ssh.user != "root").then(|| host.ssh.user.clone()),
+                        port: None,
+                        config: Some(config.clone()),
+                    },
+                    None => Target {
+                        name,
+                        destination: host.ssh.address.clone(),
+                        user: Some(host.ssh.user.clone()),
+                        port: (host.ssh.port != 22).then_some(host.ssh.port),
+                        config: host.ssh.config.as_ref().map(|c| {
+                            self.file.parent().unwrap_or(Utf8Path::new("")).join(c)
+                        }),
+                    },
+                }
+            })
+            .collect()
+    }
+
+    /// The reason why there is no fencing, when there is none.
+    pub fn no_fencing(&self) -> Option<&str> {
+        match &self.model.cloud.fencing {
+            Fencing::None { reason } => Some(&reason.value),
+            Fencing::Power => None,
+        }
+    }
+}
+
+fn options(cloud: &Cloud) -> impl Iterator<Item = &PowerOption> {
+    cloud.hosts.iter().flat_map(|h| &h.power).flat_map(|l| l.options.values()).map(|o| &o.value.value)
+}
+
+/// Secrets that power devices name: made once, where nobody imported them.
+fn power_secrets(cloud: &Cloud) -> Vec<SecretRequest> {
+    let mut names: Vec<&String> = options(cloud)
+        .filter_map(|o| match o {
+            PowerOption::Secret(name) => Some(name),
+            PowerOption::Text(_) | PowerOption::File(_) => None,
+        })
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+        .into_iter()
+        .map(|name| SecretRequest::new(name.clone(), vault::SecretKind::Password { length: 24 }))
+        .collect()
+}
+
+/// The vault's word for what the model wants.
+fn request(need: &SecretNeed, cloud: &Cloud) -> SecretRequest {
+    let kind = match &need.kind {
+        SecretKind::Password(length) => vault::SecretKind::Password { length: *length },
+        SecretKind::Key(bytes) => vault::SecretKind::UrlBase64 { bytes: *bytes },
+        SecretKind::Hex(bytes) => vault::SecretKind::Hex { bytes: *bytes },
+        SecretKind::Bytes(bytes) => vault::SecretKind::Base64 { bytes: *bytes },
+        SecretKind::Uuid => vault::SecretKind::Uuid,
+        SecretKind::Ca => vault::SecretKind::CaCert { common_name: format!("quorate {}", cloud.name.value) },
+        SecretKind::Leaf { common_name, names, addresses } => vault::SecretKind::Leaf {
+            ca: "tls/ca".to_owned(),
+            common_name: common_name.clone(),
+            names: names.clone(),
+            ips: addresses.clone(),
+            days: 825,
+        },
+    };
+    SecretRequest::new(need.name.clone(), kind)
+}

@@ -1,0 +1,155 @@
+//! Names that cannot be wrong: made only by checking the text. What a name
+//! refers to (is there such a service?) is not known here.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// What is wrong with a name, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadName {
+    /// Words for under the caret.
+    pub label: String,
+    /// The cure.
+    pub help: String,
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        pub struct $type(String);
+
+        impl $type {
+            /// The name, if it is one.
+            pub fn new(text: &str) -> Result<Self, BadName> {
+                let check: fn(&str) -> Result<(), BadName> = $check;
+                check(text).map(|()| Self(text.to_owned()))
+            }
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl AsRef<str> for $type {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        /// Lets maps be asked with a `&str`.
+        impl std::borrow::Borrow<str> for $type {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+name! {
+    /// The cloud's name: it names directories, lab interfaces and the cluster.
+    ///
+    /// At most 15 characters: with a dash and 16 digits of the cloud's id it makes
+    /// 32, the most that cluster group names may have, and 15 is the most that
+    /// Linux allows for an interface.
+    CloudName, |text| word(text, 15)
+}
+
+name! {
+    /// A host's short name: an RFC 1123 label in lower case, as `hostname` says it.
+    ///
+    /// Without a domain, since cluster members and broker nodes are known by the
+    /// short name, and in lower case, since not all of them ignore case.
+    HostName, |text| word_from(text, 63, true)
+}
+
+name! {
+    /// A service's name: a folder of the catalogue.
+    ServiceName, |text| word(text, 63)
+}
+
+name! {
+    /// A network's name.
+    NetworkName, |text| word(text, 63)
+}
+
+impl NetworkName {
+    /// The network that every host is in and that carries everything unless
+    /// told otherwise.
+    pub const MANAGEMENT: &str = "management";
+
+    /// [`NetworkName::MANAGEMENT`] as a name.
+    pub fn management() -> Self {
+        Self(Self::MANAGEMENT.to_owned())
+    }
+}
+
+fn word(text: &str, most: usize) -> Result<(), BadName> {
+    word_from(text, most, false)
+}
+
+/// Lower case, digits, dashes inside; `digit`: may start with a digit.
+fn word_from(text: &str, most: usize, digit: bool) -> Result<(), BadName> {
+    let lower = text.to_lowercase();
+    let bad = |label: &str, help: &str| {
+        Err(BadName {
+            label: label.to_owned(),
+            help: help.to_owned(),
+        })
+    };
+    if text.len() > most {
+        let label = format!("{} characters", text.chars().count());
+        return Err(BadName {
+            label,
+            help: format!("use at most {most} characters"),
+        });
+    }
+    if lower != text {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let near = lower.replace(|c| !fits(c), "-");
+        return Err(BadName {
+            label: "has capitals".to_owned(),
+            help: format!("write `{}`", near.trim_matches('-')),
+        });
+    }
+    if text.contains('.') && digit {
+        let short = text.split('.').next().unwrap_or_default();
+        return Err(BadName {
+            label: "has a domain".to_owned(),
+            help: format!("write the short name, `{short}`; addresses are given by `address`"),
+        });
+    }
+    if let Some(c) = text
+        .chars()
+        .find(|c| !(c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-'))
+    {
+        return bad(
+            &format!("`{c}` is not allowed"),
+            "use lower-case letters, digits and dashes",
+        );
+    }
+    if text.starts_with('-') || text.ends_with('-') {
+        return bad(
+            "has a dash at its end",
+            "start and end with a letter or digit",
+        );
+    }
+    if !digit && !text.starts_with(|c: char| c.is_ascii_lowercase()) {
+        return bad("does not start with a letter", "start with a letter");
+    }
+    if text.is_empty() || text.bytes().all(|b| b.is_ascii_digit()) {
+        return bad(
+            "is a number",
+            "a name of digits only is taken for an address: add a letter",
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,377 @@
+//! `power` and `fencing`: how each host's power is cut, or why it is not.
+//!
+//! Which agents exist and what options they take is the agents' matter.
+
+use std::net::IpAddr;
+use std::ops::Range;
+
+use indexmap::IndexMap;
+use ipnet::IpNet;
+
+use crate::names::NetworkName;
+use crate::tree::{Entry, Fields, Kind, Node, Spanned, Walker, quoted};
+use crate::types::{Architecture, Fencing, Host, Keyed, Network, PowerLevel, PowerOption};
+
+/// A level and the hosts that it is for; none named: all.
+struct Level {
+    level: PowerLevel,
+    hosts: Vec<Spanned<String>>,
+}
+
+/// Gives each host its levels and says whether fencing is done.
+pub(super) fn read(
+    w: &mut Walker,
+    top: &Fields<'_>,
+    hosts: &mut [Host],
+    networks: Option<&[Network]>,
+    architecture: Architecture,
+) -> Fencing {
+    let before = w.errors();
+    let mut given = false;
+    if let Some(node) = top.get("power") {
+        given = true;
+        let levels: Vec<Level> = node
+            .one_or_list()
+            .into_iter()
+            .filter_map(|n| level(w, n, true))
+            .collect();
+        unknown_hosts(w, &levels, hosts);
+        for host in &mut *hosts {
+            let mine = levels.iter().filter(|l| {
+                l.hosts.is_empty() || l.hosts.iter().any(|h| *h.value == *host.name.as_str())
+            });
+            host.power = mine.map(|l| filled(&l.level, host)).collect();
+        }
+    }
+    let host_entries = top.get("hosts").map(|n| &n.kind);
+    if let Some(Kind::Map(entries)) = host_entries {
+        for entry in entries {
+            given |= own_levels(w, entry, hosts);
+        }
+    }
+    match top.entry("fencing") {
+        Some(entry) => return fencing(w, entry, given),
+        None if !given && all_in_lab(hosts) => {
+            lab_power(hosts, networks);
+            return Fencing::Power;
+        }
+        None => {}
+    }
+    // A level that could not be read is no reason to say that there is none.
+    if w.errors() == before {
+        missing(w, hosts, architecture);
+    }
+    Fencing::Power
+}
+
+/// A host's own `power` replaces the cloud's.
+fn own_levels(w: &mut Walker, entry: &Entry, hosts: &mut [Host]) -> bool {
+    let Some(node) = entry.value.get("power").filter(|n| !n.is_null()) else {
+        return false;
+    };
+    let levels: Vec<Level> = node
+        .one_or_list()
+        .into_iter()
+        .filter_map(|n| level(w, n, false))
+        .collect();
+    if let Some(host) = hosts
+        .iter_mut()
+        .find(|h| h.name.as_str() == entry.key.value)
+    {
+        host.power = levels.iter().map(|l| filled(&l.level, host)).collect();
+    }
+    true
+}
+
+fn level(w: &mut Walker, node: &Node, for_hosts: bool) -> Option<Level> {
+    let known: &[&str] = if for_hosts {
+        &["agent", "options", "hosts"]
+    } else {
+        &["agent", "options"]
+    };
+    let fields = w.fields(node, "`power`", known)?;
+    let agent = w
+        .require(&fields, "agent")
+        .and_then(|n| w.text(n, "`agent`"));
+    let agent = agent.filter(|agent| {
+        let rest = agent.value.strip_prefix("fence_").unwrap_or_default();
+        let good = !rest.is_empty() && rest.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+        if !good {
+            let message = format!("`{agent}` is not a fence agent");
+            let finding = w.error("fencing::bad-agent", &agent.span, message, "does not name an agent");
+            w.push(finding.help("agents are the programs `fence_…` of the package fence-agents, such as `fence_ipmilan`"));
+        }
+        good
+    });
+    let entries = fields
+        .get("options")
+        .and_then(|n| w.map(n, "`options`"))
+        .unwrap_or_default();
+    let mut options = IndexMap::new();
+    for entry in entries {
+        if let Some(value) = option(w, entry) {
+            options.insert(
+                entry.key.value.clone(),
+                Keyed {
+                    key: entry.key.span.clone(),
+                    value,
+                },
+            );
+        }
+    }
+    let hosts = fields
+        .get("hosts")
+        .map(|n| w.texts(n, "`hosts`"))
+        .unwrap_or_default();
+    Some(Level {
+        level: PowerLevel {
+            agent: agent?,
+            options,
+        },
+        hosts,
+    })
+}
+
+fn option(w: &mut Walker, entry: &Entry) -> Option<Spanned<PowerOption>> {
+    let what = format!("the option `{}`", entry.key);
+    let span = entry.value.span.clone();
+    if !matches!(entry.value.kind, Kind::Map(_)) {
+        let text = w.text(&entry.value, &what)?;
+        placeholders(w, &text);
+        return Some(Spanned::new(PowerOption::Text(text.value), span));
+    }
+    let fields = w.fields(&entry.value, what, &["file", "secret"])?;
+    let file = fields.get("file").and_then(|n| w.text(n, "`file`"));
+    let secret = fields.get("secret").and_then(|n| w.text(n, "`secret`"));
+    match (file, secret) {
+        (Some(file), None) => {
+            placeholders(w, &file);
+            Some(Spanned::new(PowerOption::File(file.value), span))
+        }
+        (None, Some(secret)) => {
+            placeholders(w, &secret);
+            Some(Spanned::new(PowerOption::Secret(secret.value), span))
+        }
+        _ => {
+            w.wrong_type(
+                &entry.value,
+                &fields.what,
+                "text, `{ file: PATH }` or `{ secret: NAME }`",
+            );
+            None
+        }
+    }
+}
+
+/// The names in braces that a text may hold.
+const PLACEHOLDERS: [&str; 2] = ["host", "address"];
+
+fn placeholders(w: &mut Walker, text: &Spanned<String>) {
+    for part in text.value.split('{').skip(1) {
+        let Some((name, _)) = part.split_once('}') else {
+            continue;
+        };
+        let word = !name.is_empty()
+            && name
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c == '_' || c == '-');
+        if word && !PLACEHOLDERS.contains(&name) {
+            let message = format!("`{{{name}}}` stands for nothing");
+            let finding = w.error(
+                "power::unknown-placeholder",
+                &text.span,
+                message,
+                "not filled in",
+            );
+            let help = diagnostic::did_you_mean(name, PLACEHOLDERS).map_or_else(
+                || "there are `{host}` and `{address}`".to_owned(),
+                |near| format!("did you mean `{{{near}}}`?"),
+            );
+            w.push(finding.help(help));
+        }
+    }
+}
+
+fn filled(level: &PowerLevel, host: &Host) -> PowerLevel {
+    let address = host
+        .address_in(NetworkName::MANAGEMENT)
+        .map(|a| a.to_string())
+        .unwrap_or_default();
+    let fill = |text: &str| {
+        text.replace("{host}", host.name.as_str())
+            .replace("{address}", &address)
+    };
+    let mut level = level.clone();
+    for option in level.options.values_mut() {
+        let (PowerOption::Text(text) | PowerOption::File(text) | PowerOption::Secret(text)) =
+            &mut option.value.value;
+        *text = fill(text);
+    }
+    level
+}
+
+fn unknown_hosts(w: &mut Walker, levels: &[Level], hosts: &[Host]) {
+    for name in levels.iter().flat_map(|l| &l.hosts) {
+        if hosts.iter().any(|h| h.name.as_str() == name.value) {
+            continue;
+        }
+        let names = || hosts.iter().map(|h| h.name.as_str());
+        let help = diagnostic::did_you_mean(&name.value, names()).map_or_else(
+            || format!("hosts are {}", quoted(names())),
+            |near| format!("did you mean `{near}`?"),
+        );
+        let message = format!("`power` is for the host `{name}`, which there is not");
+        w.push(
+            w.error(
+                "power::unknown-host",
+                &name.span,
+                message,
+                "not a host of this cloud",
+            )
+            .help(help),
+        );
+    }
+}
+
+/// `fencing: { none: "reason" }`.
+fn fencing(w: &mut Walker, entry: &Entry, power_given: bool) -> Fencing {
+    let node = &entry.value;
+    let without = |w: &mut Walker, span: &Range<usize>| {
+        let message = "fencing is switched off without a reason";
+        let finding = w.error("fencing::none-without-reason", span, message, "why?");
+        w.push(
+            finding
+                .help("say why, it is shown wherever it matters: `fencing: { none: \"reason\" }`"),
+        );
+    };
+    let off = Fencing::None {
+        reason: Spanned::new(String::new(), node.span.clone()),
+    };
+    if let Kind::Scalar(scalar) = &node.kind
+        && matches!(scalar.text.as_str(), "none" | "false" | "off" | "no")
+    {
+        without(w, &node.span);
+        return off;
+    }
+    let Some(fields) = w.fields(node, "`fencing`", &["none"]) else {
+        return off;
+    };
+    let reason = match node.get("none") {
+        Some(reason) if !reason.is_null() => match w.text(reason, "the reason") {
+            Some(text) if text.value.trim().is_empty() => None,
+            Some(text) => Some(text),
+            None => return off,
+        },
+        _ => None,
+    };
+    let Some(reason) = reason else {
+        without(w, &fields.span);
+        return off;
+    };
+    if power_given {
+        let message = "`power` is given and fencing is switched off";
+        let finding = w.error(
+            "fencing::none-with-power",
+            &entry.key.span,
+            message,
+            "switched off here",
+        );
+        w.push(finding.help("remove `fencing` to fence, or `power` not to"));
+    }
+    Fencing::None { reason }
+}
+
+/// RFC 2544 and RFC 5180: for benchmarks only, so that nothing but a lab has them.
+fn in_lab(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.octets()[0] == 198 && v4.octets()[1] & 0xfe == 18,
+        IpAddr::V6(v6) => v6.segments()[..3] == [0x2001, 2, 0],
+    }
+}
+
+fn all_in_lab(hosts: &[Host]) -> bool {
+    let mut addresses = hosts.iter().flat_map(|h| h.addresses.values()).peekable();
+    addresses.peek().is_some() && addresses.all(|a| in_lab(a.value))
+}
+
+/// The lab's simulated BMC answers at the first address of its network.
+fn lab_power(hosts: &mut [Host], networks: Option<&[Network]>) {
+    let bmc = networks
+        .and_then(<[Network]>::first)
+        .and_then(|n| first_address(n.cidr.value));
+    let Some(bmc) = bmc else {
+        return; // that the network could not be read is said already
+    };
+    for host in hosts {
+        let span = host.name.span.clone();
+        let text = |text: &str| PowerOption::Text(text.to_owned());
+        let options = [
+            ("ip", PowerOption::Text(bmc.to_string())),
+            ("ipport", text("8443")),
+            ("username", text("quorate")),
+            (
+                "password",
+                PowerOption::Secret("lab/bmc-password".to_owned()),
+            ),
+            (
+                "systems_uri",
+                PowerOption::Text(format!("/redfish/v1/Systems/{}", host.name)),
+            ),
+            ("ssl", text("1")),
+            ("ssl_insecure", text("1")),
+        ];
+        let options = options.into_iter().map(|(key, value)| {
+            (
+                key.to_owned(),
+                Keyed {
+                    key: span.clone(),
+                    value: Spanned::new(value, span.clone()),
+                },
+            )
+        });
+        let agent = Spanned::new("fence_redfish".to_owned(), span.clone());
+        host.power = vec![PowerLevel {
+            agent,
+            options: options.collect(),
+        }];
+    }
+}
+
+fn first_address(net: IpNet) -> Option<IpAddr> {
+    net.hosts().find(|a| *a != net.network())
+}
+
+/// Controllers that nobody can stop.
+fn missing(w: &mut Walker, hosts: &[Host], architecture: Architecture) {
+    let controllers: Vec<&Host> = hosts.iter().filter(|h| h.is_controller()).collect();
+    // Without Pacemaker nothing is promoted elsewhere, and a lone controller has no peer
+    // to take its work over.
+    if architecture == Architecture::Keepalived || controllers.len() < 2 {
+        return;
+    }
+    let bare: Vec<&&Host> = controllers
+        .iter()
+        .filter(|h| h.power.is_empty() && !h.addresses.is_empty())
+        .collect();
+    let Some((first, rest)) = bare.split_first() else {
+        return;
+    };
+    let message = if rest.is_empty() {
+        format!("nothing can cut the power of `{}`", first.name)
+    } else {
+        format!("nothing can cut the power of {} controllers", bare.len())
+    };
+    let mut finding = w.error(
+        "fencing::missing",
+        &first.name.span,
+        message,
+        "no `power` for this host",
+    );
+    for host in rest {
+        finding = finding.also(host.name.span.clone(), "nor for this");
+    }
+    w.push(finding.help(
+        "a silent host must be known dead before its work is taken over: give `power`, for all hosts or in each, \
+         or accept the risk with `fencing: { none: \"reason\" }`",
+    ));
+}

@@ -1,0 +1,438 @@
+//! Galera: which member may begin, and what stands in its way.
+//!
+//! The rules, from the Galera documentation ("Restarting the cluster",
+//! "Crash recovery") and from what was measured in the lab:
+//! - The position of a member is `uuid:seqno`. After a clean stop it stands in
+//!   `grastate.dat`; after a power cut that file says -1 and the server itself
+//!   must be asked (`--wsrep-recover`), which reads InnoDB.
+//! - The member with the highest seqno begins; others join it. Members of
+//!   another uuid belong to another cluster: then nobody begins.
+//! - Where a position cannot be read (Aria's log can be broken by a power cut),
+//!   it may be the highest: it is repaired and asked again, never passed over.
+//! - A data directory that is not virgin and not ours is never initialised.
+
+use std::collections::BTreeMap;
+
+use wire::{Answer, Command, Expect, Fact, Facts, FileWrite, NamedQuery, Op, Query, Sql, Wait};
+
+use crate::{Intent, Member, Refusal, Seen, Stage, StageStep, Store};
+
+/// What a fresh data directory of the package holds besides files.
+const VIRGIN: [&str; 4] = ["mysql", "performance_schema", "sys", "test"];
+/// The database in which the cloud's id is kept.
+const OURS: &str = "quorate";
+const NIL: &str = "00000000-0000-0000-0000-000000000000";
+
+fn sql(store: &Store, statements: &[&str]) -> Sql {
+    Sql {
+        socket: store.option("socket").to_owned(),
+        user: store.option("user").to_owned(),
+        statements: statements.iter().map(|s| (*s).to_owned()).collect(),
+    }
+}
+
+const STATUS: &str = "SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_cluster_status', \
+     'wsrep_local_state_comment', 'wsrep_cluster_size', 'wsrep_ready', 'wsrep_cluster_state_uuid', \
+     'wsrep_last_committed')";
+
+/// Asks the server without starting it: prints `position UUID:SEQNO`, or the
+/// reason why there is none. Only ever asked of a member that is down; InnoDB's
+/// own lock guards against one that is just starting.
+fn position_query(store: &Store) -> Query {
+    // `--log-error` keeps the server's words out of the host's log.
+    let script = format!(
+        "f=$(mktemp) && chown {user} \"$f\" && \
+         runuser -u {user} -- {binary} --defaults-file={config} --wsrep-recover --log-error=\"$f\" >/dev/null 2>&1; \
+         sed -n 's/.*WSREP: Recovered position: *\\([^ ]*\\).*/position \\1/p' \"$f\" | tail -1; \
+         grep -E 'ERROR' \"$f\" | tail -5; rm -f \"$f\"",
+        user = store.option("os-user"),
+        binary = store.option("binary"),
+        config = store.option("config"),
+    );
+    Query::Run { argv: vec!["sh".to_owned(), "-c".to_owned(), script], timeout_ms: 60_000 }
+}
+
+/// Status, `grastate.dat`, whose it is; when `deep`, the position from InnoDB.
+pub fn queries(store: &Store, deep: bool) -> Vec<NamedQuery> {
+    let datadir = store.option("datadir");
+    let mut out = vec![
+        NamedQuery { name: store.answer("status"), query: Query::Sql(sql(store, &[STATUS])) },
+        NamedQuery { name: store.answer("owner"), query: Query::Sql(sql(store, &["SELECT id FROM quorate.cloud"])) },
+        NamedQuery { name: store.answer("grastate"), query: Query::Read(format!("{datadir}/grastate.dat")) },
+        NamedQuery {
+            name: store.answer("directories"),
+            query: Query::Run {
+                argv: ["find", datadir, "-mindepth", "1", "-maxdepth", "1", "-type", "d", "-printf", "%f\\n"]
+                    .map(str::to_owned)
+                    .to_vec(),
+                timeout_ms: 10_000,
+            },
+        },
+    ];
+    if deep {
+        out.push(NamedQuery { name: store.answer("position"), query: position_query(store) });
+    }
+    out
+}
+
+/// A member as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    /// The host could not be asked, or it would not say.
+    Unknown(String),
+    /// Serving, with what it says of itself.
+    Up { primary: bool, comment: String, size: String },
+    /// Down, and nothing was ever in it.
+    Virgin,
+    /// Down, with data that is not ours.
+    Foreign(Vec<String>),
+    /// Down, with ours.
+    Down { uuid: String, seqno: Option<i64>, why_not: String },
+}
+
+fn variables(rows: &[Vec<Option<String>>]) -> BTreeMap<&str, &str> {
+    rows.iter()
+        .filter_map(|row| match row.as_slice() {
+            [Some(name), Some(value), ..] => Some((name.as_str(), value.as_str())),
+            _ => None,
+        })
+        .collect()
+}
+
+/// `grastate.dat`: lines of `key: value`.
+fn grastate(text: &str) -> (String, Option<i64>) {
+    let field = |key: &str| {
+        text.lines()
+            .find_map(|l| l.strip_prefix(key).and_then(|r| r.strip_prefix(':')))
+            .map(|v| v.trim().to_owned())
+    };
+    let seqno = field("seqno").and_then(|s| s.parse::<i64>().ok()).filter(|s| *s >= 0);
+    (field("uuid").unwrap_or_default(), seqno)
+}
+
+fn state(store: &Store, facts: Option<&Facts>) -> State {
+    let Some(facts) = facts else { return State::Unknown("the host could not be asked".to_owned()) };
+    let answer = |what: &str| facts.answers.get(&store.answer(what));
+    match answer("status") {
+        Some(Fact::Known(Answer::Rows(rows))) => {
+            let variables = variables(rows);
+            let get = |k: &str| variables.get(k).copied().unwrap_or_default();
+            return State::Up {
+                primary: get("wsrep_cluster_status") == "Primary" && get("wsrep_ready") == "ON",
+                comment: get("wsrep_local_state_comment").to_owned(),
+                size: get("wsrep_cluster_size").to_owned(),
+            };
+        }
+        Some(Fact::Absent) => {}
+        Some(Fact::Unknown(why)) => return State::Unknown(why.clone()),
+        Some(Fact::Known(_)) | None => return State::Unknown("it was not asked".to_owned()),
+    }
+    let directories: Vec<&str> = match answer("directories") {
+        Some(Fact::Known(Answer::Ran { status: 0, stdout, .. })) => stdout.lines().collect(),
+        // The package is not installed yet.
+        Some(Fact::Known(Answer::Ran { .. }) | Fact::Absent) => Vec::new(),
+        _ => return State::Unknown("its data directory could not be seen".to_owned()),
+    };
+    let ours = directories.contains(&OURS);
+    let others: Vec<String> = directories
+        .iter()
+        .filter(|d| !VIRGIN.contains(d) && !d.starts_with('#') && !d.starts_with('.') && **d != OURS)
+        .map(|d| (*d).to_owned())
+        .collect();
+    let text = match answer("grastate") {
+        Some(Fact::Known(Answer::Text(text))) => Some(text.as_str()),
+        Some(Fact::Absent) => None,
+        _ => return State::Unknown("grastate.dat could not be read".to_owned()),
+    };
+    let (uuid, seqno) = text.map(grastate).unwrap_or_default();
+    if !ours {
+        return if others.is_empty() { State::Virgin } else { State::Foreign(others) };
+    }
+    if seqno.is_some() && uuid != NIL {
+        return State::Down { uuid, seqno, why_not: String::new() };
+    }
+    match answer("position") {
+        Some(Fact::Known(Answer::Ran { stdout, .. })) => {
+            let found = stdout.lines().find_map(|l| l.strip_prefix("position "));
+            match found.and_then(|p| p.trim().rsplit_once(':')) {
+                Some((u, s)) => match s.parse::<i64>() {
+                    Ok(s) if s >= 0 && u != NIL => {
+                        State::Down { uuid: u.to_owned(), seqno: Some(s), why_not: String::new() }
+                    }
+                    _ => State::Down { uuid, seqno: None, why_not: "it never joined a cluster whole".to_owned() },
+                },
+                None => State::Down { uuid, seqno: None, why_not: stdout.trim().to_owned() },
+            }
+        }
+        _ => State::Down { uuid, seqno: None, why_not: "not asked yet".to_owned() },
+    }
+}
+
+/// Members: `Synced` (or what Galera says), `down`, `unknown`.
+pub fn members(store: &Store, seen: &Seen<'_>) -> Vec<Member> {
+    store
+        .members
+        .iter()
+        .map(|host| {
+            let (word, healthy, detail) = match state(store, seen.get(host).copied().flatten()) {
+                State::Up { primary, comment, size } => {
+                    let healthy = primary && (comment == "Synced" || comment == "Donor/Desynced");
+                    let word = if primary { comment } else { "non-Primary".to_owned() };
+                    (word, healthy, format!("sees {size} of {}", store.members.len()))
+                }
+                State::Virgin => ("absent".to_owned(), false, "never started".to_owned()),
+                State::Foreign(names) => ("foreign".to_owned(), false, format!("holds {}", names.join(", "))),
+                State::Down { uuid, seqno, why_not } => {
+                    let at = seqno.map_or_else(|| "position not known".to_owned(), |s| format!("at {s}"));
+                    ("down".to_owned(), false, format!("{uuid} {at} {why_not}").trim().to_owned())
+                }
+                State::Unknown(why) => ("unknown".to_owned(), false, why),
+            };
+            Member { host: host.clone(), state: word, healthy, detail }
+        })
+        .collect()
+}
+
+/// Every member is Synced: each is asked for itself by its own wait.
+pub fn ready(store: &Store) -> Vec<Wait> {
+    let size = store.members.len();
+    let expect = [
+        ("wsrep_cluster_status", "Primary".to_owned()),
+        ("wsrep_local_state_comment", "Synced".to_owned()),
+        ("wsrep_ready", "ON".to_owned()),
+        ("wsrep_cluster_size", size.to_string()),
+    ];
+    vec![Wait {
+        what: format!("{} is Synced and sees all {size} members", store.resource),
+        query: Query::Sql(sql(store, &[STATUS])),
+        expect: Expect::Vars(expect.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()),
+        timeout_ms: 300_000,
+        every_ms: 250,
+    }]
+}
+
+/// Lets the cluster manager forget failures of a resource and try again.
+pub fn cleanup(resource: &str) -> Op {
+    Op::Run(Command {
+        unit: format!("quorate-cleanup-{resource}"),
+        argv: ["crm_resource", "--cleanup", "--resource", resource].map(str::to_owned).to_vec(),
+        user: String::new(),
+        env: Vec::new(),
+        stdin: None,
+        cwd: String::new(),
+        timeout_ms: 60_000,
+    })
+}
+
+/// Says to the cluster that this cloud owns the store.
+fn claim(store: &Store) -> StageStep {
+    let statements = [
+        "CREATE DATABASE IF NOT EXISTS quorate",
+        "CREATE TABLE IF NOT EXISTS quorate.cloud (id CHAR(36) NOT NULL PRIMARY KEY)",
+        "INSERT IGNORE INTO quorate.cloud VALUES ('\u{27e6}secret:cloud/id\u{27e7}')",
+    ];
+    StageStep {
+        name: "claim".to_owned(),
+        host: store.members.first().cloned().unwrap_or_default(),
+        title: format!("mark {} as this cloud's", store.resource),
+        ops: vec![Op::Unless {
+            guards: vec![(Query::Sql(sql(store, &["SELECT id FROM quorate.cloud"])), Expect::SomeRow)],
+            ops: vec![Op::Sql(sql(store, &statements))],
+        }],
+        after: Vec::new(),
+    }
+}
+
+/// A `grastate.dat` that tells who may begin, and where.
+fn choice(store: &Store, uuid: &str, seqno: i64, begins: bool) -> Op {
+    let safe = u8::from(begins);
+    Op::Files(vec![FileWrite {
+        path: format!("{}/grastate.dat", store.option("datadir")),
+        content: format!(
+            "# GALERA saved state\nversion: 2.1\nuuid:    {uuid}\nseqno:   {seqno}\nsafe_to_bootstrap: {safe}\n"
+        )
+        .into_bytes(),
+        owner: store.option("os-user").to_owned(),
+        group: store.option("os-user").to_owned(),
+        mode: 0o660,
+        directory: false,
+    }])
+}
+
+fn refuse(code: &'static str, message: String, cure: &str) -> Refusal {
+    Refusal { code, message, cure: cure.to_owned() }
+}
+
+/// The next stage: see the rules at the top.
+pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Refusal> {
+    let states: Vec<(&String, State)> =
+        store.members.iter().map(|h| (h, state(store, seen.get(h).copied().flatten()))).collect();
+    for (host, state) in &states {
+        if let State::Foreign(names) = state {
+            return Err(refuse(
+                "store::foreign",
+                format!("{host}: the data directory of {} holds somebody's databases: {}", store.resource, names.join(", ")),
+                "nothing was touched; move the data away by hand, or take another host",
+            ));
+        }
+    }
+    let up = |s: &State| matches!(s, State::Up { primary: true, .. });
+    let synced = |s: &State| matches!(s, State::Up { primary: true, comment, .. } if comment == "Synced");
+    if states.iter().all(|(_, s)| synced(s)) {
+        return Ok(Stage { after: owner_check(store, seen)?, ..Stage::default() });
+    }
+    let mut out = Stage { ready: ready(store), after: vec![claim(store)], ..Stage::default() };
+    // A primary component lives: the others join it, and nobody may begin beside it.
+    if states.iter().any(|(_, s)| up(s)) {
+        owner_check(store, seen)?;
+        out.explain.push(format!("{}: a primary component is up; the others join it", store.resource));
+        if intent == Intent::Recover {
+            out.before.push(try_again(store, &states));
+        }
+        return Ok(out);
+    }
+    let unknown: Vec<String> = states
+        .iter()
+        .filter_map(|(h, s)| match s {
+            State::Unknown(why) => Some(format!("{h} ({why})")),
+            _ => None,
+        })
+        .collect();
+    if !unknown.is_empty() {
+        return Err(refuse(
+            "store::member-unknown",
+            format!("{}: no primary component, and it cannot be seen what these members hold: {}", store.resource, unknown.join(", ")),
+            "bring them back, then run it again: one of them may hold the newest writes",
+        ));
+    }
+    if states.iter().all(|(_, s)| *s == State::Virgin) {
+        out.explain.push(format!(
+            "{}: no member was ever started; {} begins, since nobody has anything to lose",
+            store.resource,
+            store.members.first().map_or("", String::as_str)
+        ));
+        return Ok(out);
+    }
+    if intent == Intent::Converge {
+        // They may be just starting by themselves: the cluster manager knows how.
+        out.explain.push(format!("{}: down; the cluster manager is starting it", store.resource));
+        return Ok(out);
+    }
+    recover(store, &states, out)
+}
+
+fn try_again(store: &Store, states: &[(&String, State)]) -> StageStep {
+    StageStep {
+        name: "try-again".to_owned(),
+        host: states.first().map(|(h, _)| (*h).clone()).unwrap_or_default(),
+        title: format!("let the cluster start {} again", store.resource),
+        ops: vec![cleanup(&store.resource)],
+        after: Vec::new(),
+    }
+}
+
+/// All members are down and seen, and at least one holds data of ours.
+fn recover(store: &Store, states: &[(&String, State)], mut out: Stage) -> Result<Stage, Refusal> {
+    let mut positions: Vec<(&String, &str, i64)> = Vec::new();
+    let mut repairs = Vec::new();
+    for (host, state) in states {
+        match state {
+            State::Down { uuid, seqno: Some(seqno), .. } => positions.push((host, uuid, *seqno)),
+            State::Down { seqno: None, why_not, .. } if why_not.contains("Aria") => repairs.push(StageStep {
+                name: format!("repair-{host}"),
+                host: (*host).clone(),
+                title: format!("set aside Aria's broken logs ({why_not})"),
+                ops: vec![set_aside(store)],
+                after: Vec::new(),
+            }),
+            State::Down { seqno: None, why_not, .. } => {
+                return Err(refuse(
+                    "store::position-unknown",
+                    format!("{host}: the position of {} cannot be read: {why_not}", store.resource),
+                    "its data may be the newest; repair it by hand, or replace the host when its disk is known lost",
+                ));
+            }
+            State::Up { .. } => {
+                return Err(refuse(
+                    "store::non-primary",
+                    format!("{host}: {} is up without a primary component", store.resource),
+                    "wait for the other members to come back; when they are lost for good, replace them",
+                ));
+            }
+            State::Virgin => positions.push((host, NIL, -1)),
+            State::Unknown(_) | State::Foreign(_) => {}
+        }
+    }
+    if !repairs.is_empty() {
+        out.explain.push(format!(
+            "{}: a position could not be read and may be the highest; it is repaired and asked again",
+            store.resource
+        ));
+        return Ok(Stage { before: repairs, ready: Vec::new(), after: Vec::new(), barrier: true, ..out });
+    }
+    let known: Vec<&(&String, &str, i64)> = positions.iter().filter(|(_, u, _)| *u != NIL).collect();
+    if let Some((first_host, first, _)) = known.first()
+        && let Some((host, other, _)) = known.iter().find(|(_, u, _)| u != first)
+    {
+        return Err(refuse(
+            "store::uuids-differ",
+            format!("{first_host} belongs to cluster {first}, {host} to {other}: these are not members of one cluster"),
+            "find out which of them is this cloud's; the other's data must be moved away by hand",
+        ));
+    }
+    let Some((host, uuid, seqno)) = known.iter().max_by_key(|(_, _, s)| *s) else {
+        return Err(refuse("store::no-position", format!("{}: no member has a position", store.resource), "restore a backup"));
+    };
+    let all: Vec<String> = positions.iter().map(|(h, _, s)| format!("{h} at {s}")).collect();
+    out.explain.push(format!(
+        "{}: cluster {uuid}; {}; {host} begins, since nobody is ahead of it",
+        store.resource,
+        all.join(", ")
+    ));
+    let written: Vec<String> = vec!["choose".to_owned()];
+    out.before.push(StageStep {
+        name: "choose".to_owned(),
+        host: (*host).clone(),
+        title: format!("let {host} begin at {uuid}:{seqno}"),
+        ops: vec![choice(store, uuid, *seqno, true)],
+        after: Vec::new(),
+    });
+    let mut again = try_again(store, states);
+    again.after = written;
+    out.before.push(again);
+    Ok(out)
+}
+
+/// Moves Aria's logs beside the data: kept, in case somebody wants to look.
+fn set_aside(store: &Store) -> Op {
+    let datadir = store.option("datadir");
+    let script = format!(
+        "set -e; d={datadir}/quorate-aside-$(date +%s); mkdir \"$d\"; mv {datadir}/aria_log* \"$d\"/; \
+         chown -R {user}: \"$d\"",
+        user = store.option("os-user")
+    );
+    Op::Run(Command {
+        unit: format!("quorate-aria-{}", store.resource),
+        argv: vec!["sh".to_owned(), "-c".to_owned(), script],
+        user: String::new(),
+        env: Vec::new(),
+        stdin: None,
+        cwd: String::new(),
+        timeout_ms: 30_000,
+    })
+}
+
+/// A store that is up says whose it is. Its id is compared on the host, where
+/// the placeholder is known; here only an empty answer matters: it must be claimed.
+fn owner_check(store: &Store, seen: &Seen<'_>) -> Result<Vec<StageStep>, Refusal> {
+    let claimed = seen.values().flatten().any(|f| {
+        matches!(f.answers.get(&store.answer("owner")), Some(Fact::Known(Answer::Rows(rows))) if !rows.is_empty())
+    });
+    if claimed {
+        return Ok(Vec::new());
+    }
+    Ok(vec![claim(store)])
+}
+
+#[cfg(test)]
+mod tests;

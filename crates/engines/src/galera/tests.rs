@@ -1,0 +1,143 @@
+use super::*;
+
+fn store() -> Store {
+    Store {
+        engine: "galera".to_owned(),
+        resource: "galera".to_owned(),
+        members: ["c1", "c2", "c3"].map(str::to_owned).to_vec(),
+        options: [("datadir", "/var/lib/mysql"), ("os-user", "mysql")]
+            .into_iter()
+            .map(|(k, v)| (k.to_owned(), v.to_owned()))
+            .collect(),
+    }
+}
+
+fn facts(answers: Vec<(&str, Fact<Answer>)>) -> Facts {
+    Facts {
+        hostname: String::new(),
+        boot_id: String::new(),
+        os: Fact::Absent,
+        clock: 0,
+        memory_kib: 0,
+        disk_free: BTreeMap::new(),
+        addresses: Vec::new(),
+        listeners: Vec::new(),
+        files: BTreeMap::new(),
+        units: BTreeMap::new(),
+        packages: BTreeMap::new(),
+        sysctls: BTreeMap::new(),
+        answers: answers.into_iter().map(|(k, v)| (format!("galera/{k}"), v)).collect(),
+        crm_mon: Fact::Absent,
+        cib: Fact::Absent,
+    }
+}
+
+fn ran(stdout: &str) -> Fact<Answer> {
+    Fact::Known(Answer::Ran { status: 0, stdout: stdout.to_owned(), stderr: String::new() })
+}
+
+fn virgin() -> Facts {
+    facts(vec![
+        ("status", Fact::Absent),
+        ("grastate", Fact::Absent),
+        ("directories", ran("mysql\nperformance_schema\nsys\n")),
+    ])
+}
+
+fn down(uuid: &str, seqno: i64, position: Option<&str>) -> Facts {
+    let mut answers = vec![
+        ("status", Fact::Absent),
+        (
+            "grastate",
+            Fact::Known(Answer::Text(format!("# GALERA saved state\nversion: 2.1\nuuid:    {uuid}\nseqno:   {seqno}\nsafe_to_bootstrap: 0\n"))),
+        ),
+        ("directories", ran("mysql\nquorate\nkeystone\n")),
+    ];
+    if let Some(position) = position {
+        answers.push(("position", ran(position)));
+    }
+    facts(answers)
+}
+
+/// What the engine says of three members.
+fn check(members: [Option<&Facts>; 3], intent: Intent, expect: &str) {
+    let store = store();
+    let seen: Seen<'_> = store.members.iter().cloned().zip(members).collect();
+    let got = match stage(&store, &seen, intent) {
+        Ok(stage) => {
+            let mut lines = stage.explain.clone();
+            lines.extend(stage.before.iter().map(|s| format!("{}: {}", s.host, s.title)));
+            if stage.barrier {
+                lines.push("then look again".to_owned());
+            }
+            lines.join("\n")
+        }
+        Err(refusal) => format!("{}: {}", refusal.code, refusal.message),
+    };
+    assert_eq!(got, expect);
+}
+
+#[test]
+fn absent_everywhere_is_a_birth() {
+    let v = virgin();
+    check(
+        [Some(&v), Some(&v), Some(&v)],
+        Intent::Converge,
+        "galera: no member was ever started; c1 begins, since nobody has anything to lose",
+    );
+}
+
+#[test]
+fn a_member_that_cannot_be_seen_stops_everything() {
+    let d = down("a-b", 10, None);
+    check(
+        [Some(&d), Some(&d), None],
+        Intent::Recover,
+        "store::member-unknown: galera: no primary component, and it cannot be seen what these members hold: c3 (the host could not be asked)",
+    );
+}
+
+#[test]
+fn the_highest_position_begins() {
+    let (a, b, c) = (down("u", -1, Some("position u:7")), down("u", 9, None), down("u", -1, Some("position u:8")));
+    check(
+        [Some(&a), Some(&b), Some(&c)],
+        Intent::Recover,
+        "galera: cluster u; c1 at 7, c2 at 9, c3 at 8; c2 begins, since nobody is ahead of it\n\
+         c2: let c2 begin at u:9\nc1: let the cluster start galera again",
+    );
+}
+
+#[test]
+fn two_clusters_are_refused() {
+    let (a, b) = (down("u", 7, None), down("w", 9, None));
+    check(
+        [Some(&a), Some(&b), Some(&a)],
+        Intent::Recover,
+        "store::uuids-differ: c1 belongs to cluster u, c2 to w: these are not members of one cluster",
+    );
+}
+
+#[test]
+fn broken_aria_logs_are_repaired_and_asked_again() {
+    let a = down("u", 7, None);
+    let b = down("u", -1, Some("2026-11-21 [ERROR] mariadbd: Aria recovery failed"));
+    check(
+        [Some(&a), Some(&b), Some(&a)],
+        Intent::Recover,
+        "galera: a position could not be read and may be the highest; it is repaired and asked again\n\
+         c2: set aside Aria's broken logs (2026-11-21 [ERROR] mariadbd: Aria recovery failed)\nthen look again",
+    );
+}
+
+#[test]
+fn somebody_elses_databases_are_never_touched() {
+    let mut foreign = virgin();
+    foreign.answers.insert("galera/directories".to_owned(), ran("mysql\nsys\nwordpress\n"));
+    let v = virgin();
+    check(
+        [Some(&v), Some(&foreign), Some(&v)],
+        Intent::Converge,
+        "store::foreign: c2: the data directory of galera holds somebody's databases: wordpress",
+    );
+}

@@ -1,0 +1,160 @@
+//! Stores and brokers: how each is born, found and brought back.
+//!
+//! An engine is a pure function from what was observed to the next stage, or
+//! to a refusal. **Birth is recovery with everything absent**: there is one
+//! function, so it cannot rot. Nothing here speaks to a host; what is wanted of
+//! hosts is said in `wire`'s words. Names of stores and brokers appear in this
+//! crate and in the catalogue, nowhere else.
+
+mod galera;
+mod rabbitmq;
+
+use indexmap::IndexMap;
+use serde::Serialize;
+use wire::{Facts, NamedQuery, Op, Wait};
+
+/// The engines that the catalogue may name.
+pub const ENGINES: [&str; 2] = ["galera", "rabbitmq"];
+
+/// A store or broker of this cloud, and what the catalogue tells its engine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Store {
+    /// One of [`ENGINES`].
+    pub engine: String,
+    /// Resource id.
+    pub resource: String,
+    /// Members.
+    pub members: Vec<String>,
+    /// Options, resolved; the same on all members.
+    pub options: IndexMap<String, String>,
+}
+
+impl Store {
+    fn option(&self, name: &str) -> &str {
+        self.options.get(name).map_or("", String::as_str)
+    }
+
+    /// The name of one of this store's answers.
+    fn answer(&self, what: &str) -> String {
+        format!("{}/{what}", self.resource)
+    }
+}
+
+/// What is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Intent {
+    /// Bring to life what is absent; wait for what is starting.
+    Converge,
+    /// Also bring back what is stuck.
+    Recover,
+}
+
+/// A member at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Member {
+    /// Host.
+    pub host: String,
+    /// The engine's own word: `Synced`, `running`, `down`, `unknown`.
+    pub state: String,
+    /// Whether it serves.
+    pub healthy: bool,
+    /// More for people.
+    pub detail: String,
+}
+
+/// One operation of a stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StageStep {
+    /// Short name, unique in the stage.
+    pub name: String,
+    /// Host that does it.
+    pub host: String,
+    /// For people.
+    pub title: String,
+    /// What to do.
+    pub ops: Vec<Op>,
+    /// Names of steps of this stage that go first.
+    pub after: Vec<String>,
+}
+
+/// The next stage.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Stage {
+    /// The choice and why, for people.
+    pub explain: Vec<String>,
+    /// Before the cluster manager may start it.
+    pub before: Vec<StageStep>,
+    /// Waits that tell when it is up; on the first reachable member.
+    pub ready: Vec<Wait>,
+    /// Once it is up, on the first reachable member.
+    pub after: Vec<StageStep>,
+    /// The stage ends here: observe again and ask again.
+    pub barrier: bool,
+}
+
+impl Stage {
+    /// Whether there is anything to do.
+    pub fn is_empty(&self) -> bool {
+        self.before.is_empty() && self.after.is_empty() && self.ready.is_empty()
+    }
+}
+
+/// Why an engine will not go on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// Stable code.
+    pub code: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// What cures it.
+    pub cure: String,
+}
+
+/// What each member answered; `None` for one that could not be reached.
+pub type Seen<'a> = IndexMap<String, Option<&'a Facts>>;
+
+/// What to ask on each member. `deep`: also what costs seconds and is only
+/// asked of a store that is down.
+pub fn queries(store: &Store, deep: bool) -> Vec<NamedQuery> {
+    match store.engine.as_str() {
+        "galera" => galera::queries(store, deep),
+        "rabbitmq" => rabbitmq::queries(store),
+        _ => Vec::new(),
+    }
+}
+
+/// The members as they are.
+pub fn members(store: &Store, seen: &Seen<'_>) -> Vec<Member> {
+    match store.engine.as_str() {
+        "galera" => galera::members(store, seen),
+        "rabbitmq" => rabbitmq::members(store, seen),
+        _ => Vec::new(),
+    }
+}
+
+/// The next stage.
+///
+/// # Errors
+/// A [`Refusal`] where going on could lose data or take over what is not ours.
+pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Refusal> {
+    match store.engine.as_str() {
+        "galera" => galera::stage(store, seen, intent),
+        "rabbitmq" => Ok(rabbitmq::stage(store, seen, intent)),
+        _ => Ok(Stage::default()),
+    }
+}
+
+/// Up on every member, for the gate between two hosts of a rolling change.
+pub fn whole(store: &Store) -> Vec<Wait> {
+    match store.engine.as_str() {
+        "galera" => galera::ready(store),
+        "rabbitmq" => rabbitmq::ready(store),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether a majority of the members serves.
+pub fn majority(members: &[Member]) -> bool {
+    members.iter().filter(|m| m.healthy).count() * 2 > members.len()
+}

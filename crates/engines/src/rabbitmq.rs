@@ -1,0 +1,122 @@
+//! RabbitMQ 4: members find each other by the configured list (native
+//! `classic_config` peer discovery), so a birth needs no command; after a full
+//! outage they wait for each other by themselves. What is asked is the
+//! management API on loopback: `rabbitmqctl` would cost two CPU seconds.
+
+use serde_json::Value;
+use wire::{Answer, Expect, HttpGet, NamedQuery, Query, Wait};
+
+use crate::{Intent, Member, Seen, Stage, StageStep, Store};
+
+fn get(store: &Store, path: &str) -> Query {
+    Query::Http(HttpGet {
+        method: "GET".to_owned(),
+        url: format!("{}{path}", store.option("api")),
+        ca: None,
+        auth: Some((store.option("user").to_owned(), store.option("password").to_owned())),
+        headers: Vec::new(),
+        body: None,
+    })
+}
+
+/// The nodes as each member sees them.
+pub fn queries(store: &Store) -> Vec<NamedQuery> {
+    vec![NamedQuery { name: store.answer("nodes"), query: get(store, "/api/nodes?columns=name,running,partitions") }]
+}
+
+/// Names of the nodes that a member sees running.
+fn running(store: &Store, facts: &wire::Facts) -> Option<Vec<String>> {
+    let Some(Answer::Http { status: 200, body, .. }) = facts.answers.get(&store.answer("nodes"))?.known() else {
+        return None;
+    };
+    let nodes: Value = serde_json::from_str(body).ok()?;
+    Some(
+        nodes
+            .as_array()?
+            .iter()
+            .filter(|n| n.get("running").and_then(Value::as_bool) == Some(true))
+            .filter_map(|n| n.get("name")?.as_str().map(str::to_owned))
+            .collect(),
+    )
+}
+
+/// Members: running, down, or unknown.
+pub fn members(store: &Store, seen: &Seen<'_>) -> Vec<Member> {
+    store
+        .members
+        .iter()
+        .map(|host| {
+            let facts = seen.get(host).copied().flatten();
+            let (state, healthy, detail) = match facts.map(|f| running(store, f)) {
+                None => ("unknown", false, "the host could not be asked".to_owned()),
+                Some(None) => ("down", false, String::new()),
+                Some(Some(nodes)) => {
+                    let all = nodes.len() >= store.members.len();
+                    let word = if all { "running" } else { "partial" };
+                    (word, true, format!("sees {} of {}", nodes.len(), store.members.len()))
+                }
+            };
+            Member { host: host.clone(), state: state.to_owned(), healthy, detail }
+        })
+        .collect()
+}
+
+/// All members have joined.
+pub fn ready(store: &Store) -> Vec<Wait> {
+    let count = u32::try_from(store.members.len()).unwrap_or(u32::MAX);
+    vec![Wait {
+        what: format!("all {count} members of {} have joined", store.resource),
+        query: get(store, "/api/nodes?columns=name,running"),
+        expect: Expect::JsonCount { field: "/running".to_owned(), value: "true".to_owned(), count },
+        timeout_ms: 300_000,
+        every_ms: 500,
+    }]
+}
+
+/// Waits for those that are down; for recovery, lets the cluster manager try again first.
+pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Stage {
+    let members = members(store, seen);
+    if members.iter().all(|m| m.state == "running") {
+        return Stage::default();
+    }
+    let mut out = Stage { ready: ready(store), ..Stage::default() };
+    let down: Vec<&str> = members.iter().filter(|m| m.state == "down").map(|m| m.host.as_str()).collect();
+    if intent == Intent::Recover
+        && let Some(host) = members.iter().find(|m| m.state != "unknown").map(|m| m.host.clone())
+    {
+        out.explain.push(format!(
+            "{}: down on {}; members wait for each other at start, so they are started together",
+            store.resource,
+            down.join(", ")
+        ));
+        out.before.push(StageStep {
+            name: "try-again".to_owned(),
+            host,
+            title: format!("let the cluster start {} again", store.resource),
+            ops: vec![crate::galera::cleanup(&store.resource)],
+            after: Vec::new(),
+        });
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::Op;
+
+    #[test]
+    fn a_birth_only_waits() {
+        let store = Store {
+            engine: "rabbitmq".to_owned(),
+            resource: "rabbitmq".to_owned(),
+            members: vec!["c1".to_owned()],
+            ..Store::default()
+        };
+        let seen: Seen<'_> = [("c1".to_owned(), None)].into_iter().collect();
+        let stage = stage(&store, &seen, Intent::Converge);
+        assert!(stage.before.is_empty());
+        assert_eq!(stage.ready.len(), 1);
+        assert!(matches!(crate::galera::cleanup("x"), Op::Run(_)));
+    }
+}

@@ -1,0 +1,337 @@
+//! One SSH connection to one host, with the agent at its other end.
+//!
+//! The operator's own `ssh` is run as a child and its standard streams carry
+//! the frames: `~/.ssh/config`, jump hosts, agents, FIDO keys and known_hosts
+//! all keep working. No SSH library and no control master: one session is all
+//! we need, so multiplexing would only add a socket to go stale.
+
+use std::collections::HashMap;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use futures::{SinkExt as _, StreamExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::bytes::Bytes;
+use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
+use wire::{FromAgent, Hello, Op, OpError, Reply, ToAgent};
+
+use crate::Binary;
+
+/// How a host is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Its name in the cloud.
+    pub name: String,
+    /// What `ssh` is told: an address or an alias of its configuration.
+    pub destination: String,
+    /// User, when not left to ssh.
+    pub user: Option<String>,
+    /// Port, when not left to ssh.
+    pub port: Option<u16>,
+    /// `ssh -F`.
+    pub config: Option<Utf8PathBuf>,
+}
+
+/// Why there is no session.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{host}: {message}")]
+pub struct ConnectError {
+    /// The host.
+    pub host: String,
+    /// What failed, with ssh's own words.
+    pub message: String,
+    /// What may cure it.
+    pub cure: String,
+}
+
+/// Why a call gave no reply.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The agent did it and it failed.
+    #[error("{0}")]
+    Failed(OpError),
+    /// The session ended under the call: what became of it is not known.
+    #[error("the connection was lost")]
+    Lost,
+}
+
+type Waiting = Arc<Mutex<HashMap<u64, Pending>>>;
+
+struct Pending {
+    done: oneshot::Sender<Result<Reply, CallError>>,
+    progress: Option<mpsc::UnboundedSender<String>>,
+}
+
+/// A live session.
+#[derive(Debug)]
+pub struct Session {
+    /// The host's name in the cloud.
+    pub host: String,
+    /// What the agent said first.
+    pub hello: Hello,
+    calls: mpsc::UnboundedSender<ToAgent>,
+    waiting: WaitingDebug,
+    next: AtomicU64,
+}
+
+/// Calls under way; only its count is worth printing.
+struct WaitingDebug(Waiting);
+
+impl std::fmt::Debug for WaitingDebug {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} calls", self.0.lock().unwrap_or_else(PoisonError::into_inner).len())
+    }
+}
+
+const READY: &str = "QUORATE-READY";
+const NEED: &str = "QUORATE-NEED";
+
+/// What runs on the host first: sees whether the program is there, takes it
+/// from standard input if not, and becomes the agent. `head -c` reads not a
+/// byte beyond what it is told, so the frames that follow stay in the pipe.
+fn bootstrap(hash: &str, size: usize) -> String {
+    let root = format!(
+        "d=/var/lib/quorate/bin; f=$d/quorate-{hash}; \
+         if [ ! -x \"$f\" ]; then \
+         mkdir -p \"$d\" || exit 71; echo {NEED}; t=$(mktemp \"$f.XXXXXX\") || exit 71; \
+         if head -c {size} | gzip -dc > \"$t\" && chmod 755 \"$t\" && mv \"$t\" \"$f\"; then \
+         find \"$d\" -type f ! -name \"quorate-{hash}\" -mtime +7 -delete; else rm -f \"$t\"; exit 71; fi; fi; \
+         echo {READY}; exec \"$f\" agent serve"
+    );
+    // The user's login shell may be anything, so only words that all shells read alike.
+    let script = format!("if [ \"$(id -u)\" = 0 ]; then exec sh -c '{root}'; else exec sudo -n sh -c '{root}'; fi");
+    format!("exec /bin/sh -c {}", quote(&script))
+}
+
+fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+/// From ssh's own words and exit status to what happened and what cures it.
+fn explain(host: &str, status: Option<i32>, stderr: &str) -> ConnectError {
+    let last = stderr.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("ssh ended without a word").trim();
+    let has = |needle: &str| stderr.contains(needle);
+    let cure = if has("Permission denied") {
+        "the host does not accept your key: check `ssh` in the cloud file, or add your public key to its authorized_keys"
+    } else if has("Host key verification failed") || has("REMOTE HOST IDENTIFICATION HAS CHANGED") {
+        "the host's key is not the known one: make sure that it is the right host, then update known_hosts"
+    } else if has("sudo:") {
+        "the user must be root or able to `sudo -n` without a password"
+    } else if has("No space left on device") || status == Some(71) {
+        "make room on the host's /var, then run it again"
+    } else if has("timed out") || has("No route") || has("refused") || has("unreachable") || has("Could not resolve") {
+        "is the host on, its address right and its sshd running?"
+    } else {
+        "try the same by hand: `quorate ssh HOST`"
+    };
+    ConnectError { host: host.to_owned(), message: format!("cannot connect: {last}"), cure: cure.to_owned() }
+}
+
+impl Session {
+    /// Connects, pushes the program if this version is not on the host, and
+    /// waits for the agent's hello. Gives up after 90 s in all.
+    pub async fn open(target: Target, binary: &Binary) -> Result<Self, ConnectError> {
+        let limit = Duration::from_secs(90);
+        let host = target.name.clone();
+        match tokio::time::timeout(limit, Self::open_inner(target, binary)).await {
+            Ok(result) => result,
+            Err(_) => Err(ConnectError {
+                host,
+                message: format!("cannot connect: no answer from the agent within {} s", limit.as_secs()),
+                cure: "is the host overloaded, or its disk stalled?".to_owned(),
+            }),
+        }
+    }
+
+    async fn open_inner(target: Target, binary: &Binary) -> Result<Self, ConnectError> {
+        let fail = |message: String| ConnectError {
+            host: target.name.clone(),
+            message,
+            cure: "is OpenSSH's `ssh` installed on this machine?".to_owned(),
+        };
+        let packed = binary.packed().await.map_err(|e| fail(format!("cannot read this program: {e}")))?;
+        let mut ssh = Command::new("ssh");
+        ssh.args(["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=8"]);
+        // A host that loses power says nothing: 3 × 3 s without an answer is lost.
+        ssh.args(["-o", "ServerAliveInterval=3", "-o", "ServerAliveCountMax=3"]);
+        if let Some(config) = &target.config {
+            ssh.args(["-F", config.as_str()]);
+        }
+        if let Some(port) = target.port {
+            ssh.args(["-p", &port.to_string()]);
+        }
+        if let Some(user) = &target.user {
+            ssh.args(["-l", user]);
+        }
+        ssh.arg("--").arg(&target.destination).arg(bootstrap(binary.hash(), packed.len()));
+        let mut child = ssh
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // Ctrl-C reaches the whole terminal group; ssh must not die before we have said goodbye.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|e| fail(format!("cannot run ssh: {e}")))?;
+        let (Some(mut stdin), Some(stdout), Some(mut stderr)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            return Err(fail("cannot run ssh: no pipes".to_owned()));
+        };
+        let errors = tokio::spawn(async move {
+            let mut text = Vec::new();
+            // Bounded: a broken host must not fill our memory.
+            let _ = (&mut stderr).take(64 << 10).read_to_end(&mut text).await;
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        let mut reader = BufReader::new(stdout);
+        let started = handshake(&mut reader, &mut stdin, &packed).await;
+        if !started {
+            // The pipe is closed first, so that a remote that still reads ends.
+            drop(stdin);
+            let status = child.wait().await.ok().and_then(|s| s.code());
+            let text = errors.await.unwrap_or_default();
+            return Err(explain(&target.name, status, &text));
+        }
+        let codec = || LengthDelimitedCodec::builder().max_frame_length(wire::MAX_FRAME).new_codec();
+        let mut frames = FramedRead::new(reader, codec());
+        let hello = match frames.next().await {
+            Some(Ok(frame)) => wire::decode::<FromAgent>(&frame).ok(),
+            _ => None,
+        };
+        let Some(FromAgent::Hello(hello)) = hello else {
+            drop(stdin);
+            let status = child.wait().await.ok().and_then(|s| s.code());
+            let text = errors.await.unwrap_or_default();
+            return Err(explain(&target.name, status, &text));
+        };
+        if hello.protocol != wire::PROTOCOL || hello.build != binary.hash() {
+            return Err(fail(format!("the agent is of another build ({})", hello.build)));
+        }
+        let waiting: Waiting = Arc::default();
+        let (calls, outgoing) = mpsc::unbounded_channel();
+        tokio::spawn(write_frames(FramedWrite::new(stdin, codec()), outgoing));
+        tokio::spawn(read_frames(frames, Arc::clone(&waiting), child));
+        Ok(Self { host: target.name, hello, calls, waiting: WaitingDebug(waiting), next: AtomicU64::new(1) })
+    }
+
+    /// Does one operation and waits for its end. Progress lines go to `progress`.
+    pub async fn call(&self, op: Op, progress: Option<mpsc::UnboundedSender<String>>) -> Result<Reply, CallError> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let (done, result) = oneshot::channel();
+        self.waiting
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id, Pending { done, progress });
+        if self.calls.send(ToAgent::Call { id, op }).is_err() {
+            return Err(CallError::Lost);
+        }
+        // The reader may have ended between the insert and the send: it drops
+        // all pending calls, which closes the channel and ends this wait.
+        result.await.unwrap_or(Err(CallError::Lost))
+    }
+
+    /// Whether the connection is still there.
+    pub fn alive(&self) -> bool {
+        !self.calls.is_closed()
+    }
+}
+
+/// Reads lines until the agent is ready; sends the program when asked for it.
+async fn handshake(
+    reader: &mut BufReader<tokio::process::ChildStdout>,
+    stdin: &mut ChildStdin,
+    packed: &[u8],
+) -> bool {
+    loop {
+        let mut line = String::new();
+        match reader.read_line(&mut line).await {
+            Ok(n) if n > 0 => {}
+            _ => return false,
+        }
+        match line.trim() {
+            READY => return true,
+            NEED => {
+                if stdin.write_all(packed).await.is_err() || stdin.flush().await.is_err() {
+                    return false;
+                }
+            }
+            // A login script that talks.
+            _ => {}
+        }
+    }
+}
+
+async fn write_frames(
+    mut sink: FramedWrite<ChildStdin, LengthDelimitedCodec>,
+    mut outgoing: mpsc::UnboundedReceiver<ToAgent>,
+) {
+    while let Some(message) = outgoing.recv().await {
+        let Ok(bytes) = wire::encode(&message) else { continue };
+        if sink.send(Bytes::from(bytes)).await.is_err() {
+            return;
+        }
+    }
+    if let Ok(bytes) = wire::encode(&ToAgent::Bye) {
+        let _ = sink.send(Bytes::from(bytes)).await;
+    }
+}
+
+async fn read_frames(
+    mut frames: FramedRead<BufReader<tokio::process::ChildStdout>, LengthDelimitedCodec>,
+    waiting: Waiting,
+    mut child: Child,
+) {
+    while let Some(Ok(frame)) = frames.next().await {
+        let Ok(message) = wire::decode::<FromAgent>(&frame) else { break };
+        let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        match message {
+            FromAgent::Hello(_) => {}
+            FromAgent::Progress { id, line } => {
+                if let Some(progress) = waiting.get(&id).and_then(|p| p.progress.as_ref()) {
+                    let _ = progress.send(line);
+                }
+            }
+            FromAgent::Done { id, result } => {
+                if let Some(pending) = waiting.remove(&id) {
+                    let _ = pending.done.send(result.map_err(CallError::Failed));
+                }
+            }
+        }
+    }
+    // Dropping the senders tells every caller that the connection is lost.
+    waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    let _ = child.wait().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_ssh_become_cures() {
+        let cases = [
+            ("root@h: Permission denied (publickey).", "does not accept your key"),
+            ("sudo: a password is required", "sudo -n"),
+            ("ssh: connect to host 198.18.0.9 port 22: Connection timed out", "is the host on"),
+            ("gzip: stdout: No space left on device", "make room"),
+            ("Host key verification failed.", "known_hosts"),
+        ];
+        for (stderr, cure) in cases {
+            let error = explain("c1", Some(255), stderr);
+            assert!(error.cure.contains(cure), "{stderr}: {}", error.cure);
+            assert!(error.message.contains(stderr), "{}", error.message);
+        }
+    }
+
+    #[test]
+    fn quoting_survives_quotes() {
+        assert_eq!(quote("a'b"), "'a'\\''b'");
+    }
+}

@@ -1,0 +1,163 @@
+//! A control group for each host, so that all of a host dies at one word.
+//!
+//! Version 2, whether it is the machine's only hierarchy or mounted beside the
+//! old ones; no limits are set. Where there is none the lab falls back to
+//! killing by process number. The container manager mirrors its group into the
+//! old hierarchies: removing looks there too.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::LabError;
+use crate::names;
+
+/// Where version 2 is mounted.
+fn base() -> Option<PathBuf> {
+    ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
+        .into_iter()
+        .map(PathBuf::from)
+        .find(|dir| dir.join("cgroup.procs").exists() && dir.join("cgroup.controllers").exists())
+}
+
+/// The lab's groups in every hierarchy of the machine.
+fn all(below: &Path) -> Vec<PathBuf> {
+    let root = PathBuf::from("/sys/fs/cgroup");
+    let mut roots = vec![root.clone()];
+    if let Ok(entries) = std::fs::read_dir(&root) {
+        roots.extend(entries.flatten().map(|e| e.path()).filter(|p| p.is_dir()));
+    }
+    roots
+        .into_iter()
+        .map(|root| root.join(names::CGROUP).join(below))
+        .filter(|dir| dir.is_dir())
+        .collect()
+}
+
+/// Makes `LAB/PART…` and returns its path, or nothing where version 2 is absent.
+pub(crate) fn make(lab: &str, parts: &[&str]) -> Result<Option<PathBuf>, LabError> {
+    let Some(mut dir) = base() else {
+        return Ok(None);
+    };
+    let share = |dir: &Path| {
+        // Controllers are a courtesy to the hosts: a machine may have none to give.
+        for controller in ["+cpu", "+io", "+memory", "+pids"] {
+            let _ = std::fs::write(dir.join("cgroup.subtree_control"), controller);
+        }
+    };
+    for part in [names::CGROUP, lab].iter().chain(parts) {
+        share(&dir);
+        dir.push(part);
+        match std::fs::create_dir(&dir) {
+            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(LabError::io(format!("making cgroup {}", dir.display()))(e));
+            }
+            _ => {}
+        }
+    }
+    Ok(Some(dir))
+}
+
+/// Puts this process into `LAB/PART…`.
+pub(crate) fn enter(lab: &str, parts: &[&str]) -> Result<(), LabError> {
+    let Some(dir) = make(lab, parts)? else {
+        return Ok(());
+    };
+    std::fs::write(dir.join("cgroup.procs"), "0")
+        .map_err(LabError::io(format!("entering cgroup {}", dir.display())))
+}
+
+/// Kills every process of `LAB/PART` at once.
+pub(crate) fn kill(lab: &str, part: &str) {
+    if let Some(base) = base() {
+        let dir = base.join(names::CGROUP).join(lab).join(part);
+        // Absent or already empty: nothing to kill; the caller looks what is left.
+        let _ = std::fs::write(dir.join("cgroup.kill"), "1");
+    }
+}
+
+/// Whether `LAB/PART` has a group in any hierarchy.
+pub(crate) fn exists(lab: &str, part: &str) -> bool {
+    !all(&Path::new(lab).join(part)).is_empty()
+}
+
+/// Whether a process is left in `LAB/PART`.
+pub(crate) fn populated(lab: &str, part: &str) -> bool {
+    base().is_some_and(|base| {
+        let events = base
+            .join(names::CGROUP)
+            .join(lab)
+            .join(part)
+            .join("cgroup.events");
+        std::fs::read_to_string(events)
+            .unwrap_or_default()
+            .contains("populated 1")
+    })
+}
+
+/// Removes the groups of a lab (`part` empty) or of one of its parts, where no
+/// process is in them, and the parents that this leaves empty.
+pub(crate) fn remove(lab: &str, part: &str) {
+    for dir in all(&Path::new(lab).join(part)) {
+        remove_tree(&dir);
+        // Parents of other hosts and labs are not empty and stay.
+        for parent in dir
+            .ancestors()
+            .skip(1)
+            .take(if part.is_empty() { 1 } else { 2 })
+        {
+            if parent.ends_with(names::CGROUP) || parent.ends_with(lab) {
+                let _ = std::fs::remove_dir(parent);
+            }
+        }
+    }
+}
+
+fn remove_tree(dir: &Path) {
+    if let Ok(entries) = std::fs::read_dir(dir) {
+        for entry in entries.flatten().filter(|e| e.path().is_dir()) {
+            remove_tree(&entry.path());
+        }
+    }
+    let _ = std::fs::remove_dir(dir);
+}
+
+/// The groups of a lab, in every hierarchy.
+pub(crate) fn list(lab: &str) -> Vec<String> {
+    let mut found = vec![];
+    for dir in all(Path::new(lab)) {
+        walk(&dir, &mut found);
+    }
+    found
+}
+
+/// All groups of the machine.
+pub(crate) fn list_machine() -> Vec<String> {
+    let mut found = vec![];
+    walk(Path::new("/sys/fs/cgroup"), &mut found);
+    found
+}
+
+/// The parts of a lab that have a group: its hosts, and the BMC.
+pub(crate) fn parts(lab: &str) -> Vec<String> {
+    let mut found = vec![];
+    for dir in all(Path::new(lab)) {
+        let Ok(entries) = std::fs::read_dir(dir) else {
+            continue;
+        };
+        for entry in entries.flatten().filter(|e| e.path().is_dir()) {
+            found.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    found
+}
+
+fn walk(dir: &Path, found: &mut Vec<String>) {
+    found.push(dir.display().to_string());
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        if entry.file_type().is_ok_and(|t| t.is_dir()) {
+            walk(&entry.path(), found);
+        }
+    }
+}

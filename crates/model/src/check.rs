@@ -1,0 +1,229 @@
+//! What only cloud file and catalogue together can tell to be wrong.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use catalog::{Catalog, Release, Service, Spanned};
+use cloud::{Cloud, Role, ServiceName, VipSource};
+use diagnostic::{Diagnostic, Source, did_you_mean};
+use indexmap::IndexMap;
+
+use crate::{Model, Vip};
+
+/// The release, if the catalogue has it.
+pub fn release<'c>(
+    cloud: &Cloud,
+    source: &Arc<Source>,
+    catalog: &'c Catalog,
+    findings: &mut Vec<Diagnostic>,
+) -> Option<&'c Release> {
+    let found = catalog.releases.get(&cloud.release.value);
+    if found.is_none() {
+        let known: Vec<&str> = catalog.releases.keys().map(String::as_str).collect();
+        findings.push(
+            Diagnostic::error(
+                "release::unknown",
+                source,
+                cloud.release.span.clone(),
+                format!("the catalogue has no release `{}`", cloud.release.value),
+                "not known",
+            )
+            .help(format!("known: {}", known.join(", "))),
+        );
+    }
+    found
+}
+
+/// The foundation and the services asked for.
+pub fn services(
+    cloud: &Cloud,
+    source: &Arc<Source>,
+    catalog: &Catalog,
+    findings: &mut Vec<Diagnostic>,
+) -> Vec<Service> {
+    let mut out: Vec<Service> = catalog.services.values().filter(|s| s.foundation).cloned().collect();
+    let known: Vec<&str> = catalog.services.values().filter(|s| !s.foundation).map(|s| s.name.value.as_str()).collect();
+    let asked: Vec<&str> = cloud.services.iter().map(|s| s.value.as_str()).collect();
+    for name in &cloud.services {
+        let Some(service) = catalog.services.get(name.value.as_str()) else {
+            let finding = Diagnostic::error(
+                "service::unknown",
+                source,
+                name.span.clone(),
+                format!("the catalogue has no service `{}`", name.value),
+                "not known",
+            );
+            findings.push(match did_you_mean(name.value.as_str(), known.iter().copied()) {
+                Some(near) => finding.help(format!("did you mean `{near}`?")),
+                None => finding.help(format!("known: {}; others by `--catalog DIR`", known.join(", "))),
+            });
+            continue;
+        };
+        if !service.releases.is_empty() && !service.releases.contains(&cloud.release.value) {
+            findings.push(
+                Diagnostic::error(
+                    "release::lacks-service",
+                    source,
+                    name.span.clone(),
+                    format!("release {} has no `{}`", cloud.release.value, name.value),
+                    "not in this release",
+                )
+                .also(cloud.release.span.clone(), "the release")
+                .help(format!("`{}` is there in: {}", name.value, service.releases.join(", "))),
+            );
+        }
+        for need in &service.needs {
+            let there = catalog.services.get(&need.value).is_some_and(|s| s.foundation);
+            if !there && !asked.contains(&need.value.as_str()) {
+                findings.push(
+                    Diagnostic::error(
+                        "service::needs",
+                        source,
+                        name.span.clone(),
+                        format!("`{}` cannot do without `{}`", name.value, need.value),
+                        format!("needs `{}`", need.value),
+                    )
+                    .help(format!("add `{}` to `services`", need.value)),
+                );
+            }
+        }
+        if !out.iter().any(|s| s.name.value == service.name.value) {
+            out.push(service.clone());
+        }
+    }
+    let all: Vec<&str> = out.iter().map(|s| s.name.value.as_str()).collect();
+    for (name, settings) in &cloud.settings {
+        unknown_service(name, &settings.key, &all, source, findings);
+        let Some(service) = out.iter().find(|s| s.name.value == name.as_str()) else { continue };
+        for (key, value) in &settings.value.value {
+            if !service.settings.contains_key(key) {
+                let keys: Vec<&str> = service.settings.keys().map(String::as_str).collect();
+                let finding = Diagnostic::error(
+                    "settings::unknown-key",
+                    source,
+                    value.key.clone(),
+                    format!("`{name}` has no setting `{key}`"),
+                    "not known",
+                );
+                findings.push(match did_you_mean(key, keys.iter().copied()) {
+                    Some(near) => finding.help(format!("did you mean `{near}`?")),
+                    None if keys.is_empty() => finding.help("it has none; a file's key is set under `config`"),
+                    None => finding.help(format!("known: {}; a file's key is set under `config`", keys.join(", "))),
+                });
+            }
+        }
+    }
+    out
+}
+
+fn unknown_service(
+    name: &ServiceName,
+    span: &std::ops::Range<usize>,
+    known: &[&str],
+    source: &Arc<Source>,
+    findings: &mut Vec<Diagnostic>,
+) {
+    if known.contains(&name.as_str()) {
+        return;
+    }
+    let finding = Diagnostic::error(
+        "service::not-in-cloud",
+        source,
+        span.clone(),
+        format!("this cloud has no service `{name}`"),
+        "not part of the cloud",
+    );
+    findings.push(match did_you_mean(name.as_str(), known.iter().copied()) {
+        Some(near) => finding.help(format!("did you mean `{near}`?")),
+        None => finding.help(format!("it has: {}", known.join(", "))),
+    });
+}
+
+/// One virtual address a service that is balanced, spread over the balancers.
+pub fn vips(model: &Model, source: &Arc<Source>, findings: &mut Vec<Diagnostic>) -> IndexMap<String, Vip> {
+    let balancers: Vec<String> =
+        model.cloud.hosts_with(Role::Balancer).map(|h| h.name.as_str().to_owned()).collect();
+    let wanted: Vec<&str> = model
+        .services
+        .values()
+        .filter(|p| p.service.components.values().any(|c| c.endpoint.is_some()))
+        .map(|p| p.service.name.value.as_str())
+        .collect();
+    for (name, pin) in &model.cloud.vips.pins {
+        unknown_service(name, &pin.key, &wanted, source, findings);
+    }
+    let pins: IndexMap<&str, IpAddr> =
+        model.cloud.vips.pins.iter().map(|(name, pin)| (name.as_str(), pin.value.value)).collect();
+    let mut free: Box<dyn Iterator<Item = IpAddr>> = match &model.cloud.vips.source {
+        VipSource::Pool(pool) => {
+            let taken: Vec<IpAddr> = pins.values().copied().collect();
+            Box::new(pool.value.iter().filter(move |a| !taken.contains(a)))
+        }
+        VipSource::Shared(address) => Box::new(std::iter::repeat(address.value)),
+    };
+    let mut out = IndexMap::new();
+    let mut short = 0;
+    for (index, service) in wanted.iter().enumerate() {
+        let Some(address) = pins.get(service).copied().or_else(|| free.next()) else {
+            short += 1;
+            continue;
+        };
+        let prefix = model
+            .cloud
+            .networks
+            .iter()
+            .find(|n| n.cidr.value.contains(&address))
+            .map_or(if address.is_ipv4() { 32 } else { 128 }, |n| n.cidr.value.prefix_len());
+        let turn = if model.shared_vip() { 0 } else { index };
+        let mut hosts = balancers.clone();
+        if !hosts.is_empty() {
+            let by = turn % hosts.len();
+            hosts.rotate_left(by);
+        }
+        out.insert((*service).to_owned(), Vip { service: (*service).to_owned(), address, prefix, hosts });
+    }
+    if short > 0 {
+        let span = match &model.cloud.vips.source {
+            VipSource::Pool(pool) => pool.span.clone(),
+            VipSource::Shared(address) => address.span.clone(),
+        };
+        findings.push(
+            Diagnostic::error(
+                "vip::pool-too-small",
+                source,
+                span,
+                format!("{} services are balanced and the pool lacks {short} addresses", wanted.len()),
+                format!("{short} too few"),
+            )
+            .help(format!("make room for {}: {}", wanted.len(), wanted.join(", "))),
+        );
+    }
+    out
+}
+
+/// `config:` names files that some service of the cloud writes.
+pub fn overrides(model: &Model, source: &Arc<Source>, findings: &mut Vec<Diagnostic>) {
+    let known: Vec<&str> = model
+        .services
+        .values()
+        .flat_map(|p| p.service.files.iter())
+        .filter(|f| f.from.value.ends_with(".yaml"))
+        .map(|f: &catalog::FileSpec| -> &str { let to: &Spanned<String> = &f.to; to.value.as_str() })
+        .collect();
+    for (file, sections) in &model.cloud.config {
+        if known.contains(&file.as_str()) {
+            continue;
+        }
+        let finding = Diagnostic::error(
+            "config::unknown-file",
+            source,
+            sections.key.clone(),
+            format!("no service of this cloud writes `{file}` by section and key"),
+            "not known",
+        );
+        findings.push(match did_you_mean(file, known.iter().copied()) {
+            Some(near) => finding.help(format!("did you mean `{near}`?")),
+            None => finding.help(format!("known: {}", known.join(", "))),
+        });
+    }
+}

@@ -1,0 +1,172 @@
+//! The cloud file and the catalogue resolved: every placement, address, port,
+//! virtual address and secret name. Valid by construction: where there is a
+//! [`Model`], nothing in it leads nowhere.
+//!
+//! Pure: it makes no secrets (it names those that are wanted), renders no
+//! files and knows no service by name.
+
+mod check;
+mod secrets;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use catalog::{Catalog, Component, Endpoint, Kind, Service, UnitRun};
+use cloud::{Cloud, Host, Role, VipSource};
+use diagnostic::{Diagnostic, Source};
+use indexmap::IndexMap;
+
+pub use secrets::{SecretKind, SecretNeed};
+
+/// A service as this cloud runs it.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// What the catalogue says.
+    pub service: Service,
+    /// Settings: the catalogue's defaults, the profile's, then the operator's.
+    pub settings: IndexMap<String, String>,
+    /// Packages on each host that runs any part of it.
+    pub packages: Vec<String>,
+}
+
+/// A virtual address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vip {
+    /// Service in front of which it stands; with a shared address the first of them.
+    pub service: String,
+    /// The address.
+    pub address: IpAddr,
+    /// Prefix length of its network.
+    pub prefix: u8,
+    /// Balancers in order of preference.
+    pub hosts: Vec<String>,
+}
+
+/// A component's endpoint, resolved.
+#[derive(Clone, Debug)]
+pub struct Served {
+    /// Service.
+    pub service: String,
+    /// Component.
+    pub component: String,
+    /// Resource id of the component.
+    pub resource: String,
+    /// What the catalogue says.
+    pub endpoint: Endpoint,
+    /// Its virtual address.
+    pub vip: IpAddr,
+    /// Hosts behind it.
+    pub members: Vec<String>,
+}
+
+/// The whole.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// As the operator meant it.
+    pub cloud: Cloud,
+    /// The foundation first, then the services in the file's order.
+    pub services: IndexMap<String, Placed>,
+    /// By service.
+    pub vips: IndexMap<String, Vip>,
+    /// All files of the catalogue.
+    pub catalog: Arc<Catalog>,
+}
+
+/// The name by which the cluster and everything else knows a component.
+pub fn resource_id(service: &str, component: &str) -> String {
+    if component == "main" { service.to_owned() } else { format!("{service}-{component}") }
+}
+
+impl Model {
+    /// Resolves a cloud against a catalogue. `None` where a finding is an error.
+    pub fn resolve(cloud: &Cloud, source: &Arc<Source>, catalog: &Arc<Catalog>) -> (Option<Self>, Vec<Diagnostic>) {
+        let mut findings = Vec::new();
+        let release = check::release(cloud, source, catalog, &mut findings);
+        let chosen = check::services(cloud, source, catalog, &mut findings);
+        let mut services = IndexMap::new();
+        for service in chosen {
+            let mut settings = service.settings.clone();
+            if let Some(profile) = service.profiles.get(cloud.profile.as_str()) {
+                settings.extend(profile.clone());
+            }
+            if let Some(given) = cloud.settings.get(service.name.value.as_str()) {
+                settings.extend(given.value.value.iter().map(|(k, v)| (k.clone(), v.value.value.to_string())));
+            }
+            let packages = release
+                .and_then(|r| r.packages.get(cloud.distribution.as_str()))
+                .and_then(|p| p.get(&service.name.value))
+                .cloned()
+                .unwrap_or_default();
+            services.insert(service.name.value.clone(), Placed { service, settings, packages });
+        }
+        let mut model = Self { cloud: cloud.clone(), services, vips: IndexMap::new(), catalog: Arc::clone(catalog) };
+        model.vips = check::vips(&model, source, &mut findings);
+        check::overrides(&model, source, &mut findings);
+        let good = !findings.iter().any(Diagnostic::is_error) && cloud.complete;
+        (good.then_some(model), findings)
+    }
+
+    /// Hosts of a role, of `cluster` (its members) or of `all`, in the file's order.
+    pub fn hosts_of(&self, role: &str) -> Vec<&Host> {
+        self.cloud
+            .hosts
+            .iter()
+            .filter(|h| match role {
+                "all" => true,
+                "cluster" => h.is_controller(),
+                _ => Role::WORDS.iter().any(|(word, r)| *word == role && h.has(*r)),
+            })
+            .collect()
+    }
+
+    /// Names of [`Model::hosts_of`].
+    pub fn names_of(&self, role: &str) -> Vec<String> {
+        self.hosts_of(role).iter().map(|h| h.name.as_str().to_owned()).collect()
+    }
+
+    /// Every component with its service.
+    pub fn components(&self) -> impl Iterator<Item = (&Placed, &Component)> {
+        self.services.values().flat_map(|p| p.service.components.values().map(move |c| (p, c)))
+    }
+
+    /// Components that Pacemaker runs, with their resource ids.
+    pub fn clustered(&self) -> impl Iterator<Item = (String, &Placed, &Component)> {
+        self.components()
+            .filter(|(_, c)| c.run == UnitRun::Cluster)
+            .map(|(p, c)| (resource_id(&p.service.name.value, &c.name.value), p, c))
+    }
+
+    /// Every endpoint behind a virtual address.
+    pub fn served(&self) -> Vec<Served> {
+        let mut out = Vec::new();
+        for (placed, component) in self.components() {
+            let service = &placed.service.name.value;
+            if let (Some(endpoint), Some(vip)) = (&component.endpoint, self.vips.get(service)) {
+                out.push(Served {
+                    service: service.clone(),
+                    component: component.name.value.clone(),
+                    resource: resource_id(service, &component.name.value),
+                    endpoint: endpoint.clone(),
+                    vip: vip.address,
+                    members: self.names_of(&component.runs_on.value),
+                });
+            }
+        }
+        out
+    }
+
+    /// The component that is this cloud's SQL store, with its socket and user.
+    pub fn sql_store(&self) -> Option<(&Placed, &Component)> {
+        self.components().find(|(p, c)| p.service.sql.is_some() && c.kind == Kind::Promotable)
+    }
+
+    /// A host's management address.
+    pub fn address(&self, host: &str) -> Option<IpAddr> {
+        self.cloud.host(host).and_then(|h| h.addresses.values().next()).map(|a| a.value)
+    }
+
+    /// Whether one address serves all.
+    pub fn shared_vip(&self) -> bool {
+        matches!(self.cloud.vips.source, VipSource::Shared(_))
+    }
+}

@@ -1,0 +1,88 @@
+//! Which secrets this cloud wants. Made by the vault; here they have names only.
+
+use std::net::IpAddr;
+
+use crate::Model;
+
+/// What kind of secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretKind {
+    /// Letters and digits, so that no file format needs escapes.
+    Password(usize),
+    /// Random bytes in URL-safe base64, as Fernet keys are.
+    Key(usize),
+    /// Random bytes in hex.
+    Hex(usize),
+    /// Random bytes in plain base64.
+    Bytes(usize),
+    /// A UUID.
+    Uuid,
+    /// The cloud's own certificate authority.
+    Ca,
+    /// A certificate of that authority.
+    Leaf {
+        /// Subject.
+        common_name: String,
+        /// DNS names.
+        names: Vec<String>,
+        /// Addresses.
+        addresses: Vec<IpAddr>,
+    },
+}
+
+/// A secret that must be in the vault before anything is sent to a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretNeed {
+    /// Its name; a leaf is stored as `NAME.crt` and `NAME.key`.
+    pub name: String,
+    /// Its kind.
+    pub kind: SecretKind,
+}
+
+impl Model {
+    /// All secrets of this cloud, in a fixed order.
+    pub fn secrets(&self) -> Vec<SecretNeed> {
+        let need = |name: &str, kind| SecretNeed { name: name.to_owned(), kind };
+        let mut out = vec![need("cloud/id", SecretKind::Uuid), need("tls/ca", SecretKind::Ca)];
+        let vips: Vec<IpAddr> = {
+            let mut vips: Vec<IpAddr> = self.vips.values().map(|v| v.address).collect();
+            vips.sort_unstable();
+            vips.dedup();
+            vips
+        };
+        for host in &self.cloud.hosts {
+            let mut addresses: Vec<IpAddr> = host.addresses.values().map(|a| a.value).collect();
+            if host.has(cloud::Role::Balancer) {
+                // Any balancer may hold any virtual address, so each can prove all.
+                addresses.extend(&vips);
+            }
+            let name = host.name.as_str().to_owned();
+            out.push(SecretNeed {
+                name: format!("tls/{name}"),
+                kind: SecretKind::Leaf {
+                    common_name: name.clone(),
+                    names: vec![name, "localhost".to_owned()],
+                    addresses,
+                },
+            });
+        }
+        for (service, placed) in &self.services {
+            for (name, spec) in &placed.service.secrets {
+                let kind = match spec.kind.as_str() {
+                    "key" => SecretKind::Key(spec.size),
+                    "hex" => SecretKind::Hex(spec.size),
+                    "bytes" => SecretKind::Bytes(spec.size),
+                    _ => SecretKind::Password(spec.size),
+                };
+                out.push(SecretNeed { name: format!("{service}/{name}"), kind });
+            }
+            if placed.service.database.is_some() {
+                out.push(need(&format!("{service}/database"), SecretKind::Password(32)));
+            }
+            if placed.service.broker.is_some() {
+                out.push(need(&format!("{service}/broker"), SecretKind::Password(32)));
+            }
+        }
+        out
+    }
+}

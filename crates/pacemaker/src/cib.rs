@@ -1,0 +1,329 @@
+//! The configuration part of the CIB as values, and its XML by section.
+//!
+//! Ids are made from the names of what they belong to, so that the same model
+//! always gives the same bytes. Source of the element and attribute names:
+//! Pacemaker Explained (3.0) and `/usr/share/pacemaker/pacemaker-*.rng`.
+
+use indexmap::IndexMap;
+use quick_xml::Writer;
+use serde::{Deserialize, Serialize};
+
+/// The sections that are ours, in the order in which they are applied.
+pub const SECTIONS: [&str; 6] =
+    ["crm_config", "rsc_defaults", "op_defaults", "resources", "constraints", "fencing-topology"];
+
+/// Names and values in a fixed order.
+pub type Pairs = IndexMap<String, String>;
+
+/// An operation of a resource; times carry their unit (`10s`).
+#[derive(std::clone::Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operation {
+    /// `monitor`, `start`, `stop`, `promote`, `demote`.
+    pub name: String,
+    /// `0` for all that does not recur.
+    pub interval: String,
+    /// `timeout`, `role`, `on-fail`, …
+    pub options: Pairs,
+}
+
+/// A single resource, alone or inside a clone.
+#[derive(std::clone::Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Primitive {
+    /// Unique in the cluster.
+    pub id: String,
+    /// `ocf:heartbeat:IPaddr2`, `systemd:haproxy`, `stonith:fence_redfish`.
+    pub agent: String,
+    /// Instance attributes.
+    pub params: Pairs,
+    /// Meta attributes.
+    pub meta: Pairs,
+    /// Operations.
+    pub operations: Vec<Operation>,
+}
+
+/// A clone around one primitive; its id is the primitive's with `-clone`.
+#[derive(std::clone::Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clone {
+    /// What is cloned.
+    pub primitive: Primitive,
+    /// Meta attributes of the clone: `interleave`, `promotable`, `clone-max`, …
+    pub meta: Pairs,
+}
+
+/// What stands in the resources section.
+#[derive(std::clone::Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Resource {
+    /// Runs once.
+    Primitive(Primitive),
+    /// Runs on many.
+    Clone(Clone),
+}
+
+impl Resource {
+    /// The id by which constraints name it.
+    pub fn id(&self) -> String {
+        match self {
+            Self::Primitive(p) => p.id.clone(),
+            Self::Clone(c) => format!("{}-clone", c.primitive.id),
+        }
+    }
+
+    /// The primitive itself, or the one inside the clone.
+    pub fn primitive(&self) -> &Primitive {
+        match self {
+            Self::Primitive(p) => p,
+            Self::Clone(c) => &c.primitive,
+        }
+    }
+}
+
+/// A preference (or ban) of a resource for a node.
+#[derive(std::clone::Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Location {
+    /// Resource id.
+    pub resource: String,
+    /// Node name.
+    pub node: String,
+    /// A number, `INFINITY` or `-INFINITY`.
+    pub score: String,
+}
+
+/// `resource` only where `with` runs.
+#[derive(std::clone::Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Colocation {
+    /// The dependent.
+    pub resource: String,
+    /// What it follows.
+    pub with: String,
+    /// Role of `with` where it matters (`Promoted`).
+    pub with_role: Option<String>,
+    /// Score.
+    pub score: String,
+}
+
+/// How binding an order is.
+#[derive(std::clone::Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OrderKind {
+    /// Only where both act in the same transition: a failure of one does not stop the other.
+    Optional,
+    /// Always.
+    Mandatory,
+}
+
+/// `first` before `then`.
+#[derive(std::clone::Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// Resource id.
+    pub first: String,
+    /// `start` or `promote`.
+    pub first_action: String,
+    /// Resource id.
+    pub then: String,
+    /// How binding.
+    pub kind: OrderKind,
+}
+
+/// One level of fencing of one node.
+#[derive(std::clone::Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Level {
+    /// Node to be fenced.
+    pub target: String,
+    /// From 1.
+    pub index: u32,
+    /// Devices, all of which must succeed.
+    pub devices: Vec<String>,
+}
+
+/// The configuration that is ours.
+#[derive(std::clone::Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cib {
+    /// Cluster properties.
+    pub properties: Pairs,
+    /// Defaults of resources.
+    pub resource_defaults: Pairs,
+    /// Defaults of operations.
+    pub operation_defaults: Pairs,
+    /// In a fixed order.
+    pub resources: Vec<Resource>,
+    /// Preferences.
+    pub locations: Vec<Location>,
+    /// Colocations.
+    pub colocations: Vec<Colocation>,
+    /// Orders.
+    pub orders: Vec<Order>,
+    /// Fencing levels.
+    pub levels: Vec<Level>,
+}
+
+type Xml = Writer<Vec<u8>>;
+
+fn element(w: &mut Xml, name: &str, attributes: &[(&str, &str)], inner: impl FnOnce(&mut Xml)) {
+    let start = w.create_element(name).with_attributes(attributes.iter().copied());
+    // A Vec never refuses to be written to, so the result carries no news.
+    let _ = start.write_inner_content(|w| {
+        inner(w);
+        Ok(())
+    });
+}
+
+fn empty(w: &mut Xml, name: &str, attributes: &[(&str, &str)]) {
+    let _ = w.create_element(name).with_attributes(attributes.iter().copied()).write_empty();
+}
+
+fn pairs(w: &mut Xml, name: &str, id: &str, pairs: &Pairs) {
+    if pairs.is_empty() {
+        return;
+    }
+    element(w, name, &[("id", id)], |w| {
+        for (key, value) in pairs {
+            empty(w, "nvpair", &[("id", &format!("{id}-{key}")), ("name", key), ("value", value)]);
+        }
+    });
+}
+
+fn primitive(w: &mut Xml, p: &Primitive) {
+    let parts: Vec<&str> = p.agent.split(':').collect();
+    let mut attributes = vec![("id", p.id.as_str())];
+    match parts.as_slice() {
+        [class, provider, kind] => {
+            attributes.extend([("class", *class), ("provider", *provider), ("type", *kind)]);
+        }
+        [class, kind] => attributes.extend([("class", *class), ("type", *kind)]),
+        _ => attributes.push(("type", p.agent.as_str())),
+    }
+    element(w, "primitive", &attributes, |w| {
+        pairs(w, "instance_attributes", &format!("{}-params", p.id), &p.params);
+        pairs(w, "meta_attributes", &format!("{}-meta", p.id), &p.meta);
+        if !p.operations.is_empty() {
+            element(w, "operations", &[], |w| {
+                for op in &p.operations {
+                    let id = format!("{}-{}-{}", p.id, op.name, op.interval);
+                    let mut attributes =
+                        vec![("id", id.as_str()), ("name", op.name.as_str()), ("interval", op.interval.as_str())];
+                    attributes.extend(op.options.iter().map(|(k, v)| (k.as_str(), v.as_str())));
+                    empty(w, "op", &attributes);
+                }
+            });
+        }
+    });
+}
+
+impl Cib {
+    /// The XML of one of [`SECTIONS`]; an unknown name gives an empty element.
+    pub fn section(&self, name: &str) -> String {
+        let mut w = Writer::new(Vec::new());
+        element(&mut w, name, &[], |w| match name {
+            "crm_config" => pairs(w, "cluster_property_set", "quorate-properties", &self.properties),
+            "rsc_defaults" => pairs(w, "meta_attributes", "quorate-rsc-defaults", &self.resource_defaults),
+            "op_defaults" => pairs(w, "meta_attributes", "quorate-op-defaults", &self.operation_defaults),
+            "resources" => {
+                for resource in &self.resources {
+                    match resource {
+                        Resource::Primitive(p) => primitive(w, p),
+                        Resource::Clone(c) => {
+                            let id = resource.id();
+                            element(w, "clone", &[("id", &id)], |w| {
+                                pairs(w, "meta_attributes", &format!("{id}-meta"), &c.meta);
+                                primitive(w, &c.primitive);
+                            });
+                        }
+                    }
+                }
+            }
+            "constraints" => self.constraints(w),
+            "fencing-topology" => {
+                for level in &self.levels {
+                    let id = format!("fence-{}-level-{}", level.target, level.index);
+                    let index = level.index.to_string();
+                    let devices = level.devices.join(",");
+                    empty(
+                        w,
+                        "fencing-level",
+                        &[("id", &id), ("target", &level.target), ("index", &index), ("devices", &devices)],
+                    );
+                }
+            }
+            _ => {}
+        });
+        String::from_utf8_lossy(&w.into_inner()).into_owned()
+    }
+
+    fn constraints(&self, w: &mut Xml) {
+        for l in &self.locations {
+            let id = format!("location-{}-{}", l.resource, l.node);
+            empty(
+                w,
+                "rsc_location",
+                &[("id", &id), ("rsc", &l.resource), ("node", &l.node), ("score", &l.score)],
+            );
+        }
+        for c in &self.colocations {
+            let id = format!("colocation-{}-{}", c.resource, c.with);
+            let mut attributes =
+                vec![("id", id.as_str()), ("rsc", &c.resource), ("with-rsc", &c.with), ("score", &c.score)];
+            if let Some(role) = &c.with_role {
+                attributes.push(("with-rsc-role", role));
+            }
+            empty(w, "rsc_colocation", &attributes);
+        }
+        for o in &self.orders {
+            let id = format!("order-{}-{}", o.first, o.then);
+            let kind = match o.kind {
+                OrderKind::Optional => "Optional",
+                OrderKind::Mandatory => "Mandatory",
+            };
+            empty(
+                w,
+                "rsc_order",
+                &[
+                    ("id", &id),
+                    ("kind", kind),
+                    ("first", &o.first),
+                    ("first-action", &o.first_action),
+                    ("then", &o.then),
+                    ("then-action", "start"),
+                    // A stop need not wait for the other's stop: the order is there for starting up.
+                    ("symmetrical", "false"),
+                ],
+            );
+        }
+    }
+
+    /// The whole as one document, as `crm_verify` and `crm_simulate` take it;
+    /// `nodes` are name and numeric id.
+    pub fn document(&self, nodes: &[(String, u32)]) -> String {
+        let mut out = String::from(
+            "<cib crm_feature_set=\"3.20.0\" validate-with=\"pacemaker-4.0\" epoch=\"1\" num_updates=\"0\" \
+             admin_epoch=\"0\"><configuration>",
+        );
+        out.push_str(&self.section("crm_config"));
+        out.push_str("<nodes>");
+        for (name, id) in nodes {
+            let mut w = Writer::new(Vec::new());
+            empty(&mut w, "node", &[("id", &id.to_string()), ("uname", name)]);
+            out.push_str(&String::from_utf8_lossy(&w.into_inner()));
+        }
+        out.push_str("</nodes>");
+        for section in ["resources", "constraints", "fencing-topology", "rsc_defaults", "op_defaults"] {
+            out.push_str(&self.section(section));
+        }
+        out.push_str("</configuration><status/></cib>");
+        out
+    }
+
+    /// Only the resources for which `keep` holds, with what speaks of them alone.
+    ///
+    /// Used to bring a cloud up in layers: a service enters the cluster when
+    /// its schema is there.
+    #[must_use]
+    pub fn only(&self, keep: &dyn Fn(&str) -> bool) -> Self {
+        let mut out = self.clone();
+        out.resources.retain(|r| keep(&r.primitive().id));
+        let ids: Vec<String> = out.resources.iter().map(Resource::id).collect();
+        let has = |id: &String| ids.contains(id);
+        out.locations.retain(|l| has(&l.resource));
+        out.colocations.retain(|c| has(&c.resource) && has(&c.with));
+        out.orders.retain(|o| has(&o.first) && has(&o.then));
+        out
+    }
+}

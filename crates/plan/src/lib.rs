@@ -1,0 +1,87 @@
+//! From desired and observed to steps: what changes, why, and in which order.
+//!
+//! `plan(desired, observed, intent)` is pure and makes all choices; what
+//! executes a plan makes none but the first reachable of a step's candidates.
+//! A plan of what was just applied is empty.
+
+mod build;
+mod look;
+mod refuse;
+mod show;
+
+use indexmap::IndexMap;
+use serde::Serialize;
+use wire::{Facts, Op};
+
+pub use build::plan;
+pub use engines::{Intent, Refusal};
+pub use look::observe;
+pub use show::show;
+
+/// What a step does to an API while it runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Effect {
+    /// Resource whose instance is restarted or started.
+    pub resource: String,
+    /// On which host.
+    pub host: String,
+}
+
+/// A file's change, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// What is changed: a path, a unit, a section.
+    pub what: String,
+    /// `+` new, `~` changed, `-` removed.
+    pub glyph: char,
+    /// A unified diff, or `‹secret› changed`; empty where the glyph says it all.
+    pub diff: String,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// Stable name: `prepare/c1`, `database/keystone`.
+    pub id: String,
+    /// Candidates in order; the first reachable does it.
+    pub hosts: Vec<String>,
+    /// For people.
+    pub title: String,
+    /// Why it is needed.
+    pub why: String,
+    /// What changes.
+    pub changes: Vec<Change>,
+    /// What it does to running instances.
+    pub effects: Vec<Effect>,
+    /// Steps that go first.
+    pub after: Vec<String>,
+    /// What to do, in order.
+    #[serde(skip)]
+    pub ops: Vec<Op>,
+}
+
+/// An immutable plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// The verb.
+    pub intent: String,
+    /// Steps; those before others stand before them.
+    pub steps: Vec<Step>,
+    /// Choices that engines made, for people.
+    pub explain: Vec<String>,
+    /// The plan ends at a barrier: observe and plan again.
+    pub barrier: bool,
+}
+
+impl Plan {
+    /// Nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+}
+
+/// What was seen of each host: its facts, or why there are none.
+pub type Observed = IndexMap<String, Result<Facts, String>>;
+
+/// Digest of a text after its secrets are filled in; the planner itself never sees one.
+pub type Digest<'a> = &'a dyn Fn(&[u8]) -> String;

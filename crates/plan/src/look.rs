@@ -1,0 +1,76 @@
+//! What to ask of a host so that a plan can be made: nothing more, in one round trip.
+
+use engines::Store;
+use render::Desired;
+use wire::{HttpGet, NamedQuery, Observe, Query};
+
+/// The name of an API's answer.
+pub(crate) fn api(service: &str) -> String {
+    format!("api/{service}")
+}
+
+/// The name of a database's answer.
+pub(crate) fn database(service: &str) -> String {
+    format!("database/{service}")
+}
+
+/// The name of a script's answer; guards are numbered.
+pub(crate) fn script(service: &str, name: &str, index: usize) -> String {
+    format!("script/{service}/{name}/{index}")
+}
+
+/// What to observe on `host`. `deep` asks stores that are down what they hold,
+/// which costs seconds.
+pub fn observe(desired: &Desired, host: &str, key: [u8; 32], deep: bool) -> Observe {
+    let mut out = Observe { key, cluster: true, ..Observe::default() };
+    out.mounts = ["/", "/var"].map(str::to_owned).to_vec();
+    if let Some(wanted) = desired.hosts.get(host) {
+        out.packages.clone_from(&wanted.packages);
+        out.sysctls = wanted.sysctls.keys().cloned().collect();
+        out.units = wanted.units.iter().map(|u| u.unit.clone()).chain(wanted.mask.iter().cloned()).collect();
+        for file in &wanted.files {
+            out.files.push(file.write.path.clone());
+            if !file.secret && !file.write.directory {
+                out.texts.push(file.write.path.clone());
+            }
+            if !file.identity.is_empty() && file.secret {
+                out.texts.push(file.write.path.clone());
+            }
+        }
+    }
+    for store in stores_on(desired, host) {
+        out.queries.extend(engines::queries(store, deep));
+    }
+    if desired.sql_hosts.iter().any(|h| h == host) {
+        for db in &desired.databases {
+            out.queries.push(NamedQuery { name: database(&db.service), query: db.query.clone() });
+        }
+        for s in &desired.scripts {
+            for (i, (query, _)) in s.guards.iter().enumerate() {
+                out.queries.push(NamedQuery { name: script(&s.service, &s.name, i), query: query.clone() });
+            }
+        }
+    }
+    for wanted in &desired.apis {
+        out.queries.push(NamedQuery { name: api(&wanted.service), query: api_query(&wanted.check) });
+    }
+    out
+}
+
+/// Asks an API through its virtual address, trusting the cloud's own authority only.
+pub(crate) fn api_query(url: &str) -> Query {
+    Query::Http(HttpGet {
+        method: "GET".to_owned(),
+        url: url.to_owned(),
+        ca: Some(render::secret("tls/ca.crt")),
+        auth: None,
+        headers: Vec::new(),
+        body: None,
+    })
+}
+
+/// Stores that have a member on `host`.
+pub(crate) fn stores_on<'a>(desired: &'a Desired, host: &str) -> impl Iterator<Item = &'a Store> {
+    let host = host.to_owned();
+    desired.stores.iter().filter(move |s| s.members.contains(&host))
+}

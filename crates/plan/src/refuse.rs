@@ -1,0 +1,105 @@
+//! What a plan is not made over: hosts that cannot be seen, that are not what
+//! the cloud file says, or that belong to somebody else. All reasons at once.
+
+use engines::Refusal;
+use render::Desired;
+use wire::{Fact, Facts};
+
+use crate::Observed;
+
+/// Below this many free bytes nothing is begun: a full disk in the middle of an
+/// installation is the worst of places. Packages and logs of one service take less.
+const ROOM: u64 = 1 << 30;
+
+fn refuse(code: &'static str, message: String, cure: impl Into<String>) -> Refusal {
+    Refusal { code, message, cure: cure.into() }
+}
+
+/// All reasons against acting on these hosts.
+pub fn reasons(desired: &Desired, observed: &Observed, distribution: &str) -> Vec<Refusal> {
+    let mut out = Vec::new();
+    for host in desired.hosts.keys() {
+        match observed.get(host) {
+            Some(Ok(facts)) => host_reasons(desired, host, facts, distribution, &mut out),
+            Some(Err(why)) => out.push(refuse(
+                "host::unreachable",
+                why.clone(),
+                "bring it back, or take it out of the cloud file",
+            )),
+            None => out.push(refuse("host::unreachable", format!("{host} was not asked"), "run it again")),
+        }
+    }
+    out
+}
+
+fn host_reasons(desired: &Desired, host: &str, facts: &Facts, distribution: &str, out: &mut Vec<Refusal>) {
+    if facts.hostname.split('.').next() != Some(host) {
+        out.push(refuse(
+            "host::another-name",
+            format!("{host} says that its name is `{}`", facts.hostname),
+            format!("is the address right? if it is, run `hostnamectl hostname {host}` there"),
+        ));
+    }
+    if let Fact::Known(os) = &facts.os {
+        let found = format!("{}-{}", os.id, os.version);
+        if found != distribution {
+            out.push(refuse(
+                "host::wrong-distribution",
+                format!("{host} runs {found}, the cloud file says {distribution}"),
+                "install the right release, or set `distribution`",
+            ));
+        }
+    }
+    for (mount, free) in &facts.disk_free {
+        if *free < ROOM {
+            out.push(refuse(
+                "host::disk-full",
+                format!("{host} has {} MiB free on {mount}; at least {} MiB are wanted", free >> 20, ROOM >> 20),
+                "make room there first",
+            ));
+        }
+    }
+    let Some(wanted) = desired.hosts.get(host) else { return };
+    let mut foreign = false;
+    for file in wanted.files.iter().filter(|f| !f.identity.is_empty()) {
+        if let Some(Fact::Known(found)) = facts.files.get(&file.write.path)
+            && let Some(text) = &found.text
+            && !text.contains(&file.identity)
+            // What the package brings names nobody.
+            && !packaged(text)
+        {
+            foreign = true;
+            out.push(refuse(
+                "host::another-cluster",
+                format!("{host} is a member of another cluster: {} does not say `{}`", file.write.path, file.identity),
+                "nothing was touched; take it out of that cluster first, or take another host",
+            ));
+        }
+    }
+    if foreign {
+        return;
+    }
+    for unit in &wanted.units {
+        // A unit of ours runs it already, or may: then the port is ours.
+        let ours = matches!(facts.files.get(&format!("/etc/systemd/system/{}", unit.unit)), Some(Fact::Known(_)));
+        let packaged = matches!(facts.units.get(&unit.unit), Some(Fact::Known(u)) if u.active == "active");
+        if ours || packaged {
+            continue;
+        }
+        for port in &unit.ports {
+            if let Some(found) = facts.listeners.iter().find(|l| l.port == *port) {
+                let who = if found.process.is_empty() { "somebody" } else { &found.process };
+                out.push(refuse(
+                    "host::port-taken",
+                    format!("{host}: port {port}, wanted by {}, is taken by `{who}` on {}", unit.service, found.address),
+                    format!("stop `{who}` there, or take another host"),
+                ));
+            }
+        }
+    }
+}
+
+/// The example that Debian's package installs.
+fn packaged(text: &str) -> bool {
+    text.contains("cluster_name: debian")
+}

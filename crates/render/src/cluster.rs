@@ -1,0 +1,255 @@
+//! The cluster's configuration: resources of the components, virtual addresses,
+//! fencing and what binds them.
+//!
+//! The rules, each with its reason:
+//! - Clones are interleaved: one instance's restart restarts nobody elsewhere.
+//! - Order between services is Optional, so that a failure does not run down
+//!   the chain; after a promotion it is Mandatory, since starting before there
+//!   is a writer only fails, but never symmetrical: losing the writer stops nobody.
+//! - A virtual address stands where a balancer runs, needs quorum and not
+//!   fencing (two holders break connections, not data: the stores behind it
+//!   have quorums of their own), and its stickiness is above its preference:
+//!   coming home is a step of its own.
+//! - A fence device never runs on the host that it fences.
+
+use catalog::{Component, Kind};
+use cloud::{Fencing, PowerOption};
+use indexmap::IndexMap;
+use model::{Model, Placed};
+use pacemaker::{
+    Cib, Clone as Cloned, Colocation, Level, Location, Operation, Order, OrderKind, Primitive, Resource,
+};
+
+use crate::context::{Scope, Templates, secret};
+
+/// Score of an address' preference for its host; [`STICKINESS`] is above it.
+const PREFERENCE: i32 = 100;
+/// Stickiness of everything.
+const STICKINESS: i32 = 1000;
+
+fn pairs<const N: usize>(items: [(&str, &str); N]) -> IndexMap<String, String> {
+    items.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+}
+
+fn operation(name: &str, interval: &str, options: &[(&str, &str)]) -> Operation {
+    Operation {
+        name: name.to_owned(),
+        interval: interval.to_owned(),
+        options: options.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+    }
+}
+
+/// Members of the cluster with their node ids.
+pub fn nodes(model: &Model) -> Vec<(String, u32)> {
+    let members = model.names_of("cluster");
+    model
+        .cloud
+        .hosts
+        .iter()
+        .zip(1_u32..)
+        .filter(|(h, _)| members.iter().any(|m| m == h.name.as_str()))
+        .map(|(h, id)| (h.name.as_str().to_owned(), id))
+        .collect()
+}
+
+/// The resource of one component.
+fn resource(templates: &mut Templates, id: &str, placed: &Placed, component: &Component) -> Resource {
+    let scope = Scope { service: &placed.service.name.value, host: None, item: None };
+    let spec = &component.resource;
+    let mut operations =
+        vec![operation("start", "0s", &[("timeout", "120s")]), operation("stop", "0s", &[("timeout", "120s")])];
+    if !spec.operations.iter().any(|o| o.name == "monitor") {
+        operations.push(operation("monitor", "10s", &[("timeout", "30s")]));
+    }
+    for op in &spec.operations {
+        let mut options = op.options.clone();
+        let interval = options.shift_remove("interval").unwrap_or_else(|| "0s".to_owned());
+        operations.retain(|o| o.name != op.name || o.interval != interval);
+        operations.push(Operation { name: op.name.clone(), interval, options });
+    }
+    let mut meta = pairs([("migration-threshold", "10"), ("failure-timeout", "60s"), ("requires", "quorum")]);
+    if component.kind == Kind::Singleton {
+        // Two of it would destroy what it works on.
+        meta.insert("requires".to_owned(), "fencing".to_owned());
+    }
+    meta.extend(spec.meta.clone());
+    let agent = if spec.agent.is_empty() {
+        format!("systemd:{}", component.unit.trim_end_matches(".service"))
+    } else {
+        spec.agent.clone()
+    };
+    let params = spec.params.iter().map(|(k, v)| (k.clone(), templates.text(&scope, v))).collect();
+    let primitive = Primitive { id: id.to_owned(), agent, params, meta, operations };
+    if component.kind == Kind::Singleton {
+        return Resource::Primitive(primitive);
+    }
+    let mut clone = pairs([("interleave", "true"), ("ordered", "false")]);
+    if component.kind == Kind::Promotable {
+        clone.insert("promotable".to_owned(), "true".to_owned());
+    }
+    for (key, value) in &spec.clone {
+        let value = templates.text(&scope, value);
+        clone.insert(key.clone(), value);
+    }
+    Resource::Clone(Cloned { primitive, meta: clone })
+}
+
+fn clone_id(component: &Component, id: &str) -> String {
+    if component.kind == Kind::Singleton { id.to_owned() } else { format!("{id}-clone") }
+}
+
+/// Orders of a component after those it names; a service's name alone means
+/// all its components in the cluster.
+fn orders(model: &Model, id: &str, component: &Component, out: &mut Cib) {
+    for after in &component.after {
+        let (service, part) = after.value.split_once('.').unwrap_or((after.value.as_str(), ""));
+        for (first, placed, other) in model.clustered() {
+            if placed.service.name.value != service || (!part.is_empty() && other.name.value != part) {
+                continue;
+            }
+            let promoted = other.kind == Kind::Promotable;
+            out.orders.push(Order {
+                first: clone_id(other, &first),
+                first_action: if promoted { "promote" } else { "start" }.to_owned(),
+                then: clone_id(component, id),
+                kind: if promoted { OrderKind::Mandatory } else { OrderKind::Optional },
+            });
+        }
+    }
+}
+
+fn fencing(model: &Model, out: &mut Cib) {
+    if matches!(model.cloud.fencing, Fencing::None { .. }) {
+        return;
+    }
+    for host in model.hosts_of("cluster") {
+        let name = host.name.as_str();
+        for (level, index) in host.power.iter().zip(1_u32..) {
+            let id = format!("fence-{name}-{index}");
+            let mut params = pairs([("pcmk_host_list", name)]);
+            for (key, option) in &level.options {
+                let value = match &option.value.value {
+                    PowerOption::Text(text) => text.clone(),
+                    PowerOption::Secret(name) => secret(name),
+                    // Read into the vault under the name of its path.
+                    PowerOption::File(path) => secret(&format!("file/{path}")),
+                };
+                params.insert(key.clone(), value);
+            }
+            out.resources.push(Resource::Primitive(Primitive {
+                id: id.clone(),
+                agent: format!("stonith:{}", level.agent.value),
+                params,
+                meta: pairs([("migration-threshold", "10"), ("failure-timeout", "60s")]),
+                operations: vec![
+                    operation("start", "0s", &[("timeout", "60s")]),
+                    operation("stop", "0s", &[("timeout", "60s")]),
+                    // A device is asked now and then, so that a dead one is found before it is needed.
+                    operation("monitor", "60s", &[("timeout", "60s")]),
+                ],
+            }));
+            out.locations.push(Location { resource: id.clone(), node: name.to_owned(), score: "-INFINITY".to_owned() });
+            out.levels.push(Level { target: name.to_owned(), index, devices: vec![id] });
+        }
+    }
+}
+
+fn vips(model: &Model, out: &mut Cib) {
+    let balancers: Vec<String> = model
+        .clustered()
+        .filter(|(_, _, c)| c.runs_on.value == "balancer" && c.kind != Kind::Singleton)
+        .map(|(id, _, c)| clone_id(c, &id))
+        .collect();
+    let mut done: Vec<std::net::IpAddr> = Vec::new();
+    for vip in model.vips.values() {
+        if done.contains(&vip.address) {
+            continue;
+        }
+        done.push(vip.address);
+        let id = if model.shared_vip() { "vip-shared".to_owned() } else { format!("vip-{}", vip.service) };
+        let family = if vip.address.is_ipv4() { "IPaddr2" } else { "IPv6addr" };
+        let params = if vip.address.is_ipv4() {
+            pairs([
+                ("ip", &vip.address.to_string()),
+                ("cidr_netmask", &vip.prefix.to_string()),
+                // Five announcements in half a second: a switch that lost one hears another at once.
+                ("arp_interval", "100"),
+            ])
+        } else {
+            pairs([("ipv6addr", &vip.address.to_string()), ("cidr_netmask", &vip.prefix.to_string())])
+        };
+        out.resources.push(Resource::Primitive(Primitive {
+            id: id.clone(),
+            agent: format!("ocf:heartbeat:{family}"),
+            params,
+            meta: pairs([
+                ("requires", "quorum"),
+                ("resource-stickiness", &STICKINESS.to_string()),
+                ("migration-threshold", "5"),
+                ("failure-timeout", "60s"),
+            ]),
+            operations: vec![
+                operation("start", "0s", &[("timeout", "20s")]),
+                operation("stop", "0s", &[("timeout", "20s")]),
+                operation("monitor", "10s", &[("timeout", "20s")]),
+            ],
+        }));
+        for balancer in &balancers {
+            out.colocations.push(Colocation {
+                resource: id.clone(),
+                with: balancer.clone(),
+                with_role: None,
+                score: "INFINITY".to_owned(),
+            });
+            out.orders.push(Order {
+                first: balancer.clone(),
+                first_action: "start".to_owned(),
+                then: id.clone(),
+                kind: OrderKind::Optional,
+            });
+        }
+        if let Some(host) = vip.hosts.first() {
+            out.locations.push(Location { resource: id, node: host.clone(), score: PREFERENCE.to_string() });
+        }
+    }
+}
+
+/// The whole configuration.
+pub fn cib(model: &Model, templates: &mut Templates) -> Cib {
+    let mut out = Cib {
+        resource_defaults: pairs([("resource-stickiness", &STICKINESS.to_string())]),
+        operation_defaults: pairs([("timeout", "60s")]),
+        ..Cib::default()
+    };
+    let stonith = if matches!(model.cloud.fencing, Fencing::None { .. }) { "false" } else { "true" };
+    out.properties.insert("stonith-enabled".to_owned(), stonith.to_owned());
+    for (name, placed) in &model.services {
+        let scope = Scope { service: name, host: None, item: None };
+        for (key, value) in &placed.service.properties {
+            let value = templates.text(&scope, value);
+            out.properties.insert(key.clone(), value);
+        }
+    }
+    fencing(model, &mut out);
+    vips(model, &mut out);
+    for (id, placed, component) in model.clustered() {
+        let scope = Scope { service: &placed.service.name.value, host: None, item: None };
+        if !templates.holds(&scope, &component.when) {
+            continue;
+        }
+        out.resources.push(resource(templates, &id, placed, component));
+        // Only where its role is: a clone would else probe and start everywhere.
+        let members = model.names_of(&component.runs_on.value);
+        for (node, _) in nodes(model) {
+            if !members.contains(&node) {
+                out.locations.push(Location {
+                    resource: clone_id(component, &id),
+                    node,
+                    score: "-INFINITY".to_owned(),
+                });
+            }
+        }
+        orders(model, &id, component, &mut out);
+    }
+    out
+}

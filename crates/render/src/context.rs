@@ -1,0 +1,353 @@
+//! What templates and expressions of the catalogue can see, and their language:
+//! minijinja with undefined names refused.
+
+use std::net::IpAddr;
+
+use catalog::Files;
+use diagnostic::Diagnostic;
+use indexmap::IndexMap;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{Environment, UndefinedBehavior, Value, context};
+use model::Model;
+use serde::Serialize;
+
+use crate::Shared;
+
+/// Where an expression stands.
+pub struct Scope<'a> {
+    /// Its service: `settings` and short secret names are that service's.
+    pub service: &'a str,
+    /// The host it is for, if for one.
+    pub host: Option<&'a str>,
+    /// `item` of a repeated file.
+    pub item: Option<&'a str>,
+}
+
+/// The placeholder of a secret. The brackets occur in no configuration file.
+pub fn secret(name: &str) -> String {
+    format!("\u{27e6}secret:{name}\u{27e7}")
+}
+
+/// An address as it stands in a URL or before a port.
+pub fn url_host(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => format!("[{v6}]"),
+    }
+}
+
+#[derive(Serialize)]
+struct HostView {
+    name: String,
+    id: usize,
+    address: String,
+    url_address: String,
+    interface_addresses: Vec<String>,
+    links: Vec<String>,
+    roles: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct EndpointView {
+    service: String,
+    name: String,
+    mode: String,
+    port: u16,
+    path: String,
+    check: String,
+    check_port: u16,
+    tls: bool,
+    backend_tls: bool,
+    single_writer: bool,
+    service_type: String,
+    options: Vec<String>,
+    vip: String,
+    url: String,
+    members: Vec<MemberView>,
+}
+
+#[derive(Serialize)]
+struct MemberView {
+    name: String,
+    address: String,
+    url_address: String,
+}
+
+/// The environment of all templates of one rendering.
+pub struct Templates {
+    env: Environment<'static>,
+    files: Files,
+    base: IndexMap<String, Value>,
+    hosts: IndexMap<String, Shared>,
+    settings: IndexMap<String, Value>,
+    sources: IndexMap<String, std::sync::Arc<diagnostic::Source>>,
+    findings: Vec<Diagnostic>,
+}
+
+fn value(data: impl Serialize) -> Value {
+    Value::from(Serde(data))
+}
+
+fn environment() -> Environment<'static> {
+    let mut env = Environment::new();
+    env.set_undefined_behavior(UndefinedBehavior::Strict);
+    let mut syntax = SyntaxConfig::builder();
+    syntax.keep_trailing_newline(true).trim_blocks(true).lstrip_blocks(true);
+    // The delimiters are the library's own; only changed ones can be refused.
+    if let Ok(syntax) = syntax.build() {
+        env.set_syntax(syntax);
+    }
+    // Configuration files are not HTML: nothing is escaped.
+    env.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    env
+}
+
+fn host_view(model: &Model, index: usize, host: &cloud::Host) -> HostView {
+    let address = host.addresses.values().next().map_or(IpAddr::from([0, 0, 0, 0]), |a| a.value);
+    HostView {
+        name: host.name.as_str().to_owned(),
+        // Node ids start at 1: Corosync refuses 0.
+        id: index + 1,
+        address: address.to_string(),
+        url_address: url_host(address),
+        interface_addresses: host.addresses.values().map(|a| a.value.to_string()).collect(),
+        links: model
+            .cloud
+            .links()
+            .filter_map(|n| host.address_in(n.name.as_str()))
+            .map(|a| a.to_string())
+            .collect(),
+        roles: host.roles.iter().map(|r| r.as_str().to_owned()).collect(),
+    }
+}
+
+impl Templates {
+    /// Prepares everything that does not depend on a host.
+    pub fn new(model: &Model, findings: &mut Vec<Diagnostic>) -> Self {
+        let views: Vec<HostView> =
+            model.cloud.hosts.iter().enumerate().map(|(i, h)| host_view(model, i, h)).collect();
+        let named = |names: Vec<String>| -> Value {
+            let picked: Vec<&HostView> = views.iter().filter(|v| names.contains(&v.name)).collect();
+            value(&picked)
+        };
+        let mut roles: IndexMap<String, Value> = IndexMap::new();
+        for role in cloud::Role::WORDS.iter().map(|(word, _)| *word).chain(["cluster", "all"]) {
+            roles.insert(role.to_owned(), named(model.names_of(role)));
+        }
+        let vips: IndexMap<&str, String> =
+            model.vips.iter().map(|(service, vip)| (service.as_str(), vip.address.to_string())).collect();
+        let endpoints: Vec<EndpointView> = model
+            .served()
+            .into_iter()
+            .map(|s| {
+                let members = s
+                    .members
+                    .iter()
+                    .filter_map(|name| {
+                        let address = model.address(name)?;
+                        Some(MemberView {
+                            name: name.clone(),
+                            address: address.to_string(),
+                            url_address: url_host(address),
+                        })
+                    })
+                    .collect();
+                let scheme = if s.endpoint.tls { "https" } else { "http" };
+                EndpointView {
+                    name: s.resource,
+                    mode: s.endpoint.mode,
+                    port: s.endpoint.port.value,
+                    url: format!("{scheme}://{}:{}{}", url_host(s.vip), s.endpoint.port.value, s.endpoint.path),
+                    path: s.endpoint.path,
+                    check: s.endpoint.check,
+                    check_port: s.endpoint.check_port.unwrap_or(s.endpoint.port.value),
+                    tls: s.endpoint.tls,
+                    backend_tls: s.endpoint.backend_tls,
+                    single_writer: s.endpoint.single_writer,
+                    service_type: s.endpoint.service_type,
+                    options: s.endpoint.options,
+                    vip: s.vip.to_string(),
+                    service: s.service,
+                    members,
+                }
+            })
+            .collect();
+        let mut base = IndexMap::new();
+        base.insert(
+            "cloud".to_owned(),
+            context! {
+                name => model.cloud.name.as_str(),
+                release => &model.cloud.release.value,
+                region => &model.cloud.region.value,
+                profile => model.cloud.profile.as_str(),
+                architecture => model.cloud.architecture.as_str(),
+                distribution => model.cloud.distribution.as_str(),
+            },
+        );
+        base.insert("roles".to_owned(), value(&roles));
+        base.insert("vips".to_owned(), value(&vips));
+        base.insert("endpoints".to_owned(), value(&endpoints));
+        base.insert(
+            "services".to_owned(),
+            value(model.services.keys().collect::<Vec<_>>()),
+        );
+        let brokers: Vec<IndexMap<&str, &str>> = model
+            .services
+            .iter()
+            .filter_map(|(name, placed)| {
+                let broker = placed.service.broker.as_ref()?;
+                Some([("service", name.as_str()), ("user", broker.user.as_str())].into_iter().collect())
+            })
+            .collect();
+        base.insert("brokers".to_owned(), value(&brokers));
+        base.insert("links".to_owned(), Value::from(model.cloud.links().count()));
+        let servers: Vec<&str> = model.cloud.time_servers.iter().map(|s| s.value.as_str()).collect();
+        base.insert("time_servers".to_owned(), value(&servers));
+        let mut out = Self {
+            env: environment(),
+            files: model.catalog.files.clone(),
+            base,
+            hosts: views
+                .iter()
+                .map(|v| (v.name.clone(), Shared::new(value(v))))
+                .collect(),
+            settings: model
+                .services
+                .iter()
+                .map(|(name, placed)| (name.clone(), value(&placed.settings)))
+                .collect(),
+            sources: model
+                .services
+                .iter()
+                .map(|(name, placed)| (name.clone(), std::sync::Arc::clone(&placed.service.source)))
+                .collect(),
+            findings: Vec::new(),
+        };
+        out.env.add_filter("url_host", |address: String| {
+            address.parse().map_or(address, url_host)
+        });
+        // What services tell each other, in the order of the services: one may use what stands before it.
+        let mut provided: IndexMap<String, IndexMap<String, String>> = IndexMap::new();
+        for (name, placed) in &model.services {
+            let scope = Scope { service: name, host: None, item: None };
+            let values: IndexMap<String, String> =
+                placed.service.provides.iter().map(|(k, v)| (k.clone(), out.text(&scope, v))).collect();
+            provided.insert(name.clone(), values);
+            out.base.insert("provided".to_owned(), value(&provided));
+        }
+        findings.append(&mut out.findings);
+        out
+    }
+
+    fn scope(&self, scope: &Scope<'_>) -> Value {
+        let mut values = self.base.clone();
+        values.insert("settings".to_owned(), self.settings.get(scope.service).cloned().unwrap_or_default());
+        values.insert("service".to_owned(), Value::from(scope.service));
+        if let Some(host) = scope.host.and_then(|h| self.hosts.get(h)) {
+            values.insert("host".to_owned(), (**host).clone());
+        }
+        if let Some(item) = scope.item {
+            values.insert("item".to_owned(), Value::from(item));
+        }
+        let own = scope.service.to_owned();
+        values.insert(
+            "secret".to_owned(),
+            Value::from_function(move |name: String| {
+                secret(&if name.contains('/') { name } else { format!("{own}/{name}") })
+            }),
+        );
+        Value::from_pairs(values)
+    }
+
+    fn fail(&mut self, scope: &Scope<'_>, what: &str, error: &minijinja::Error) {
+        let Some(source) = self.sources.get(scope.service) else { return };
+        // The place in service.yaml, where the text stands there; a template
+        // file's own place is in the words.
+        let at = source.text.find(what).unwrap_or(0);
+        let span = at..(at + if at == 0 { 0 } else { what.len() });
+        let mut message = format!("cannot render a template of `{}`: {error}", scope.service);
+        if let Some(line) = error.line() {
+            message = format!("{message} (line {line})");
+        }
+        self.findings.push(Diagnostic::error("catalog::template", source, span, message, "here"));
+    }
+
+    /// Renders a short text.
+    pub fn text(&mut self, scope: &Scope<'_>, text: &str) -> String {
+        if !text.contains("{{") && !text.contains("{%") {
+            return text.to_owned();
+        }
+        let context = self.scope(scope);
+        match self.env.render_str(text, context) {
+            Ok(out) => out,
+            Err(error) => {
+                self.fail(scope, text, &error);
+                String::new()
+            }
+        }
+    }
+
+    /// Whether a condition holds; an empty one does.
+    pub fn holds(&mut self, scope: &Scope<'_>, condition: &str) -> bool {
+        if condition.is_empty() {
+            return true;
+        }
+        let result = self
+            .env
+            .compile_expression(condition)
+            .and_then(|e| e.eval(self.scope(scope)))
+            .map(|v| v.is_true());
+        match result {
+            Ok(holds) => holds,
+            Err(error) => {
+                self.fail(scope, condition, &error);
+                false
+            }
+        }
+    }
+
+    /// The items of a list expression, as text.
+    pub fn items(&mut self, scope: &Scope<'_>, expression: &str) -> Vec<String> {
+        let result = self
+            .env
+            .compile_expression(expression)
+            .and_then(|e| e.eval(self.scope(scope)))
+            .and_then(|v| v.try_iter().map(|items| items.map(|i| i.to_string()).collect()));
+        match result {
+            Ok(items) => items,
+            Err(error) => {
+                self.fail(scope, expression, &error);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Renders a file of the catalogue.
+    pub fn file(&mut self, scope: &Scope<'_>, path: &str) -> String {
+        let Some(text) = self.files.get(path).cloned() else { return String::new() };
+        let context = self.scope(scope);
+        match self.env.render_named_str(path, &text, context) {
+            Ok(out) => out,
+            Err(error) => {
+                self.fail(scope, path, &error);
+                String::new()
+            }
+        }
+    }
+
+    /// A file of the catalogue as it is.
+    pub fn raw(&self, path: &str) -> Option<&String> {
+        self.files.get(path)
+    }
+
+    /// Adds a finding.
+    pub fn push(&mut self, finding: Diagnostic) {
+        self.findings.push(finding);
+    }
+
+    /// What went wrong.
+    pub fn finish(self) -> Vec<Diagnostic> {
+        self.findings
+    }
+}

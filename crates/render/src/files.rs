@@ -1,0 +1,121 @@
+//! What one host should have: packages, files, units, sysctls.
+
+use catalog::FileSpec;
+use cloud::Host;
+use model::{Model, Placed, resource_id};
+use wire::FileWrite;
+
+use crate::context::{Scope, Templates};
+use crate::{DesiredFile, DesiredHost, ini, units_of};
+
+fn file(
+    model: &Model,
+    templates: &mut Templates,
+    placed: &Placed,
+    spec: &FileSpec,
+    scope: &Scope<'_>,
+) -> DesiredFile {
+    let service = &placed.service.name.value;
+    let path = match spec.from.value.strip_prefix('/') {
+        Some(rooted) => rooted.to_owned(),
+        None => format!("{}/{}", placed.service.folder, spec.from.value),
+    };
+    let to = templates.text(scope, &spec.to.value);
+    let directory = spec.from.value.is_empty();
+    let extension = path.rsplit('.').next().unwrap_or_default();
+    let content = match extension {
+        _ if directory => String::new(),
+        "yaml" => ini::render(templates, scope, &path, &to, &model.cloud.config),
+        "j2" => templates.file(scope, &path),
+        // Scripts and the like: braces of their own are not ours.
+        _ => templates.raw(&path).cloned().unwrap_or_default(),
+    };
+    DesiredFile {
+        secret: content.contains('\u{27e6}'),
+        write: FileWrite {
+            path: to,
+            content: content.into_bytes(),
+            owner: spec.owner.clone(),
+            group: spec.group.clone(),
+            mode: spec.mode,
+            directory,
+        },
+        service: service.clone(),
+        once: spec.once,
+        identity: templates.text(scope, &spec.identity),
+        restart: spec.restart.iter().map(|c| resource_id(service, &c.value)).collect(),
+        reload: spec.reload.clone(),
+    }
+}
+
+/// Everything for one host.
+pub fn host(model: &Model, templates: &mut Templates, host: &Host) -> DesiredHost {
+    let mut out = DesiredHost { units: units_of(model, host), ..DesiredHost::default() };
+    let on = |role: &str| model.hosts_of(role).iter().any(|h| h.name == host.name);
+    let name = host.name.as_str();
+    for (service, placed) in &model.services {
+        let here = placed.service.components.values().any(|c| on(&c.runs_on.value))
+            || placed.service.files.iter().any(|f| on(&f.on.value));
+        if !here {
+            continue;
+        }
+        for package in &placed.packages {
+            if !out.packages.contains(package) {
+                out.packages.push(package.clone());
+            }
+        }
+        for unit in &placed.service.mask {
+            if !out.mask.contains(unit) {
+                out.mask.push(unit.clone());
+            }
+        }
+        let plain = Scope { service, host: Some(name), item: None };
+        for (key, value) in &placed.service.sysctls {
+            let value = templates.text(&plain, value);
+            out.sysctls.insert(key.clone(), value);
+        }
+        for spec in &placed.service.files {
+            if !on(&spec.on.value) || !templates.holds(&plain, &spec.when) {
+                continue;
+            }
+            if spec.each.is_empty() {
+                let desired = file(model, templates, placed, spec, &plain);
+                out.files.push(desired);
+            } else {
+                for item in templates.items(&plain, &spec.each) {
+                    let scope = Scope { service, host: Some(name), item: Some(&item) };
+                    let desired = file(model, templates, placed, spec, &scope);
+                    out.files.push(desired);
+                }
+            }
+        }
+    }
+    if !out.sysctls.is_empty() {
+        // The live value lasts until the next boot; the file makes it last.
+        let mut content = String::from("# Written by quorate.\n");
+        for (key, value) in &out.sysctls {
+            content.push_str(key);
+            content.push_str(" = ");
+            content.push_str(value);
+            content.push('\n');
+        }
+        out.files.push(DesiredFile {
+            write: FileWrite {
+                path: "/etc/sysctl.d/90-quorate.conf".to_owned(),
+                content: content.into_bytes(),
+                owner: "root".to_owned(),
+                group: "root".to_owned(),
+                mode: 0o644,
+                directory: false,
+            },
+            service: String::new(),
+            secret: false,
+            once: false,
+            identity: String::new(),
+            restart: Vec::new(),
+            reload: Vec::new(),
+        });
+    }
+    out.files.sort_by_key(|f| !f.write.directory);
+    out
+}

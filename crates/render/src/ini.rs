@@ -1,0 +1,97 @@
+//! INI files from data: sections and keys as YAML, each value a template, a
+//! list for a repeated key. The operator's `config:` overrides go over them.
+
+use std::fmt::Write as _;
+
+use cloud::tree::{self, Kind, Node, Walker};
+use cloud::{Overrides, Setting};
+use diagnostic::Source;
+use indexmap::IndexMap;
+
+use crate::context::{Scope, Templates};
+
+type Section = IndexMap<String, Vec<String>>;
+
+fn values(templates: &mut Templates, scope: &Scope<'_>, node: &Node) -> Vec<String> {
+    node.one_or_list()
+        .into_iter()
+        .filter_map(|n| match &n.kind {
+            Kind::Scalar(s) => Some(templates.text(scope, &s.text)),
+            Kind::Null | Kind::List(_) | Kind::Map(_) => None,
+        })
+        .collect()
+}
+
+/// `use: [name]` in a section brings in a named fragment: a flat map of keys.
+fn fill(templates: &mut Templates, scope: &Scope<'_>, entries: &[tree::Entry], out: &mut Section) {
+    for entry in entries {
+        if entry.key.value == "use" {
+            for name in entry.value.one_or_list() {
+                let Kind::Scalar(s) = &name.kind else { continue };
+                let path = format!("fragments/{}.yaml", s.text);
+                let Some(text) = templates.raw(&path).cloned() else { continue };
+                let mut walker = Walker::new(&Source::new(format!("catalog/{path}"), text));
+                if let Some(Node { kind: Kind::Map(inner), .. }) = tree::load(&mut walker) {
+                    fill(templates, scope, &inner, out);
+                }
+            }
+        } else {
+            let text = values(templates, scope, &entry.value);
+            // An empty value leaves the key out: how a template says "not here".
+            if text.iter().any(|t| !t.is_empty()) || matches!(&entry.value.kind, Kind::Scalar(s) if s.text.is_empty()) {
+                out.insert(entry.key.value.clone(), text);
+            }
+        }
+    }
+}
+
+fn set(section: &mut Section, key: &str, value: Option<&Setting>) {
+    match value {
+        None => {
+            section.shift_remove(key);
+        }
+        Some(Setting::List(items)) => {
+            section.insert(key.to_owned(), items.iter().map(ToString::to_string).collect());
+        }
+        Some(one) => {
+            section.insert(key.to_owned(), vec![one.to_string()]);
+        }
+    }
+}
+
+/// Renders the data file at `path` of the catalogue, for the host's file `to`.
+pub fn render(templates: &mut Templates, scope: &Scope<'_>, path: &str, to: &str, overrides: &Overrides) -> String {
+    let Some(text) = templates.raw(path).cloned() else { return String::new() };
+    let mut walker = Walker::new(&Source::new(format!("catalog/{path}"), text));
+    let root = tree::load(&mut walker);
+    for finding in walker.finish() {
+        templates.push(finding);
+    }
+    let mut sections: IndexMap<String, Section> = IndexMap::new();
+    if let Some(Node { kind: Kind::Map(entries), .. }) = root {
+        for entry in &entries {
+            let section = sections.entry(entry.key.value.clone()).or_default();
+            if let Kind::Map(inner) = &entry.value.kind {
+                fill(templates, scope, inner, section);
+            }
+        }
+    }
+    if let Some(given) = overrides.get(to) {
+        for (name, keys) in &given.value.value {
+            let section = sections.entry(name.clone()).or_default();
+            for (key, value) in &keys.value.value {
+                set(section, key, value.value.value.as_ref());
+            }
+        }
+    }
+    let mut out = String::from("# Written by quorate from its catalogue: changes belong into the cloud file.\n");
+    for (name, keys) in &sections {
+        let _ = write!(out, "\n[{name}]\n");
+        for (key, values) in keys {
+            for value in values {
+                let _ = writeln!(out, "{key} = {value}");
+            }
+        }
+    }
+    out
+}

@@ -1,0 +1,291 @@
+//! From the model to the desired state: what each host should have, what the
+//! cluster should run, what stores and services should hold.
+//!
+//! Pure: the same model gives the same bytes. Secrets are placeholders here
+//! (`⟦secret:NAME⟧`), filled in by fleet on the way to a host. It plans
+//! nothing: whether a thing is already so is not its question.
+
+mod cluster;
+mod context;
+mod files;
+mod ini;
+
+use std::sync::Arc;
+
+use diagnostic::Diagnostic;
+use engines::Store;
+use indexmap::IndexMap;
+use model::{Model, resource_id};
+use pacemaker::Cib;
+use serde::Serialize;
+use wire::{Expect, FileWrite, Op, Query, Sql};
+
+pub use catalog::UnitRun;
+pub use context::{Templates, secret};
+
+/// A file (or directory) on a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DesiredFile {
+    /// What to write, with placeholders.
+    pub write: FileWrite,
+    /// Service it belongs to.
+    pub service: String,
+    /// Whether its content holds a secret: it is never shown.
+    pub secret: bool,
+    /// Only where nothing is there.
+    pub once: bool,
+    /// When not empty: a file that is there without this text is somebody else's.
+    pub identity: String,
+    /// Resource ids restarted on the host when it changes.
+    pub restart: Vec<String>,
+    /// Units reloaded when it changes.
+    pub reload: Vec<String>,
+}
+
+/// A unit on a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DesiredUnit {
+    /// Name with suffix.
+    pub unit: String,
+    /// Who runs it.
+    #[serde(skip)]
+    pub run: UnitRun,
+    /// Its resource in the cluster, when Pacemaker runs it.
+    pub resource: String,
+    /// TCP ports that it will listen on, on this host's own address.
+    pub ports: Vec<u16>,
+    /// Service.
+    pub service: String,
+}
+
+/// What one host should have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct DesiredHost {
+    /// Packages.
+    pub packages: Vec<String>,
+    /// Units masked.
+    pub mask: Vec<String>,
+    /// Files, directories first.
+    pub files: Vec<DesiredFile>,
+    /// Sysctls.
+    pub sysctls: IndexMap<String, String>,
+    /// Units.
+    pub units: Vec<DesiredUnit>,
+}
+
+/// A database and its only user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DesiredDatabase {
+    /// Service.
+    pub service: String,
+    /// Database and user.
+    pub name: String,
+    /// Statements that make it; all may be said again.
+    pub make: Vec<String>,
+    /// What to ask whether it is there.
+    pub query: Query,
+    /// The answer then.
+    pub expect: Expect,
+}
+
+/// A command run once for the cloud.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DesiredScript {
+    /// Service.
+    pub service: String,
+    /// Name within the service.
+    pub name: String,
+    /// Hosts that may run it, in order.
+    pub hosts: Vec<String>,
+    /// What to run.
+    pub op: Op,
+    /// Done when all hold; empty: always run when the service is new.
+    pub guards: Vec<(Query, Expect)>,
+    /// Other scripts of the service that go first.
+    pub after: Vec<String>,
+    /// Whether its database goes first.
+    pub database: bool,
+}
+
+/// An API behind a virtual address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DesiredApi {
+    /// Service.
+    pub service: String,
+    /// Public URL.
+    pub url: String,
+    /// What to ask for, and the expected status.
+    pub check: String,
+    /// Resource id behind it.
+    pub resource: String,
+    /// Hosts behind it.
+    pub members: Vec<String>,
+}
+
+/// The whole.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Desired {
+    /// By host name.
+    pub hosts: IndexMap<String, DesiredHost>,
+    /// Members of the cluster with their node ids.
+    pub nodes: Vec<(String, u32)>,
+    /// The cluster's configuration.
+    pub cib: Cib,
+    /// Resources that wait for scripts of their service.
+    pub gated: Vec<String>,
+    /// Databases.
+    pub databases: Vec<DesiredDatabase>,
+    /// Scripts.
+    pub scripts: Vec<DesiredScript>,
+    /// Stores and brokers.
+    pub stores: Vec<Store>,
+    /// APIs.
+    pub apis: Vec<DesiredApi>,
+    /// How the SQL store is asked on its own hosts: socket and user.
+    pub sql: Option<(String, String)>,
+    /// Hosts of the SQL store.
+    pub sql_hosts: Vec<String>,
+}
+
+/// Renders a model. Findings are faults of the catalogue's templates.
+pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
+    let mut findings = Vec::new();
+    let mut templates = Templates::new(model, &mut findings);
+    let mut out = Desired { nodes: cluster::nodes(model), ..Desired::default() };
+    for host in &model.cloud.hosts {
+        out.hosts.insert(host.name.as_str().to_owned(), files::host(model, &mut templates, host));
+    }
+    out.cib = cluster::cib(model, &mut templates);
+    if let Some((placed, component)) = model.sql_store() {
+        out.sql = placed.service.sql.as_ref().map(|s| (s.socket.clone(), s.user.clone()));
+        out.sql_hosts = model.names_of(&component.runs_on.value);
+    }
+    for placed in model.services.values() {
+        let service = &placed.service.name.value;
+        if let (Some(database), Some((socket, user))) = (&placed.service.database, &out.sql) {
+            out.databases.push(database_of(service, &database.name.value, socket, user));
+        }
+        for step in &placed.service.steps {
+            let scope = context::Scope { service, host: None, item: None };
+            let text = |t: &mut Templates, s: &str| t.text(&scope, s);
+            let argv = step.run.iter().map(|s| text(&mut templates, s)).collect();
+            let env = step.env.iter().map(|(k, v)| (k.clone(), text(&mut templates, v))).collect();
+            let guards = match (&step.done_when, &out.sql) {
+                (Some(done), Some((socket, user))) => {
+                    let statement = text(&mut templates, &done.sql);
+                    let query = Query::Sql(Sql {
+                        socket: socket.clone(),
+                        user: user.clone(),
+                        statements: vec![statement],
+                    });
+                    let expect = match &done.rows {
+                        Some(rows) => Expect::Rows(
+                            rows.iter()
+                                .map(|r| r.iter().map(|c| text(&mut templates, c)).collect())
+                                .collect(),
+                        ),
+                        None => Expect::SomeRow,
+                    };
+                    vec![(query, expect)]
+                }
+                _ => Vec::new(),
+            };
+            out.scripts.push(DesiredScript {
+                service: service.clone(),
+                name: step.name.value.clone(),
+                hosts: model.names_of(&step.on.value),
+                op: Op::Run(wire::Command {
+                    unit: format!("quorate-{service}-{}", step.name.value),
+                    argv,
+                    user: step.user.clone(),
+                    env,
+                    stdin: None,
+                    cwd: String::new(),
+                    timeout_ms: step.timeout * 1000,
+                }),
+                guards,
+                after: step.after.iter().filter(|a| a.value != "database").map(|a| a.value.clone()).collect(),
+                database: step.after.iter().any(|a| a.value == "database"),
+            });
+        }
+    }
+    for (resource, placed, component) in model.clustered() {
+        let service = &placed.service.name.value;
+        if !placed.service.steps.is_empty() {
+            out.gated.push(resource.clone());
+        }
+        if !component.engine.value.is_empty() {
+            let scope = context::Scope { service, host: None, item: None };
+            out.stores.push(Store {
+                engine: component.engine.value.clone(),
+                resource,
+                members: model.names_of(&component.runs_on.value),
+                options: component
+                    .engine_options
+                    .iter()
+                    .map(|(k, v)| (k.clone(), templates.text(&scope, v)))
+                    .collect(),
+            });
+        }
+    }
+    for served in model.served() {
+        if served.endpoint.mode == "http" {
+            let scheme = if served.endpoint.tls { "https" } else { "http" };
+            let base = format!("{scheme}://{}:{}", context::url_host(served.vip), served.endpoint.port.value);
+            let check = if served.endpoint.path.is_empty() { &served.endpoint.check } else { &served.endpoint.path };
+            out.apis.push(DesiredApi {
+                check: format!("{base}{check}"),
+                url: format!("{base}{}", served.endpoint.path),
+                service: served.service,
+                resource: served.resource,
+                members: served.members,
+            });
+        }
+    }
+    findings.extend(templates.finish());
+    (out, findings)
+}
+
+/// A database and a user who may do everything in it, and nothing outside,
+/// over TLS only (least privilege; `GRANT` syntax of MariaDB 11).
+fn database_of(service: &str, name: &str, socket: &str, user: &str) -> DesiredDatabase {
+    let password = secret(&format!("{service}/database"));
+    let sql = |statements: Vec<String>| Sql { socket: socket.to_owned(), user: user.to_owned(), statements };
+    DesiredDatabase {
+        service: service.to_owned(),
+        name: name.to_owned(),
+        make: vec![
+            format!("CREATE DATABASE IF NOT EXISTS `{name}` CHARACTER SET utf8mb4"),
+            format!("CREATE USER IF NOT EXISTS '{name}'@'%' IDENTIFIED BY '{password}' REQUIRE SSL"),
+            format!("ALTER USER '{name}'@'%' IDENTIFIED BY '{password}' REQUIRE SSL"),
+            format!("GRANT ALL PRIVILEGES ON `{name}`.* TO '{name}'@'%'"),
+        ],
+        query: Query::Sql(sql(vec![format!(
+            "SELECT 1 FROM mysql.db d JOIN information_schema.schemata s ON s.schema_name = d.db \
+             WHERE d.db = '{name}' AND d.user = '{name}' AND d.host = '%'"
+        )])),
+        expect: Expect::SomeRow,
+    }
+}
+
+/// The unit that runs a component, where it has one.
+fn units_of(model: &Model, host: &cloud::Host) -> Vec<DesiredUnit> {
+    model
+        .components()
+        .filter(|(_, c)| !c.unit.is_empty())
+        .filter(|(_, c)| model.hosts_of(&c.runs_on.value).iter().any(|h| h.name == host.name))
+        .map(|(p, c)| DesiredUnit {
+            unit: c.unit.clone(),
+            run: c.run,
+            resource: match c.run {
+                UnitRun::Cluster => resource_id(&p.service.name.value, &c.name.value),
+                UnitRun::Systemd | UnitRun::Nobody => String::new(),
+            },
+            ports: c.endpoint.iter().map(|e| e.port.value).chain(c.ports.iter().copied()).collect(),
+            service: p.service.name.value.clone(),
+        })
+        .collect()
+}
+
+/// A shared value that many templates read.
+type Shared = Arc<minijinja::Value>;

@@ -1,0 +1,314 @@
+//! One snapshot of the whole cloud at one moment, and the verdict on it.
+//!
+//! Console, JSON, checks and pictures render this one value. Pure: it reads
+//! facts and asks nobody. A verdict says what more can be lost, not merely
+//! whether something answers.
+
+use std::collections::BTreeMap;
+
+use engines::{Member, Seen};
+use pacemaker::{Monitor, Resource};
+use render::Desired;
+use serde::Serialize;
+use wire::{Answer, Fact, Facts};
+
+/// What a snapshot means, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Survives one more loss.
+    Redundant,
+    /// Something is not as it should be, and one more loss is still survived.
+    Degraded,
+    /// Works, and cannot lose more.
+    Exposed,
+    /// Something that users need does not answer.
+    Down,
+}
+
+impl Verdict {
+    /// The word in JSON and on the console.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Redundant => "redundant",
+            Self::Degraded => "degraded",
+            Self::Exposed => "exposed",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// A host as the cluster sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Host {
+    /// Name.
+    pub host: String,
+    /// `online`, `offline`, `pending`, `standby`, `unclean`, `unreachable`, `kept-out`.
+    pub state: String,
+    /// More for people; empty when online.
+    pub detail: String,
+}
+
+/// A virtual address and who holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Vip {
+    /// Service.
+    pub service: String,
+    /// Address.
+    pub address: String,
+    /// Holder; none when nobody has it.
+    pub host: Option<String>,
+}
+
+/// A store and its members.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Store {
+    /// Resource id.
+    pub name: String,
+    /// Engine.
+    pub engine: String,
+    /// Members.
+    pub members: Vec<Member>,
+}
+
+/// An API seen through its virtual address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Api {
+    /// Service.
+    pub service: String,
+    /// URL.
+    pub url: String,
+    /// Whether it answers.
+    pub ok: bool,
+    /// How it answered.
+    pub detail: String,
+    /// Hosts whose instance runs.
+    pub instances: Vec<String>,
+}
+
+/// The whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Snapshot {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: String,
+    /// What to do next; empty when nothing.
+    pub next: String,
+    /// The cloud's name.
+    pub cloud: String,
+    /// Hosts.
+    pub members: Vec<Host>,
+    /// Virtual addresses.
+    pub vips: Vec<Vip>,
+    /// Stores.
+    pub stores: Vec<Store>,
+    /// APIs.
+    pub apis: Vec<Api>,
+    /// What is not as it should be, a sentence each.
+    pub problems: Vec<String>,
+    /// What an operator should never forget, such as that there is no fencing.
+    pub remarks: Vec<String>,
+}
+
+/// What was seen of each host, in the cloud's order.
+pub type Observed = [(String, Result<Facts, String>)];
+
+fn facts<'a>(observed: &'a Observed, host: &str) -> Option<&'a Facts> {
+    observed.iter().find(|(h, _)| h == host).and_then(|(_, f)| f.as_ref().ok())
+}
+
+/// The monitor of a quorate partition, or of any.
+fn monitor(observed: &Observed) -> Option<Monitor> {
+    let all: Vec<Monitor> = observed
+        .iter()
+        .filter_map(|(_, f)| f.as_ref().ok()?.crm_mon.known())
+        .filter_map(|xml| Monitor::parse(xml).ok())
+        .collect();
+    all.iter().find(|m| m.quorate).or(all.first()).cloned()
+}
+
+/// Builds the snapshot. `vips` are service and address in the model's order;
+/// `no_fencing` is the operator's reason for having none.
+pub fn snapshot(
+    cloud: &str,
+    desired: &Desired,
+    vips: &[(String, String)],
+    no_fencing: Option<&str>,
+    observed: &Observed,
+) -> Snapshot {
+    let mon = monitor(observed);
+    let members = members(desired, observed, mon.as_ref());
+    let vips: Vec<Vip> = vips
+        .iter()
+        .map(|(service, address)| Vip {
+            service: service.clone(),
+            address: address.clone(),
+            host: observed
+                .iter()
+                .find(|(_, f)| {
+                    f.as_ref().is_ok_and(|f| f.addresses.iter().any(|a| a.address == *address))
+                })
+                .map(|(h, _)| h.clone()),
+        })
+        .collect();
+    let seen: Seen<'_> = observed.iter().map(|(h, f)| (h.clone(), f.as_ref().ok())).collect();
+    let stores: Vec<Store> = desired
+        .stores
+        .iter()
+        .map(|s| Store {
+            name: s.resource.clone(),
+            engine: s.engine.clone(),
+            members: engines::members(s, &seen),
+        })
+        .collect();
+    let apis = apis(desired, observed, mon.as_ref());
+    let mut problems = Vec::new();
+    let quorate = mon.as_ref().is_some_and(|m| m.quorate);
+    let online = members.iter().filter(|m| m.state == "online").count();
+    for member in members.iter().filter(|m| m.state != "online") {
+        problems.push(format!("{} is {}{}", member.host, member.state, tail(&member.detail)));
+    }
+    for vip in vips.iter().filter(|v| v.host.is_none()) {
+        problems.push(format!("nobody holds {} of {}", vip.address, vip.service));
+    }
+    for store in &stores {
+        for m in store.members.iter().filter(|m| !m.healthy) {
+            problems.push(format!("{} on {} is {}{}", store.name, m.host, m.state, tail(&m.detail)));
+        }
+    }
+    for api in apis.iter().filter(|a| !a.ok) {
+        problems.push(format!("{} does not answer at {}: {}", api.service, api.url, api.detail));
+    }
+    if let Some(mon) = &mon {
+        problems.extend(lacking(desired, mon));
+    }
+    let mut remarks = Vec::new();
+    if let Some(reason) = no_fencing {
+        remarks.push(format!("there is no fencing: {reason}"));
+    }
+    // A further host gone: is there still a majority, of hosts and of each store?
+    let total = members.len();
+    let one_more = online.saturating_sub(1) * 2 > total || total == 1;
+    let stores_one_more = stores.iter().all(|s| {
+        let healthy = s.members.iter().filter(|m| m.healthy).count();
+        healthy.saturating_sub(1) * 2 > s.members.len()
+    });
+    let apis_one_more = apis.iter().all(|a| a.instances.len() > 1);
+    let serving = apis.iter().all(|a| a.ok);
+    let (verdict, reason, next) = if !quorate {
+        (Verdict::Down, "the cluster has no quorum".to_owned(), "quorate recover")
+    } else if !serving {
+        let reason = problems.iter().find(|p| p.contains("does not answer")).cloned().unwrap_or_default();
+        (Verdict::Down, reason, "quorate recover")
+    } else if !one_more || !stores_one_more || !apis_one_more {
+        let reason = problems.first().cloned().unwrap_or_else(|| "there is no host to lose".to_owned());
+        (Verdict::Exposed, format!("everything answers, and one more loss would not be survived: {reason}"), "")
+    } else if !problems.is_empty() {
+        (Verdict::Degraded, problems.first().cloned().unwrap_or_default(), "quorate plan")
+    } else {
+        (Verdict::Redundant, "any one host can be lost".to_owned(), "")
+    };
+    Snapshot {
+        verdict,
+        reason,
+        next: next.to_owned(),
+        cloud: cloud.to_owned(),
+        members,
+        vips,
+        stores,
+        apis,
+        problems,
+        remarks,
+    }
+}
+
+fn tail(detail: &str) -> String {
+    if detail.is_empty() { String::new() } else { format!(" ({detail})") }
+}
+
+fn members(desired: &Desired, observed: &Observed, mon: Option<&Monitor>) -> Vec<Host> {
+    desired
+        .nodes
+        .iter()
+        .map(|(host, _)| {
+            let here = facts(observed, host);
+            let why = observed.iter().find(|(h, _)| h == host).and_then(|(_, f)| f.as_ref().err());
+            let gate = here.and_then(|f| f.units.get("quorate-boot-gate.service")).and_then(Fact::known);
+            let kept_out = gate.is_some_and(|u| u.active == "failed");
+            let node = mon.and_then(|m| m.nodes.iter().find(|n| n.name == *host));
+            let (state, detail) = match node {
+                Some(n) if n.unclean => ("unclean", String::new()),
+                Some(n) if n.standby => ("standby", String::new()),
+                Some(n) if n.pending => ("pending", String::new()),
+                Some(n) if n.online => ("online", String::new()),
+                _ if kept_out => (
+                    "kept-out",
+                    "it lost its power three times in half an hour; to let it in: rm /var/lib/quorate/boots, reboot"
+                        .to_owned(),
+                ),
+                _ if here.is_none() => ("unreachable", why.cloned().unwrap_or_default()),
+                _ => ("offline", String::new()),
+            };
+            Host { host: host.clone(), state: state.to_owned(), detail }
+        })
+        .collect()
+}
+
+fn apis(desired: &Desired, observed: &Observed, mon: Option<&Monitor>) -> Vec<Api> {
+    desired
+        .apis
+        .iter()
+        .map(|api| {
+            let name = format!("api/{}", api.service);
+            let answers: Vec<&Fact<Answer>> =
+                observed.iter().filter_map(|(_, f)| f.as_ref().ok()?.answers.get(&name)).collect();
+            let ok = answers.iter().any(|a| matches!(a, Fact::Known(Answer::Http { status, .. }) if *status < 400));
+            let detail = answers
+                .first()
+                .map(|a| match a {
+                    Fact::Known(Answer::Http { status, .. }) => format!("status {status}"),
+                    Fact::Absent => "nobody listens".to_owned(),
+                    Fact::Unknown(why) => why.clone(),
+                    Fact::Known(_) => String::new(),
+                })
+                .unwrap_or_else(|| "nobody could be asked".to_owned());
+            let instances = mon
+                .map(|m| m.nodes_of(&api.resource, "Started").into_iter().map(str::to_owned).collect())
+                .unwrap_or_default();
+            Api { service: api.service.clone(), url: api.url.clone(), ok, detail, instances }
+        })
+        .collect()
+}
+
+/// Resources that do not run as often as they should, and those of which an action failed.
+fn lacking(desired: &Desired, mon: &Monitor) -> Vec<String> {
+    let nodes = desired.nodes.len();
+    let mut out = Vec::new();
+    for resource in &desired.cib.resources {
+        let id = &resource.primitive().id;
+        let banned = desired
+            .cib
+            .locations
+            .iter()
+            .filter(|l| l.resource == resource.id() && l.score == "-INFINITY")
+            .count();
+        let (roles, want): (&[&str], usize) = match resource {
+            Resource::Primitive(_) => (&["Started"], 1),
+            Resource::Clone(c) if c.meta.get("promotable").is_some_and(|v| v == "true") => {
+                (&["Promoted"], nodes - banned)
+            }
+            Resource::Clone(_) => (&["Started"], nodes - banned),
+        };
+        let have = roles.iter().map(|r| mon.nodes_of(id, r).len()).sum::<usize>();
+        if have < want {
+            out.push(format!("{id} runs {have} of {want} times"));
+        }
+    }
+    let mut blocked: BTreeMap<&str, usize> = BTreeMap::new();
+    for r in mon.resources.iter().filter(|r| r.blocked) {
+        *blocked.entry(&r.id).or_default() += 1;
+    }
+    out.extend(blocked.into_iter().map(|(id, _)| format!("{id} is blocked: an operator must look at it")));
+    out
+}

@@ -1,0 +1,217 @@
+//! What an agent can be asked to do, and what it answers.
+//!
+//! Every operation asks, compares, changes and asks again: `changed` in a
+//! reply means that the world is different now.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Answer, Facts, Observe, Query, Expect, Sql, Wait};
+
+/// A file as it should be. Written beside its place, synced, then renamed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileWrite {
+    /// Absolute path; missing parent directories are made (0755, root).
+    pub path: String,
+    /// Bytes, secrets filled in.
+    pub content: Vec<u8>,
+    /// User name.
+    pub owner: String,
+    /// Group name.
+    pub group: String,
+    /// Permission bits.
+    pub mode: u32,
+    /// Make a directory instead; `content` is not used.
+    pub directory: bool,
+}
+
+/// A change of a unit's state; what is `None` stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitChange {
+    /// Unit name with its suffix.
+    pub unit: String,
+    /// Mask or unmask.
+    pub masked: Option<bool>,
+    /// Enable or disable.
+    pub enabled: Option<bool>,
+    /// Start (or stop) and wait for the job.
+    pub active: Option<bool>,
+    /// Restart and wait for the job, whether or not anything else changed.
+    pub restart: bool,
+    /// Reload and wait.
+    pub reload: bool,
+}
+
+/// A command, run as a transient systemd unit named by its step: one that is
+/// already running under the name is waited for, never started twice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// Unit name without suffix, such as `quorate-schema`. Letters, digits, dash.
+    pub unit: String,
+    /// Program and arguments. No secret may be in it.
+    pub argv: Vec<String>,
+    /// User to run as; empty for root.
+    pub user: String,
+    /// Environment, through a root-only file: secrets may be in it.
+    pub env: Vec<(String, String)>,
+    /// Standard input, through a root-only file: secrets may be in it.
+    pub stdin: Option<String>,
+    /// Working directory; empty for `/`.
+    pub cwd: String,
+    /// Killed after that, and it failed.
+    pub timeout_ms: u64,
+}
+
+/// One section of the CIB, replaced whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CibSection {
+    /// `crm_config`, `resources`, `constraints`, `fencing-topology`, `rsc_defaults`, `op_defaults`.
+    pub name: String,
+    /// The whole element as XML. May hold placeholders.
+    pub xml: String,
+}
+
+/// A request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Op {
+    /// Look, change nothing.
+    Observe(Observe),
+    /// Ask one thing.
+    Ask(Query),
+    /// Take the host's lock for this session. Held until the session ends.
+    Lock {
+        /// Who: `user@machine`, the verb, the run's id.
+        owner: String,
+    },
+    /// Bring files to their state. Replies how many changed.
+    Files(Vec<FileWrite>),
+    /// Remove files (those that are there).
+    Remove(Vec<String>),
+    /// Install what is missing, with services kept from starting.
+    Packages(Vec<String>),
+    /// Bring units to their state, in this order; reloads systemd first.
+    Units(Vec<UnitChange>),
+    /// Bring sysctls to their value now (files make them last).
+    Sysctls(Vec<(String, String)>),
+    /// Run a command.
+    Run(Command),
+    /// Statements to a database.
+    Sql(Sql),
+    /// A request to an API that changes something.
+    Http(crate::HttpGet),
+    /// Replace CIB sections; foreign property sets are kept.
+    Cib(Vec<CibSection>),
+    /// Wait for something.
+    Wait(Wait),
+    /// Do the inner ones in order unless all guards hold already.
+    Unless {
+        /// All must hold for the operations to be skipped.
+        guards: Vec<(Query, Expect)>,
+        /// What to do else.
+        ops: Vec<Op>,
+    },
+    /// Add a line to the host's audit log.
+    Audit(String),
+}
+
+/// A reply.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// To `Observe`. Boxed: facts are far larger than the rest.
+    Facts(Box<Facts>),
+    /// To `Ask`.
+    Answer(crate::Fact<Answer>),
+    /// To all that change: how many things are different now.
+    Changed(u32),
+}
+
+/// Why an operation failed. The words are whole sentences without a full stop.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpError {
+    /// What could not be done and why: `cannot write /etc/x: No space left on device`.
+    pub message: String,
+    /// A command's exit status.
+    pub status: Option<i32>,
+    /// A command's last 20 lines, or an API's answer.
+    pub tail: Vec<String>,
+    /// The command line or the request, without secrets.
+    pub command: Option<String>,
+    /// Set when the host's lock is held: its owner and start.
+    pub held_by: Option<String>,
+}
+
+impl OpError {
+    /// An error with a message alone.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), status: None, tail: Vec::new(), command: None, held_by: None }
+    }
+}
+
+impl std::fmt::Display for OpError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for OpError {}
+
+impl Op {
+    /// Fills secrets into every place that may hold one, by `fill`, which maps
+    /// text with placeholders to text with values.
+    ///
+    /// # Errors
+    /// The first that `fill` gives: an unknown secret.
+    pub fn fill<E>(&mut self, fill: &dyn Fn(&str) -> Result<String, E>) -> Result<(), E> {
+        fn text<E>(s: &mut String, fill: &dyn Fn(&str) -> Result<String, E>) -> Result<(), E> {
+            *s = fill(s)?;
+            Ok(())
+        }
+        fn http<E>(get: &mut crate::HttpGet, fill: &dyn Fn(&str) -> Result<String, E>) -> Result<(), E> {
+            if let Some((_, password)) = &mut get.auth {
+                text(password, fill)?;
+            }
+            if let Some(ca) = &mut get.ca {
+                text(ca, fill)?;
+            }
+            if let Some(body) = &mut get.body {
+                text(body, fill)?;
+            }
+            get.headers.iter_mut().try_for_each(|(_, v)| text(v, fill))
+        }
+        fn query<E>(q: &mut Query, fill: &dyn Fn(&str) -> Result<String, E>) -> Result<(), E> {
+            match q {
+                Query::Http(get) => http(get, fill),
+                Query::Sql(sql) => sql.statements.iter_mut().try_for_each(|s| text(s, fill)),
+                Query::Read(_) | Query::Run { .. } | Query::Tcp(_) | Query::Cluster => Ok(()),
+            }
+        }
+        match self {
+            Self::Observe(observe) => observe.queries.iter_mut().try_for_each(|q| query(&mut q.query, fill)),
+            Self::Ask(q) => query(q, fill),
+            Self::Files(files) => files.iter_mut().try_for_each(|f| {
+                // Content that is not text holds no placeholder.
+                if let Ok(s) = std::str::from_utf8(&f.content) {
+                    f.content = fill(s)?.into_bytes();
+                }
+                Ok(())
+            }),
+            Self::Run(command) => {
+                command.env.iter_mut().try_for_each(|(_, v)| text(v, fill))?;
+                command.stdin.as_mut().map_or(Ok(()), |s| text(s, fill))
+            }
+            Self::Sql(sql) => sql.statements.iter_mut().try_for_each(|s| text(s, fill)),
+            Self::Http(get) => http(get, fill),
+            Self::Cib(sections) => sections.iter_mut().try_for_each(|s| text(&mut s.xml, fill)),
+            Self::Wait(wait) => query(&mut wait.query, fill),
+            Self::Unless { guards, ops } => {
+                guards.iter_mut().try_for_each(|(q, _)| query(q, fill))?;
+                ops.iter_mut().try_for_each(|op| op.fill(fill))
+            }
+            Self::Lock { .. }
+            | Self::Remove(_)
+            | Self::Packages(_)
+            | Self::Units(_)
+            | Self::Sysctls(_)
+            | Self::Audit(_) => Ok(()),
+        }
+    }
+}

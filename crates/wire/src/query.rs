@@ -1,0 +1,190 @@
+//! Questions to a host and what the answers should be, as data: so that the
+//! agent can ask a store or an API without knowing which one it is.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What to observe in one round trip.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observe {
+    /// Key of [`crate::digest`].
+    pub key: [u8; 32],
+    /// Files to digest.
+    pub files: Vec<String>,
+    /// Of these also the text (never ask for one that holds a secret).
+    pub texts: Vec<String>,
+    /// Units.
+    pub units: Vec<String>,
+    /// Packages.
+    pub packages: Vec<String>,
+    /// Sysctl keys.
+    pub sysctls: Vec<String>,
+    /// Mount points whose free space is wanted.
+    pub mounts: Vec<String>,
+    /// Questions to services on the host. Asked at the same time.
+    pub queries: Vec<NamedQuery>,
+    /// Whether `crm_mon` and the CIB are wanted.
+    pub cluster: bool,
+}
+
+/// A question and the name its answer goes by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedQuery {
+    /// Key in `Facts::answers`.
+    pub name: String,
+    /// The question.
+    pub query: Query,
+}
+
+/// SQL over the host's own socket, as the user the agent runs as (root).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sql {
+    /// Path of the Unix socket.
+    pub socket: String,
+    /// Database user, such as `root` (peer authentication).
+    pub user: String,
+    /// One statement a string; a query's rows are those of the last one.
+    pub statements: Vec<String>,
+}
+
+/// An HTTP request from the host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HttpGet {
+    /// `GET`, `POST`, `PUT`, `DELETE`, `HEAD`.
+    pub method: String,
+    /// Whole URL.
+    pub url: String,
+    /// The only CA trusted, PEM; `None` for plain HTTP on loopback.
+    pub ca: Option<String>,
+    /// Basic authentication. The password may be a secret's placeholder.
+    pub auth: Option<(String, String)>,
+    /// Headers.
+    pub headers: Vec<(String, String)>,
+    /// Body, sent as JSON; may hold placeholders.
+    pub body: Option<String>,
+}
+
+/// A question.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Query {
+    /// Ask a database.
+    Sql(Sql),
+    /// Ask an API.
+    Http(HttpGet),
+    /// Read a small text file.
+    Read(String),
+    /// Run a program that only looks; argv. No shell.
+    Run {
+        /// Program and arguments.
+        argv: Vec<String>,
+        /// Ends it after that.
+        timeout_ms: u64,
+    },
+    /// Whether something accepts TCP connections at `address:port`.
+    Tcp(String),
+    /// `crm_mon`'s view.
+    Cluster,
+}
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// Rows of the last statement; NULL is `None`.
+    Rows(Vec<Vec<Option<String>>>),
+    /// Status and body (at most 256 KiB of it) of a response.
+    Http {
+        /// Status code.
+        status: u16,
+        /// Body as text.
+        body: String,
+        /// Response headers, lower-case names (a token comes in one).
+        headers: BTreeMap<String, String>,
+    },
+    /// A file's text.
+    Text(String),
+    /// A program's end.
+    Ran {
+        /// Exit status, -1 when killed.
+        status: i32,
+        /// Standard output.
+        stdout: String,
+        /// Standard error.
+        stderr: String,
+    },
+    /// The TCP connection was accepted.
+    Open,
+    /// `crm_mon` XML.
+    Cluster(String),
+}
+
+/// What a resource of the cluster should look like.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceWant {
+    /// Its id (of the primitive inside a clone).
+    pub id: String,
+    /// Role as `crm_mon` says it: `Started`, `Promoted`.
+    pub role: String,
+    /// On at least that many nodes.
+    pub count: u32,
+    /// When not empty: on just this node as well.
+    pub node: String,
+}
+
+/// What the cluster should look like.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterWant {
+    /// At least that many nodes online (and not pending, standby or in maintenance).
+    pub online: u32,
+    /// These resources.
+    pub resources: Vec<ResourceWant>,
+    /// No action under way and none failed: `crmadmin`'s idle. Not judged when false.
+    pub idle: bool,
+}
+
+/// What an answer should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Expect {
+    /// Just these rows.
+    Rows(Vec<Vec<String>>),
+    /// At least one row.
+    SomeRow,
+    /// No row.
+    NoRow,
+    /// The first column of each row names a variable, the second its value; all of these hold.
+    Vars(BTreeMap<String, String>),
+    /// That status.
+    Status(u16),
+    /// A JSON array body has at least `count` elements whose `field` (JSON pointer) equals `value` (compared as text).
+    JsonCount {
+        /// JSON pointer into each element.
+        field: String,
+        /// As text: `true`, `rabbit@c1`.
+        value: String,
+        /// How many at least.
+        count: u32,
+    },
+    /// The text, body or standard output contains this.
+    Contains(String),
+    /// A program ended with that status.
+    Exit(i32),
+    /// The TCP port answers.
+    Open,
+    /// The cluster looks so.
+    Cluster(ClusterWant),
+}
+
+/// Wait until an answer is as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// For people: `all 3 members are Synced`.
+    pub what: String,
+    /// The question.
+    pub query: Query,
+    /// What it should be.
+    pub expect: Expect,
+    /// Gives up after that.
+    pub timeout_ms: u64,
+    /// Asks that often.
+    pub every_ms: u64,
+}

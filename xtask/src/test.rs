@@ -1,0 +1,172 @@
+//! `cargo xtask test`: everything that is tested, with one number at the end.
+//!
+//! Style first, since it is cheap; then unit tests; then the lab stories, one
+//! at a time, since they share the machine. A failure does not end the run:
+//! all that is wrong is said at once.
+
+use std::process::{Command, Stdio};
+
+use crate::shell::{self, Error, cargo, run_tests};
+use crate::system;
+use crate::tally::Tally;
+
+/// What to test.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Also the tests that take long
+    #[arg(long)]
+    long: bool,
+    /// Runs the lab stories so many times
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    repeat: u32,
+    /// Leaves out what needs a lab
+    #[arg(long)]
+    no_lab: bool,
+    /// Only tests whose name contains this; no style checks then
+    filter: Option<String>,
+}
+
+/// Runs the tests. The last line is `N passed, N failed`; a style check counts
+/// as one test.
+pub fn run(args: &Args) -> Result<(), Error> {
+    let mut suites: Vec<(String, Tally)> = vec![];
+    let can_lab = if args.no_lab {
+        println!("lab: left out, as asked");
+        false
+    } else {
+        // Where it fails, what needs it fails below with its own words.
+        if let Err(error) = system::install() {
+            eprintln!("error: {error}");
+        }
+        let why_not = system::no_lab();
+        if let Some(why) = &why_not {
+            eprintln!("error: the lab stories cannot run: {why} (--no-lab leaves them out)");
+            suites.push(("lab stories, not run".to_owned(), Tally::of(false)));
+        }
+        why_not.is_none()
+    };
+    if args.filter.is_none() {
+        let style: [(&str, &[&str]); 2] = [
+            ("rustfmt", &["fmt", "--all", "--check"]),
+            (
+                "clippy",
+                &[
+                    "clippy",
+                    "--workspace",
+                    "--all-targets",
+                    "--",
+                    "-D",
+                    "warnings",
+                ],
+            ),
+        ];
+        for (name, words) in style {
+            let done = shell::run(cargo().args(words));
+            if let Err(error) = &done {
+                eprintln!("error: {error}");
+            }
+            suites.push((name.to_owned(), Tally::of(done.is_ok())));
+        }
+    }
+    units(args, &mut suites)?;
+    if can_lab {
+        lab(args, &mut suites)?;
+    }
+    println!();
+    let mut all = Tally::default();
+    for (name, tally) in &suites {
+        println!(
+            "{name:<24} {:>4} passed, {} failed",
+            tally.passed, tally.failed
+        );
+        all += *tally;
+    }
+    println!("{} passed, {} failed", all.passed, all.failed);
+    if all.failed == 0 {
+        Ok(())
+    } else {
+        Err(Error::Tests)
+    }
+}
+
+/// Unit tests, in nextest where it is installed; it runs no tests in
+/// documentation, so cargo does these.
+fn units(args: &Args, suites: &mut Vec<(String, Tally)>) -> Result<(), Error> {
+    let mut command = cargo();
+    if has_nextest() {
+        command
+            .args([
+                "nextest",
+                "run",
+                "--workspace",
+                "--no-fail-fast",
+                "--no-tests=pass",
+            ])
+            .args(&args.filter);
+        suites.push(("unit tests".to_owned(), run_tests(&mut command)?));
+        command = cargo();
+        command
+            .args([
+                "test",
+                "--quiet",
+                "--workspace",
+                "--doc",
+                "--no-fail-fast",
+                "--",
+            ])
+            .args(&args.filter);
+        suites.push(("documentation".to_owned(), run_tests(&mut command)?));
+    } else {
+        command
+            .args(["test", "--workspace", "--no-fail-fast", "--"])
+            .args(&args.filter);
+        suites.push(("unit tests".to_owned(), run_tests(&mut command)?));
+    }
+    Ok(())
+}
+
+/// The stories on lab hosts, and the lab's own tests on the real kernel.
+fn lab(args: &Args, suites: &mut Vec<(String, Tally)>) -> Result<(), Error> {
+    let target = |package: &str, test: &str| {
+        let mut command = cargo();
+        command
+            .args([
+                "test",
+                "--package",
+                package,
+                "--test",
+                test,
+                "--no-fail-fast",
+                "--",
+            ])
+            .args(["--ignored", "--test-threads=1", "--nocapture"])
+            .args(&args.filter);
+        if args.long {
+            command.env("QUORATE_LONG", "1");
+        }
+        command
+    };
+    if args.long {
+        suites.push((
+            "the lab itself".to_owned(),
+            run_tests(&mut target("lab", "real"))?,
+        ));
+    }
+    for round in 1..=args.repeat {
+        let name = if args.repeat == 1 {
+            "lab stories".to_owned()
+        } else {
+            format!("lab stories, round {round}")
+        };
+        suites.push((name, run_tests(&mut target("quorate", "lab"))?));
+    }
+    Ok(())
+}
+
+fn has_nextest() -> bool {
+    let mut ask: Command = cargo();
+    ask.args(["nextest", "--version"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    ask.status().is_ok_and(|status| status.success())
+}
