@@ -15,6 +15,9 @@ use crate::dist;
 use crate::shell::{Error, build, program, root, run_quietly};
 use crate::system;
 
+/// The cloud that is measured, and its lab.
+const NAME: &str = "bench";
+
 /// What and how often to measure.
 #[derive(clap::Args)]
 pub struct Args {
@@ -82,7 +85,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
         measured: dist::megabytes(dist::size(&bench.quorate)?),
         yardstick: String::new(),
     }];
-    let check = bench.repeat(args.repeat, || bench.verb(&["check"]))?;
+    let check = Bench::repeat(args.repeat, || bench.verb(&["check"]))?;
     rows.push(Row {
         what: "check",
         measured: check.tell(),
@@ -128,7 +131,11 @@ impl Bench {
             |e: std::io::Error| Error::Said(format!("cannot write {}: {e}", cloud.display()));
         let text = fs::read_to_string(example).map_err(failed)?;
         fs::create_dir_all(cloud.parent().unwrap_or(Path::new("."))).map_err(failed)?;
-        fs::write(&cloud, text.replacen("cloud: demo", "cloud: bench", 1)).map_err(failed)?;
+        fs::write(
+            &cloud,
+            text.replacen("cloud: demo", &format!("cloud: {NAME}"), 1),
+        )
+        .map_err(failed)?;
         Ok(Self { quorate, cloud })
     }
 
@@ -138,7 +145,7 @@ impl Bench {
         command
     }
 
-    fn repeat(&self, times: usize, make: impl Fn() -> Command) -> Result<Runs, Error> {
+    fn repeat(times: usize, make: impl Fn() -> Command) -> Result<Runs, Error> {
         (0..times)
             .map(|_| run_quietly(&mut make()))
             .collect::<Result<_, _>>()
@@ -146,7 +153,7 @@ impl Bench {
     }
 
     fn state(&self) -> PathBuf {
-        self.cloud.with_file_name(".quorate").join("bench")
+        self.cloud.with_file_name(".quorate").join(NAME)
     }
 
     /// Hosts that have never been touched.
@@ -156,7 +163,7 @@ impl Bench {
     }
 
     fn down(&self) -> Result<(), Error> {
-        run_quietly(&mut self.verb(&["lab", "down"]))?;
+        run_quietly(program(&self.quorate).args(["lab", "down", NAME]))?;
         // New hosts get new secrets: what was kept belongs to a cloud that is gone.
         let _ = fs::remove_dir_all(self.state());
         Ok(())
@@ -190,7 +197,7 @@ impl Bench {
                 .push(run_quietly(&mut self.verb(&["apply", "--yes"]))?);
         }
         println!("plan, {} times", args.repeat);
-        let plans = self.repeat(args.repeat, || self.verb(&["plan"]))?;
+        let plans = Self::repeat(args.repeat, || self.verb(&["plan"]))?;
         println!("ansible -m setup, {} times", args.repeat);
         let ansible = self
             .ansible(args.repeat)
@@ -258,7 +265,7 @@ impl Bench {
             command
         };
         run_quietly(&mut ask())?; // opens the connections
-        let runs = self.repeat(times, ask)?;
+        let runs = Self::repeat(times, ask)?;
         Ok(format!("ansible -m setup: {}", runs.tell()))
     }
 }

@@ -10,6 +10,8 @@ use crate::system;
 
 /// The cloud that is built.
 const CLOUD: &str = "examples/three-controllers.yaml";
+/// Its name, by which its lab is known.
+const NAME: &str = "demo";
 
 /// Builds quorate, the lab, and the cloud on it; tells how to look at it.
 fn build_all(parts: &mut Vec<(&'static str, Duration)>) -> Result<std::path::PathBuf, Error> {
@@ -48,14 +50,14 @@ fn say_how(quorate: &Path) {
     let quorate = quorate.display();
     println!(
         "
-Credentials for the openstack client, and a shell on a controller (it has the client and /root/openrc):
+Log in, as the administrator of the cloud or on a controller (where the openstack client is, and /root/openrc):
   {quorate} credentials --format openrc {CLOUD}
-  {quorate} ssh {CLOUD} c1
+  {quorate} ssh --file {CLOUD} c1
 Cut a controller's power, look, and switch it on again:
-  {quorate} lab cut {CLOUD} c1
+  {quorate} lab cut {NAME} c1
   {quorate} status {CLOUD}
-  {quorate} lab on {CLOUD} c1
+  {quorate} lab on {NAME} c1
 Take everything down:
-  {quorate} lab down {CLOUD}"
+  {quorate} lab down {NAME}"
     );
 }
