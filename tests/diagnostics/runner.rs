@@ -58,9 +58,15 @@ fn one(
     check: impl Fn(&Arc<Source>) -> Vec<Diagnostic>,
 ) -> Result<(), String> {
     let code = code(case);
-    let text = std::fs::read_to_string(case.join("cloud.yaml"))
-        .map_err(|e| format!("{code}: cloud.yaml: {e}"))?;
-    let findings = check(&Source::new("cloud.yaml", text));
+    // A case of the catalogue is a service.
+    let name = if case.join("service.yaml").exists() {
+        "service.yaml"
+    } else {
+        "cloud.yaml"
+    };
+    let text =
+        std::fs::read_to_string(case.join(name)).map_err(|e| format!("{code}: {name}: {e}"))?;
+    let findings = check(&Source::new(name, text));
     let drawn = draw(&findings, false, 100);
     if findings.is_empty() {
         return Err(format!("{code}: nothing was found"));

@@ -67,6 +67,9 @@ const KNOW_STORES: [&str; 1] = ["engines"];
 /// A library's name, not the store's.
 const LIBRARIES: [&str; 1] = ["mysql_async"];
 
+/// `quorate ssh` becomes the operator's ssh; it says nothing over it.
+const SSH_FOR_PEOPLE: &str = "cli/src/commands/ssh.rs";
+
 /// The files with `unsafe`, each with its reasons inside.
 const UNSAFE: [&str; 2] = ["crates/cli/src/nss.rs", "crates/lab/src/shutdown.rs"];
 
@@ -206,6 +209,21 @@ fn code_names_no_service() {
 #[test]
 fn only_engines_name_stores_and_brokers() {
     hold(&named(&STORES, &KNOW_STORES));
+}
+
+#[test]
+fn only_fleet_runs_ssh() {
+    let mut wrong = vec![];
+    for package in crates() {
+        for file in rust_files(&format!("crates/{package}/src")) {
+            let allowed = package == "fleet" || file.ends_with(SSH_FOR_PEOPLE);
+            let code = Code::new(&read(&file)).without_comments_and_tests();
+            let lines = code.lines().enumerate();
+            let lines = lines.filter(|(_, l)| !allowed && l.contains("Command::new(\"ssh\")"));
+            wrong.extend(lines.map(|(i, _)| format!("{}:{}", file.display(), i + 1)));
+        }
+    }
+    hold(&wrong);
 }
 
 #[test]

@@ -31,6 +31,7 @@ fn unknown(
     );
     match did_you_mean(&name.value, known.iter().copied()) {
         Some(near) => finding.help(format!("did you mean `{near}`?")),
+        None if known.is_empty() => finding.help(format!("there is no {what} to be named here")),
         None => finding.help(format!("known: {}", known.join(", "))),
     }
 }
@@ -97,7 +98,8 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
                         endpoint.port.span.clone(),
                         format!("port {} is already that of `{}`", endpoint.port.value, other.name.value),
                         "taken",
-                    );
+                    )
+                    .help("give one of them another port: a balancer has each once");
                     out.push(if other.source == service.source {
                         finding.also(first.span.clone(), "first here")
                     } else {
@@ -125,15 +127,19 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
                 out.push(unknown(service, "catalog::unknown-role", "role", &file.on, &ROLES));
             }
             if !file.from.value.is_empty() && catalog.file(service, &file.from.value).is_none() {
+                let (place, path) = match file.from.value.strip_prefix('/') {
+                    Some(rooted) => ("catalogue", rooted.to_owned()),
+                    None => ("folder", format!("{}/{}", service.folder, file.from.value)),
+                };
                 out.push(
                     Diagnostic::error(
                         "catalog::missing-file",
                         &service.source,
                         file.from.span.clone(),
-                        format!("`{}` is not in the folder", file.from.value),
+                        format!("`{}` is not in the {place}", file.from.value),
                         "no such file",
                     )
-                    .help(format!("make `catalog/{}/{}`", service.folder, file.from.value)),
+                    .help(format!("make `catalog/{path}`")),
                 );
             }
             for restart in &file.restart {
@@ -149,7 +155,16 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
                     out.push(unknown(service, "catalog::unknown-step", "step", after, &steps));
                 }
                 if after.value == "database" && service.database.is_none() {
-                    out.push(unknown(service, "catalog::no-database", "database of this service:", after, &steps));
+                    out.push(
+                        Diagnostic::error(
+                            "catalog::no-database",
+                            &service.source,
+                            after.span.clone(),
+                            format!("`{}` keeps no database", service.name.value),
+                            "there is none to wait for",
+                        )
+                        .help("say `database: NAME`, or leave `database` out of `after`"),
+                    );
                 }
             }
         }

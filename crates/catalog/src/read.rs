@@ -230,7 +230,7 @@ fn secrets(w: &mut Walker, fields: &Fields<'_>) -> IndexMap<String, SecretSpec> 
             } else {
                 let message = format!("`{}` is not a kind of secret", kind.value);
                 let finding = w.error("catalog::unknown-secret-kind", &kind.span, message, "not known");
-                w.push(finding.help("`password`, `key`, `hex` or `bytes`, with a length behind a dash: `password-32`"));
+                w.push(finding.help("`password`, `key`, `hex` or `bytes`, with a length of 8 to 4096 behind a dash: `password-32`"));
             }
         }
     }

@@ -19,7 +19,10 @@ fn seconds(ms: u64) -> String {
 impl Console {
     /// For this process' standard error.
     pub fn new() -> Self {
-        Self { under_way: Vec::new(), terminal: std::io::stderr().is_terminal() }
+        Self {
+            under_way: Vec::new(),
+            terminal: std::io::stderr().is_terminal(),
+        }
     }
 
     fn line(&self, text: &str) {
@@ -49,15 +52,38 @@ impl Console {
             Event::Progress { step, host, line, ms } => {
                 self.line(&format!("{:>7}  {host}  {step}: {line}", seconds(*ms)));
             }
-            Event::Ended { step, host, took, outcome, ms } => {
+            Event::Ended {
+                step,
+                host,
+                took,
+                outcome,
+                ms,
+            } => {
                 self.under_way.retain(|s| s != step);
                 match outcome {
                     Outcome::Done { changed } => {
-                        let what = if *changed == 0 { "unchanged".to_owned() } else { format!("{changed} changed") };
-                        self.line(&format!("{:>7}  {host}  {step}: done in {} ({what})", seconds(*ms), seconds(*took)));
+                        let what = if *changed == 0 {
+                            "unchanged".to_owned()
+                        } else {
+                            format!("{changed} changed")
+                        };
+                        self.line(&format!(
+                            "{:>7}  {host}  {step}: done in {} ({what})",
+                            seconds(*ms),
+                            seconds(*took)
+                        ));
                     }
-                    Outcome::Failed { message, status, command, tail } => {
-                        self.line(&format!("{:>7}  {host}  {step}: FAILED after {}: {message}", seconds(*ms), seconds(*took)));
+                    Outcome::Failed {
+                        message,
+                        status,
+                        command,
+                        tail,
+                    } => {
+                        self.line(&format!(
+                            "{:>7}  {host}  {step}: FAILED after {}: {message}",
+                            seconds(*ms),
+                            seconds(*took)
+                        ));
                         if let Some(command) = command {
                             self.line(&format!("         command: {command}"));
                         }
@@ -70,7 +96,12 @@ impl Console {
                     }
                 }
             }
-            Event::Finished { ms, changed, failed, left } => {
+            Event::Finished {
+                ms,
+                changed,
+                failed,
+                left,
+            } => {
                 self.under_way.clear();
                 let mut text = format!("{:>7}  {changed} steps changed something", seconds(*ms));
                 if *failed > 0 || *left > 0 {

@@ -19,7 +19,10 @@ pub enum Failure {
 impl Failure {
     /// A failure of the world with a cure.
     pub fn world(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self::World { message: message.into(), hints: vec![hint.into()] }
+        Self::World {
+            message: message.into(),
+            hints: vec![hint.into()],
+        }
     }
 
     /// Prints it and gives the exit status.
@@ -42,25 +45,37 @@ impl Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::World { message: error.to_string(), hints: Vec::new() }
+        Self::World {
+            message: error.to_string(),
+            hints: Vec::new(),
+        }
     }
 }
 
 impl From<vault::Error> for Failure {
     fn from(error: vault::Error) -> Self {
         let hints = error.cure().into_iter().collect();
-        Self::World { message: error.to_string(), hints }
+        Self::World {
+            message: error.to_string(),
+            hints,
+        }
     }
 }
 
 impl From<lab::LabError> for Failure {
     fn from(error: lab::LabError) -> Self {
-        Self::World { message: error.to_string(), hints: Vec::new() }
+        Self::World {
+            message: error.to_string(),
+            hints: Vec::new(),
+        }
     }
 }
 
 impl From<serde_json::Error> for Failure {
     fn from(error: serde_json::Error) -> Self {
-        Self::World { message: format!("cannot write JSON: {error}"), hints: Vec::new() }
+        Self::World {
+            message: format!("cannot write JSON: {error}"),
+            hints: Vec::new(),
+        }
     }
 }

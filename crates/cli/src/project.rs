@@ -1,6 +1,7 @@
 //! A cloud file with everything that follows from it: model, desired state,
 //! the state folder beside it and the vault in there.
 
+use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ pub fn draw(findings: &[Diagnostic]) -> String {
     let errors = findings.iter().filter(|f| f.is_error()).count();
     let warnings = findings.len() - errors;
     let mut out = diagnostic::draw(findings, colour, WIDTH);
-    out.push_str(&format!("{errors} errors, {warnings} warnings\n"));
+    let _ = writeln!(out, "{errors} errors, {warnings} warnings");
     out
 }
 
@@ -46,7 +47,9 @@ pub fn catalog(overlay: Option<&Utf8Path>) -> Result<(Arc<Catalog>, Vec<Diagnost
     let mut files = catalog::embedded();
     if let Some(dir) = overlay {
         if !dir.is_dir() {
-            return Err(Failure::Input(format!("error: `{dir}` is not a folder\n\nhint: `--catalog` names a folder like the catalogue's own")));
+            return Err(Failure::Input(format!(
+                "error: `{dir}` is not a folder\n\nhint: `--catalog` names a folder like the catalogue's own"
+            )));
         }
         read_dir(dir, dir, &mut files)?;
     }
@@ -73,27 +76,49 @@ fn read_dir(root: &Utf8Path, dir: &Utf8Path, files: &mut Files) -> Result<(), Fa
 }
 
 /// Reads and judges a cloud file. The findings come back even where there is a project.
-pub fn load(file: &Utf8Path, overlay: Option<&Utf8Path>) -> Result<(Option<Project>, Vec<Diagnostic>), Failure> {
+pub fn load(
+    file: &Utf8Path,
+    overlay: Option<&Utf8Path>,
+) -> Result<(Option<Project>, Vec<Diagnostic>), Failure> {
     let text = fs_err::read(file).map_err(|e| Failure::Input(format!("error: {e}")))?;
-    let text = String::from_utf8(text)
-        .map_err(|e| Failure::Input(format!("error: `{file}` is not UTF-8 text (byte {})", e.utf8_error().valid_up_to())))?;
+    let text = String::from_utf8(text).map_err(|e| {
+        Failure::Input(format!(
+            "error: `{file}` is not UTF-8 text (byte {})",
+            e.utf8_error().valid_up_to()
+        ))
+    })?;
     let source = Source::new(file.as_str(), text);
     let (cloud, mut findings) = cloud::parse(&source);
     let (catalog, faults) = catalog(overlay)?;
     findings.extend(faults);
-    let Some(cloud) = cloud else { return Ok((None, findings)) };
+    let Some(cloud) = cloud else {
+        return Ok((None, findings));
+    };
     let (model, more) = Model::resolve(&cloud, &source, &catalog);
     findings.extend(more);
     let errors = |findings: &[Diagnostic]| findings.iter().any(Diagnostic::is_error);
-    let Some(model) = model.filter(|_| !errors(&findings)) else { return Ok((None, findings)) };
+    let Some(model) = model.filter(|_| !errors(&findings)) else {
+        return Ok((None, findings));
+    };
     let (desired, more) = render::render(&model);
     findings.extend(more);
     if errors(&findings) {
         return Ok((None, findings));
     }
-    let folder = file.parent().filter(|p| !p.as_str().is_empty()).unwrap_or(Utf8Path::new("."));
+    let folder = file
+        .parent()
+        .filter(|p| !p.as_str().is_empty())
+        .unwrap_or(Utf8Path::new("."));
     let state = folder.join(".quorate").join(cloud.name.value.as_str());
-    Ok((Some(Project { file: file.to_owned(), state, model, desired }), findings))
+    Ok((
+        Some(Project {
+            file: file.to_owned(),
+            state,
+            model,
+            desired,
+        }),
+        findings,
+    ))
 }
 
 impl Project {
@@ -130,7 +155,12 @@ impl Project {
         }
         if create {
             let now = jiff::Timestamp::now();
-            let mut requests: Vec<SecretRequest> = self.model.secrets().iter().map(|n| request(n, &self.model.cloud)).collect();
+            let mut requests: Vec<SecretRequest> = self
+                .model
+                .secrets()
+                .iter()
+                .map(|n| request(n, &self.model.cloud))
+                .collect();
             requests.extend(power_secrets(&self.model.cloud));
             vault.ensure(&requests, now)?;
             self.import_files(&mut vault, now)?;
@@ -144,12 +174,16 @@ impl Project {
     /// Files that the cloud file names for secrets are read into the vault.
     fn import_files(&self, vault: &mut Vault, now: jiff::Timestamp) -> Result<(), Failure> {
         let folder = self.file.parent().unwrap_or(Utf8Path::new(""));
-        for (path, _) in options(&self.model.cloud).filter_map(|o| match o {
-            PowerOption::File(path) => Some((path, ())),
+        for path in options(&self.model.cloud).filter_map(|o| match o {
+            PowerOption::File(path) => Some(path),
             PowerOption::Text(_) | PowerOption::Secret(_) => None,
         }) {
             let value = fs_err::read_to_string(folder.join(path))?;
-            vault.import(&format!("file/{path}"), SecretString::from(value.trim_end().to_owned()), now)?;
+            vault.import(
+                &format!("file/{path}"),
+                SecretString::from(value.trim_end().to_owned()),
+                now,
+            )?;
         }
         Ok(())
     }
@@ -178,9 +212,11 @@ impl Project {
                         destination: host.ssh.address.clone(),
                         user: Some(host.ssh.user.clone()),
                         port: (host.ssh.port != 22).then_some(host.ssh.port),
-                        config: host.ssh.config.as_ref().map(|c| {
-                            self.file.parent().unwrap_or(Utf8Path::new("")).join(c)
-                        }),
+                        config: host
+                            .ssh
+                            .config
+                            .as_ref()
+                            .map(|c| self.file.parent().unwrap_or(Utf8Path::new("")).join(c)),
                     },
                 }
             })
@@ -197,7 +233,12 @@ impl Project {
 }
 
 fn options(cloud: &Cloud) -> impl Iterator<Item = &PowerOption> {
-    cloud.hosts.iter().flat_map(|h| &h.power).flat_map(|l| l.options.values()).map(|o| &o.value.value)
+    cloud
+        .hosts
+        .iter()
+        .flat_map(|h| &h.power)
+        .flat_map(|l| l.options.values())
+        .map(|o| &o.value.value)
 }
 
 /// Secrets that power devices name: made once, where nobody imported them.
@@ -224,8 +265,14 @@ fn request(need: &SecretNeed, cloud: &Cloud) -> SecretRequest {
         SecretKind::Hex(bytes) => vault::SecretKind::Hex { bytes: *bytes },
         SecretKind::Bytes(bytes) => vault::SecretKind::Base64 { bytes: *bytes },
         SecretKind::Uuid => vault::SecretKind::Uuid,
-        SecretKind::Ca => vault::SecretKind::CaCert { common_name: format!("quorate {}", cloud.name.value) },
-        SecretKind::Leaf { common_name, names, addresses } => vault::SecretKind::Leaf {
+        SecretKind::Ca => vault::SecretKind::CaCert {
+            common_name: format!("quorate {}", cloud.name.value),
+        },
+        SecretKind::Leaf {
+            common_name,
+            names,
+            addresses,
+        } => vault::SecretKind::Leaf {
             ca: "tls/ca".to_owned(),
             common_name: common_name.clone(),
             names: names.clone(),

@@ -14,12 +14,19 @@ use crate::project::Project;
 
 /// The program as it is pushed.
 pub fn binary() -> Result<Arc<Binary>, Failure> {
-    let path = camino::Utf8PathBuf::from_path_buf(std::env::current_exe()?)
-        .map_err(|p| Failure::world(format!("the path of this program is not UTF-8: {}", p.display()), ""))?;
-    let cache = std::env::var("XDG_CACHE_HOME").map(camino::Utf8PathBuf::from).unwrap_or_else(|_| {
-        let home = std::env::var("HOME").unwrap_or_else(|_| "/root".to_owned());
-        camino::Utf8PathBuf::from(home).join(".cache")
-    });
+    let path = camino::Utf8PathBuf::from_path_buf(std::env::current_exe()?).map_err(|p| {
+        Failure::world(
+            format!("the path of this program is not UTF-8: {}", p.display()),
+            "",
+        )
+    })?;
+    let cache = std::env::var("XDG_CACHE_HOME").map_or_else(
+        |_| {
+            let home = std::env::var("HOME").unwrap_or_else(|_| "/root".to_owned());
+            camino::Utf8PathBuf::from(home).join(".cache")
+        },
+        camino::Utf8PathBuf::from,
+    );
     Ok(Arc::new(Binary::load(&path, &cache.join("quorate"))?))
 }
 
@@ -34,7 +41,11 @@ pub fn filler(vault: Vault) -> (Fill, Arc<Vault>) {
     let shared = Arc::clone(&vault);
     let fill: Fill = Arc::new(move |text: &str| {
         // Most texts hold none, and a search is cheaper than a copy with care.
-        if text.contains('\u{27e6}') { shared.fill(text).map_err(|e| e.to_string()) } else { Ok(text.to_owned()) }
+        if text.contains('\u{27e6}') {
+            shared.fill(text).map_err(|e| e.to_string())
+        } else {
+            Ok(text.to_owned())
+        }
     });
     (fill, vault)
 }
@@ -51,7 +62,8 @@ pub async fn observe(
     let mut found: BTreeMap<String, Result<Facts, String>> = BTreeMap::new();
     for (host, session) in sessions {
         let mut op = Op::Observe(plan::observe(&project.desired, host, key, deep));
-        op.fill(&|t: &str| fill(t)).map_err(|e| Failure::world(e, "run `quorate apply`, which makes what is missing"))?;
+        op.fill(&|t: &str| fill(t))
+            .map_err(|e| Failure::world(e, "run `quorate apply`, which makes what is missing"))?;
         match session {
             Ok(session) => {
                 let (session, host): (Arc<Session>, String) = (Arc::clone(session), host.clone());
@@ -76,7 +88,9 @@ pub async fn observe(
             found.insert(host, facts);
         }
     }
-    let order: IndexMap<String, Result<Facts, String>> =
-        sessions.keys().filter_map(|h| found.remove(h).map(|f| (h.clone(), f))).collect();
+    let order: IndexMap<String, Result<Facts, String>> = sessions
+        .keys()
+        .filter_map(|h| found.remove(h).map(|f| (h.clone(), f)))
+        .collect();
     Ok(order)
 }

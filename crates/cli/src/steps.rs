@@ -55,7 +55,11 @@ pub async fn run(
         }
         trouble
     });
-    let options = RunOptions { parallel, fill: Fill::clone(fill), stop };
+    let options = RunOptions {
+        parallel,
+        fill: Fill::clone(fill),
+        stop,
+    };
     let summary = fleet::execute(plan, sessions, options, events).await;
     if let Ok(Some(error)) = reader.await {
         anstream::eprintln!("warning: the journal is incomplete: {error}");

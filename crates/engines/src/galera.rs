@@ -31,6 +31,11 @@ fn sql(store: &Store, statements: &[&str]) -> Sql {
     }
 }
 
+/// A row when the store is this cloud's.
+const OWNED: &str = "SELECT id FROM quorate.cloud WHERE id = '\u{27e6}secret:cloud/id\u{27e7}'";
+/// A row when it is another cloud's.
+const STRANGER: &str = "SELECT id FROM quorate.cloud WHERE id <> '\u{27e6}secret:cloud/id\u{27e7}'";
+
 const STATUS: &str = "SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_cluster_status', \
      'wsrep_local_state_comment', 'wsrep_cluster_size', 'wsrep_ready', 'wsrep_cluster_state_uuid', \
      'wsrep_last_committed')";
@@ -49,28 +54,58 @@ fn position_query(store: &Store) -> Query {
         binary = store.option("binary"),
         config = store.option("config"),
     );
-    Query::Run { argv: vec!["sh".to_owned(), "-c".to_owned(), script], timeout_ms: 60_000 }
+    Query::Run {
+        argv: vec!["sh".to_owned(), "-c".to_owned(), script],
+        timeout_ms: 60_000,
+    }
 }
 
 /// Status, `grastate.dat`, whose it is; when `deep`, the position from InnoDB.
 pub fn queries(store: &Store, deep: bool) -> Vec<NamedQuery> {
     let datadir = store.option("datadir");
     let mut out = vec![
-        NamedQuery { name: store.answer("status"), query: Query::Sql(sql(store, &[STATUS])) },
-        NamedQuery { name: store.answer("owner"), query: Query::Sql(sql(store, &["SELECT id FROM quorate.cloud"])) },
-        NamedQuery { name: store.answer("grastate"), query: Query::Read(format!("{datadir}/grastate.dat")) },
+        NamedQuery {
+            name: store.answer("status"),
+            query: Query::Sql(sql(store, &[STATUS])),
+        },
+        NamedQuery {
+            name: store.answer("stranger"),
+            query: Query::Sql(sql(store, &[STRANGER])),
+        },
+        NamedQuery {
+            name: store.answer("owner"),
+            query: Query::Sql(sql(store, &[OWNED])),
+        },
+        NamedQuery {
+            name: store.answer("grastate"),
+            query: Query::Read(format!("{datadir}/grastate.dat")),
+        },
         NamedQuery {
             name: store.answer("directories"),
             query: Query::Run {
-                argv: ["find", datadir, "-mindepth", "1", "-maxdepth", "1", "-type", "d", "-printf", "%f\\n"]
-                    .map(str::to_owned)
-                    .to_vec(),
+                argv: [
+                    "find",
+                    datadir,
+                    "-mindepth",
+                    "1",
+                    "-maxdepth",
+                    "1",
+                    "-type",
+                    "d",
+                    "-printf",
+                    "%f\\n",
+                ]
+                .map(str::to_owned)
+                .to_vec(),
                 timeout_ms: 10_000,
             },
         },
     ];
     if deep {
-        out.push(NamedQuery { name: store.answer("position"), query: position_query(store) });
+        out.push(NamedQuery {
+            name: store.answer("position"),
+            query: position_query(store),
+        });
     }
     out
 }
@@ -80,14 +115,23 @@ pub fn queries(store: &Store, deep: bool) -> Vec<NamedQuery> {
 enum State {
     /// The host could not be asked, or it would not say.
     Unknown(String),
-    /// Serving, with what it says of itself.
-    Up { primary: bool, comment: String, size: String },
+    /// Serving, with what it says of itself. `empty`: it holds its own schema only.
+    Up {
+        primary: bool,
+        comment: String,
+        size: String,
+        empty: bool,
+    },
     /// Down, and nothing was ever in it.
     Virgin,
     /// Down, with data that is not ours.
     Foreign(Vec<String>),
     /// Down, with ours.
-    Down { uuid: String, seqno: Option<i64>, why_not: String },
+    Down {
+        uuid: String,
+        seqno: Option<i64>,
+        why_not: String,
+    },
 }
 
 fn variables(rows: &[Vec<Option<String>>]) -> BTreeMap<&str, &str> {
@@ -106,13 +150,25 @@ fn grastate(text: &str) -> (String, Option<i64>) {
             .find_map(|l| l.strip_prefix(key).and_then(|r| r.strip_prefix(':')))
             .map(|v| v.trim().to_owned())
     };
-    let seqno = field("seqno").and_then(|s| s.parse::<i64>().ok()).filter(|s| *s >= 0);
+    let seqno = field("seqno")
+        .and_then(|s| s.parse::<i64>().ok())
+        .filter(|s| *s >= 0);
     (field("uuid").unwrap_or_default(), seqno)
 }
 
 fn state(store: &Store, facts: Option<&Facts>) -> State {
-    let Some(facts) = facts else { return State::Unknown("the host could not be asked".to_owned()) };
+    let Some(facts) = facts else {
+        return State::Unknown("the host could not be asked".to_owned());
+    };
     let answer = |what: &str| facts.answers.get(&store.answer(what));
+    let directories: Option<Vec<&str>> = match answer("directories") {
+        Some(Fact::Known(Answer::Ran {
+            status: 0, stdout, ..
+        })) => Some(stdout.lines().collect()),
+        // The package is not installed yet.
+        Some(Fact::Known(Answer::Ran { .. }) | Fact::Absent) => Some(Vec::new()),
+        _ => None,
+    };
     match answer("status") {
         Some(Fact::Known(Answer::Rows(rows))) => {
             let variables = variables(rows);
@@ -121,17 +177,16 @@ fn state(store: &Store, facts: Option<&Facts>) -> State {
                 primary: get("wsrep_cluster_status") == "Primary" && get("wsrep_ready") == "ON",
                 comment: get("wsrep_local_state_comment").to_owned(),
                 size: get("wsrep_cluster_size").to_owned(),
+                empty: directories
+                    .is_some_and(|d| d.iter().all(|d| VIRGIN.contains(d) || d.starts_with('#'))),
             };
         }
         Some(Fact::Absent) => {}
         Some(Fact::Unknown(why)) => return State::Unknown(why.clone()),
         Some(Fact::Known(_)) | None => return State::Unknown("it was not asked".to_owned()),
     }
-    let directories: Vec<&str> = match answer("directories") {
-        Some(Fact::Known(Answer::Ran { status: 0, stdout, .. })) => stdout.lines().collect(),
-        // The package is not installed yet.
-        Some(Fact::Known(Answer::Ran { .. }) | Fact::Absent) => Vec::new(),
-        _ => return State::Unknown("its data directory could not be seen".to_owned()),
+    let Some(directories) = directories else {
+        return State::Unknown("its data directory could not be seen".to_owned());
     };
     let ours = directories.contains(&OURS);
     let others: Vec<String> = directories
@@ -146,25 +201,47 @@ fn state(store: &Store, facts: Option<&Facts>) -> State {
     };
     let (uuid, seqno) = text.map(grastate).unwrap_or_default();
     if !ours {
-        return if others.is_empty() { State::Virgin } else { State::Foreign(others) };
+        return if others.is_empty() {
+            State::Virgin
+        } else {
+            State::Foreign(others)
+        };
     }
     if seqno.is_some() && uuid != NIL {
-        return State::Down { uuid, seqno, why_not: String::new() };
+        return State::Down {
+            uuid,
+            seqno,
+            why_not: String::new(),
+        };
     }
     match answer("position") {
         Some(Fact::Known(Answer::Ran { stdout, .. })) => {
             let found = stdout.lines().find_map(|l| l.strip_prefix("position "));
             match found.and_then(|p| p.trim().rsplit_once(':')) {
                 Some((u, s)) => match s.parse::<i64>() {
-                    Ok(s) if s >= 0 && u != NIL => {
-                        State::Down { uuid: u.to_owned(), seqno: Some(s), why_not: String::new() }
-                    }
-                    _ => State::Down { uuid, seqno: None, why_not: "it never joined a cluster whole".to_owned() },
+                    Ok(s) if s >= 0 && u != NIL => State::Down {
+                        uuid: u.to_owned(),
+                        seqno: Some(s),
+                        why_not: String::new(),
+                    },
+                    _ => State::Down {
+                        uuid,
+                        seqno: None,
+                        why_not: "it never joined a cluster whole".to_owned(),
+                    },
                 },
-                None => State::Down { uuid, seqno: None, why_not: stdout.trim().to_owned() },
+                None => State::Down {
+                    uuid,
+                    seqno: None,
+                    why_not: stdout.trim().to_owned(),
+                },
             }
         }
-        _ => State::Down { uuid, seqno: None, why_not: "not asked yet".to_owned() },
+        _ => State::Down {
+            uuid,
+            seqno: None,
+            why_not: "not asked yet".to_owned(),
+        },
     }
 }
 
@@ -175,20 +252,38 @@ pub fn members(store: &Store, seen: &Seen<'_>) -> Vec<Member> {
         .iter()
         .map(|host| {
             let (word, healthy, detail) = match state(store, seen.get(host).copied().flatten()) {
-                State::Up { primary, comment, size } => {
+                State::Up {
+                    primary,
+                    comment,
+                    size,
+                    ..
+                } => {
                     let healthy = primary && (comment == "Synced" || comment == "Donor/Desynced");
-                    let word = if primary { comment } else { "non-Primary".to_owned() };
+                    let word = if primary {
+                        comment
+                    } else {
+                        "non-Primary".to_owned()
+                    };
                     (word, healthy, format!("sees {size} of {}", store.members.len()))
                 }
                 State::Virgin => ("absent".to_owned(), false, "never started".to_owned()),
                 State::Foreign(names) => ("foreign".to_owned(), false, format!("holds {}", names.join(", "))),
                 State::Down { uuid, seqno, why_not } => {
                     let at = seqno.map_or_else(|| "position not known".to_owned(), |s| format!("at {s}"));
-                    ("down".to_owned(), false, format!("{uuid} {at} {why_not}").trim().to_owned())
+                    (
+                        "down".to_owned(),
+                        false,
+                        format!("{uuid} {at} {why_not}").trim().to_owned(),
+                    )
                 }
                 State::Unknown(why) => ("unknown".to_owned(), false, why),
             };
-            Member { host: host.clone(), state: word, healthy, detail }
+            Member {
+                host: host.clone(),
+                state: word,
+                healthy,
+                detail,
+            }
         })
         .collect()
 }
@@ -215,13 +310,67 @@ pub fn ready(store: &Store) -> Vec<Wait> {
 pub fn cleanup(resource: &str) -> Op {
     Op::Run(Command {
         unit: format!("quorate-cleanup-{resource}"),
-        argv: ["crm_resource", "--cleanup", "--resource", resource].map(str::to_owned).to_vec(),
+        argv: ["crm_resource", "--cleanup", "--resource", resource]
+            .map(str::to_owned)
+            .to_vec(),
         user: String::new(),
         env: Vec::new(),
         stdin: None,
         cwd: String::new(),
         timeout_ms: 60_000,
     })
+}
+
+/// The first generation: see the script that the option `birth` names.
+fn birth(store: &Store) -> Vec<StageStep> {
+    let step = |name: String, host: &String, words: &[&str], title: String, after: Vec<String>| StageStep {
+        ops: vec![Op::Run(Command {
+            unit: format!("quorate-{}-{name}", store.resource),
+            argv: std::iter::once(store.option("birth"))
+                .chain(words.iter().copied())
+                .map(str::to_owned)
+                .collect(),
+            user: String::new(),
+            env: vec![(
+                "QUORATE_UUID".to_owned(),
+                "\u{27e6}secret:cloud/id\u{27e7}".to_owned(),
+            )],
+            stdin: None,
+            cwd: String::new(),
+            timeout_ms: 180_000,
+        })],
+        name,
+        host: host.clone(),
+        title,
+        after,
+    };
+    let mut out = Vec::new();
+    let mut alone = Vec::new();
+    for (i, host) in store.members.iter().enumerate() {
+        let name = format!("alone-{host}");
+        let word = if i == 0 { "first" } else { "other" };
+        out.push(step(
+            name.clone(),
+            host,
+            &["alone", word],
+            format!("start {} on {host} alone", store.resource),
+            Vec::new(),
+        ));
+        alone.push(name);
+    }
+    let mut before = alone;
+    for host in store.members.iter().skip(1) {
+        let name = format!("join-{host}");
+        out.push(step(
+            name.clone(),
+            host,
+            &["join"],
+            format!("let {} on {host} join", store.resource),
+            before,
+        ));
+        before = vec![name];
+    }
+    out
 }
 
 /// Says to the cluster that this cloud owns the store.
@@ -236,7 +385,10 @@ fn claim(store: &Store) -> StageStep {
         host: store.members.first().cloned().unwrap_or_default(),
         title: format!("mark {} as this cloud's", store.resource),
         ops: vec![Op::Unless {
-            guards: vec![(Query::Sql(sql(store, &["SELECT id FROM quorate.cloud"])), Expect::SomeRow)],
+            guards: vec![(
+                Query::Sql(sql(store, &[OWNED])),
+                Expect::SomeRow,
+            )],
             ops: vec![Op::Sql(sql(store, &statements))],
         }],
         after: Vec::new(),
@@ -260,18 +412,29 @@ fn choice(store: &Store, uuid: &str, seqno: i64, begins: bool) -> Op {
 }
 
 fn refuse(code: &'static str, message: String, cure: &str) -> Refusal {
-    Refusal { code, message, cure: cure.to_owned() }
+    Refusal {
+        code,
+        message,
+        cure: cure.to_owned(),
+    }
 }
 
 /// The next stage: see the rules at the top.
 pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Refusal> {
-    let states: Vec<(&String, State)> =
-        store.members.iter().map(|h| (h, state(store, seen.get(h).copied().flatten()))).collect();
+    let states: Vec<(&String, State)> = store
+        .members
+        .iter()
+        .map(|h| (h, state(store, seen.get(h).copied().flatten())))
+        .collect();
     for (host, state) in &states {
         if let State::Foreign(names) = state {
             return Err(refuse(
                 "store::foreign",
-                format!("{host}: the data directory of {} holds somebody's databases: {}", store.resource, names.join(", ")),
+                format!(
+                    "{host}: the data directory of {} holds somebody's databases: {}",
+                    store.resource,
+                    names.join(", ")
+                ),
                 "nothing was touched; move the data away by hand, or take another host",
             ));
         }
@@ -279,13 +442,40 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Re
     let up = |s: &State| matches!(s, State::Up { primary: true, .. });
     let synced = |s: &State| matches!(s, State::Up { primary: true, comment, .. } if comment == "Synced");
     if states.iter().all(|(_, s)| synced(s)) {
-        return Ok(Stage { after: owner_check(store, seen)?, ..Stage::default() });
+        return Ok(Stage {
+            after: owner_check(store, seen)?,
+            ..Stage::default()
+        });
     }
-    let mut out = Stage { ready: ready(store), after: vec![claim(store)], ..Stage::default() };
+    let mut out = Stage {
+        ready: ready(store),
+        after: vec![claim(store)],
+        ..Stage::default()
+    };
+    let unborn = states
+        .iter()
+        .all(|(_, s)| matches!(s, State::Virgin | State::Up { empty: true, .. }));
+    let managed = seen
+        .values()
+        .flatten()
+        .any(|f| matches!(f.crm_mon, Fact::Known(_)));
+    if unborn && !managed {
+        out.explain.push(format!(
+            "{}: no member ever held anything; {} begins, the others join it one by one",
+            store.resource,
+            store.members.first().map_or("", String::as_str)
+        ));
+        out.before = birth(store);
+        out.before_cluster = true;
+        return Ok(out);
+    }
     // A primary component lives: the others join it, and nobody may begin beside it.
     if states.iter().any(|(_, s)| up(s)) {
         owner_check(store, seen)?;
-        out.explain.push(format!("{}: a primary component is up; the others join it", store.resource));
+        out.explain.push(format!(
+            "{}: a primary component is up; the others join it",
+            store.resource
+        ));
         if intent == Intent::Recover {
             out.before.push(try_again(store, &states));
         }
@@ -301,7 +491,11 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Re
     if !unknown.is_empty() {
         return Err(refuse(
             "store::member-unknown",
-            format!("{}: no primary component, and it cannot be seen what these members hold: {}", store.resource, unknown.join(", ")),
+            format!(
+                "{}: no primary component, and it cannot be seen what these members hold: {}",
+                store.resource,
+                unknown.join(", ")
+            ),
             "bring them back, then run it again: one of them may hold the newest writes",
         ));
     }
@@ -315,7 +509,10 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Re
     }
     if intent == Intent::Converge {
         // They may be just starting by themselves: the cluster manager knows how.
-        out.explain.push(format!("{}: down; the cluster manager is starting it", store.resource));
+        out.explain.push(format!(
+            "{}: down; the cluster manager is starting it",
+            store.resource
+        ));
         return Ok(out);
     }
     recover(store, &states, out)
@@ -337,18 +534,29 @@ fn recover(store: &Store, states: &[(&String, State)], mut out: Stage) -> Result
     let mut repairs = Vec::new();
     for (host, state) in states {
         match state {
-            State::Down { uuid, seqno: Some(seqno), .. } => positions.push((host, uuid, *seqno)),
-            State::Down { seqno: None, why_not, .. } if why_not.contains("Aria") => repairs.push(StageStep {
+            State::Down {
+                uuid,
+                seqno: Some(seqno),
+                ..
+            } => positions.push((host, uuid, *seqno)),
+            State::Down {
+                seqno: None, why_not, ..
+            } if why_not.contains("Aria") => repairs.push(StageStep {
                 name: format!("repair-{host}"),
                 host: (*host).clone(),
                 title: format!("set aside Aria's broken logs ({why_not})"),
                 ops: vec![set_aside(store)],
                 after: Vec::new(),
             }),
-            State::Down { seqno: None, why_not, .. } => {
+            State::Down {
+                seqno: None, why_not, ..
+            } => {
                 return Err(refuse(
                     "store::position-unknown",
-                    format!("{host}: the position of {} cannot be read: {why_not}", store.resource),
+                    format!(
+                        "{host}: the position of {} cannot be read: {why_not}",
+                        store.resource
+                    ),
                     "its data may be the newest; repair it by hand, or replace the host when its disk is known lost",
                 ));
             }
@@ -368,7 +576,13 @@ fn recover(store: &Store, states: &[(&String, State)], mut out: Stage) -> Result
             "{}: a position could not be read and may be the highest; it is repaired and asked again",
             store.resource
         ));
-        return Ok(Stage { before: repairs, ready: Vec::new(), after: Vec::new(), barrier: true, ..out });
+        return Ok(Stage {
+            before: repairs,
+            ready: Vec::new(),
+            after: Vec::new(),
+            barrier: true,
+            ..out
+        });
     }
     let known: Vec<&(&String, &str, i64)> = positions.iter().filter(|(_, u, _)| *u != NIL).collect();
     if let Some((first_host, first, _)) = known.first()
@@ -376,12 +590,18 @@ fn recover(store: &Store, states: &[(&String, State)], mut out: Stage) -> Result
     {
         return Err(refuse(
             "store::uuids-differ",
-            format!("{first_host} belongs to cluster {first}, {host} to {other}: these are not members of one cluster"),
+            format!(
+                "{first_host} belongs to cluster {first}, {host} to {other}: these are not members of one cluster"
+            ),
             "find out which of them is this cloud's; the other's data must be moved away by hand",
         ));
     }
     let Some((host, uuid, seqno)) = known.iter().max_by_key(|(_, _, s)| *s) else {
-        return Err(refuse("store::no-position", format!("{}: no member has a position", store.resource), "restore a backup"));
+        return Err(refuse(
+            "store::no-position",
+            format!("{}: no member has a position", store.resource),
+            "restore a backup",
+        ));
     };
     let all: Vec<String> = positions.iter().map(|(h, _, s)| format!("{h} at {s}")).collect();
     out.explain.push(format!(
@@ -422,16 +642,23 @@ fn set_aside(store: &Store) -> Op {
     })
 }
 
-/// A store that is up says whose it is. Its id is compared on the host, where
-/// the placeholder is known; here only an empty answer matters: it must be claimed.
+/// A store that is up says whose it is. The id is compared by the store itself,
+/// since it is known on the way to the host only. Nobody's is claimed.
 fn owner_check(store: &Store, seen: &Seen<'_>) -> Result<Vec<StageStep>, Refusal> {
-    let claimed = seen.values().flatten().any(|f| {
-        matches!(f.answers.get(&store.answer("owner")), Some(Fact::Known(Answer::Rows(rows))) if !rows.is_empty())
-    });
-    if claimed {
-        return Ok(Vec::new());
+    let some = |what: &str| {
+        seen.iter().find(|(_, f)| {
+            let answer = f.and_then(|f| f.answers.get(&store.answer(what)));
+            matches!(answer, Some(Fact::Known(Answer::Rows(rows))) if !rows.is_empty())
+        })
+    };
+    if let Some((host, _)) = some("stranger") {
+        return Err(refuse(
+            "store::another-cloud",
+            format!("{host}: {} belongs to another cloud", store.resource),
+            "nothing was touched; is the address right, and is this the vault that the cloud was made with?",
+        ));
     }
-    Ok(vec![claim(store)])
+    Ok(if some("owner").is_some() { Vec::new() } else { vec![claim(store)] })
 }
 
 #[cfg(test)]

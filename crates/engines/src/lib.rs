@@ -85,6 +85,9 @@ pub struct Stage {
     pub explain: Vec<String>,
     /// Before the cluster manager may start it.
     pub before: Vec<StageStep>,
+    /// `before` goes even before the cluster manager itself, which then finds
+    /// the store running and adopts it.
+    pub before_cluster: bool,
     /// Waits that tell when it is up; on the first reachable member.
     pub ready: Vec<Wait>,
     /// Once it is up, on the first reachable member.

@@ -13,7 +13,10 @@ fn get(store: &Store, path: &str) -> Query {
         method: "GET".to_owned(),
         url: format!("{}{path}", store.option("api")),
         ca: None,
-        auth: Some((store.option("user").to_owned(), store.option("password").to_owned())),
+        auth: Some((
+            store.option("user").to_owned(),
+            store.option("password").to_owned(),
+        )),
         headers: Vec::new(),
         body: None,
     })
@@ -21,12 +24,18 @@ fn get(store: &Store, path: &str) -> Query {
 
 /// The nodes as each member sees them.
 pub fn queries(store: &Store) -> Vec<NamedQuery> {
-    vec![NamedQuery { name: store.answer("nodes"), query: get(store, "/api/nodes?columns=name,running,partitions") }]
+    vec![NamedQuery {
+        name: store.answer("nodes"),
+        query: get(store, "/api/nodes?columns=name,running,partitions"),
+    }]
 }
 
 /// Names of the nodes that a member sees running.
 fn running(store: &Store, facts: &wire::Facts) -> Option<Vec<String>> {
-    let Some(Answer::Http { status: 200, body, .. }) = facts.answers.get(&store.answer("nodes"))?.known() else {
+    let Some(Answer::Http {
+        status: 200, body, ..
+    }) = facts.answers.get(&store.answer("nodes"))?.known()
+    else {
         return None;
     };
     let nodes: Value = serde_json::from_str(body).ok()?;
@@ -53,10 +62,19 @@ pub fn members(store: &Store, seen: &Seen<'_>) -> Vec<Member> {
                 Some(Some(nodes)) => {
                     let all = nodes.len() >= store.members.len();
                     let word = if all { "running" } else { "partial" };
-                    (word, true, format!("sees {} of {}", nodes.len(), store.members.len()))
+                    (
+                        word,
+                        true,
+                        format!("sees {} of {}", nodes.len(), store.members.len()),
+                    )
                 }
             };
-            Member { host: host.clone(), state: state.to_owned(), healthy, detail }
+            Member {
+                host: host.clone(),
+                state: state.to_owned(),
+                healthy,
+                detail,
+            }
         })
         .collect()
 }
@@ -67,7 +85,11 @@ pub fn ready(store: &Store) -> Vec<Wait> {
     vec![Wait {
         what: format!("all {count} members of {} have joined", store.resource),
         query: get(store, "/api/nodes?columns=name,running"),
-        expect: Expect::JsonCount { field: "/running".to_owned(), value: "true".to_owned(), count },
+        expect: Expect::JsonCount {
+            field: "/running".to_owned(),
+            value: "true".to_owned(),
+            count,
+        },
         timeout_ms: 300_000,
         every_ms: 500,
     }]
@@ -79,10 +101,20 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Stage {
     if members.iter().all(|m| m.state == "running") {
         return Stage::default();
     }
-    let mut out = Stage { ready: ready(store), ..Stage::default() };
-    let down: Vec<&str> = members.iter().filter(|m| m.state == "down").map(|m| m.host.as_str()).collect();
+    let mut out = Stage {
+        ready: ready(store),
+        ..Stage::default()
+    };
+    let down: Vec<&str> = members
+        .iter()
+        .filter(|m| m.state == "down")
+        .map(|m| m.host.as_str())
+        .collect();
     if intent == Intent::Recover
-        && let Some(host) = members.iter().find(|m| m.state != "unknown").map(|m| m.host.clone())
+        && let Some(host) = members
+            .iter()
+            .find(|m| m.state != "unknown")
+            .map(|m| m.host.clone())
     {
         out.explain.push(format!(
             "{}: down on {}; members wait for each other at start, so they are started together",

@@ -31,8 +31,19 @@ impl Binary {
         let mut hasher = blake3::Hasher::new();
         let mut file = fs_err::File::open(path)?;
         std::io::copy(&mut file, &mut hasher)?;
-        let hash = hasher.finalize().to_hex().as_str().get(..24).unwrap_or_default().to_owned();
-        Ok(Self { path: path.to_owned(), cache: cache.to_owned(), hash, packed: OnceCell::new() })
+        let hash = hasher
+            .finalize()
+            .to_hex()
+            .as_str()
+            .get(..24)
+            .unwrap_or_default()
+            .to_owned();
+        Ok(Self {
+            path: path.to_owned(),
+            cache: cache.to_owned(),
+            hash,
+            packed: OnceCell::new(),
+        })
     }
 
     /// 24 hex characters of the program's hash.
@@ -48,8 +59,13 @@ impl Binary {
         let packed = self
             .packed
             .get_or_try_init(|| async {
-                let (path, kept) = (self.path.clone(), self.cache.join(format!("quorate-{}.gz", self.hash)));
-                tokio::task::spawn_blocking(move || pack(&path, &kept)).await.map_err(std::io::Error::other)?
+                let (path, kept) = (
+                    self.path.clone(),
+                    self.cache.join(format!("quorate-{}.gz", self.hash)),
+                );
+                tokio::task::spawn_blocking(move || pack(&path, &kept))
+                    .await
+                    .map_err(std::io::Error::other)?
             })
             .await?;
         Ok(Arc::clone(packed))

@@ -25,7 +25,10 @@ impl Journal {
         let dir = runs.join(id);
         fs_err::create_dir_all(&dir)?;
         fs_err::write(dir.join("plan.json"), plan_json)?;
-        let file = fs_err::OpenOptions::new().create(true).append(true).open(dir.join("events.jsonl"))?;
+        let file = fs_err::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(dir.join("events.jsonl"))?;
         Ok(Self { file, dir })
     }
 

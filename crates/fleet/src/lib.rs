@@ -43,5 +43,8 @@ pub async fn connect(targets: Vec<Target>, binary: Arc<Binary>) -> Sessions {
         }
     }
     // In the operator's order, whatever answered first.
-    order.into_iter().filter_map(|name| found.swap_remove(&name).map(|s| (name, s))).collect()
+    order
+        .into_iter()
+        .filter_map(|name| found.swap_remove(&name).map(|s| (name, s)))
+        .collect()
 }

@@ -68,40 +68,77 @@ pub async fn execute(
     let tell = |event: Event| {
         let _ = events.send(event);
     };
-    tell(Event::Began { at: jiff::Timestamp::now().to_string(), intent: plan.intent.clone(), steps: plan.steps.len() });
-    let index: BTreeMap<&str, usize> = plan.steps.iter().enumerate().map(|(i, s)| (s.id.as_str(), i)).collect();
+    tell(Event::Began {
+        at: jiff::Timestamp::now().to_string(),
+        intent: plan.intent.clone(),
+        steps: plan.steps.len(),
+    });
+    let index: BTreeMap<&str, usize> = plan
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(i, s)| (s.id.as_str(), i))
+        .collect();
     let mut waiting: BTreeMap<usize, BTreeSet<usize>> = plan
         .steps
         .iter()
         .enumerate()
-        .map(|(i, s)| (i, s.after.iter().filter_map(|a| index.get(a.as_str()).copied()).collect()))
+        .map(|(i, s)| {
+            (
+                i,
+                s.after
+                    .iter()
+                    .filter_map(|a| index.get(a.as_str()).copied())
+                    .collect(),
+            )
+        })
         .collect();
     let bound = Arc::new(Semaphore::new(options.parallel.max(1)));
     let (messages, mut inbox) = mpsc::unbounded_channel();
     let mut tasks = JoinSet::new();
     let mut summary = Summary::default();
-    let mut began: BTreeMap<usize, u64> = BTreeMap::new();
-    let mut stop = options.stop.clone();
+    let mut began_at: BTreeMap<usize, u64> = BTreeMap::new();
+    let mut interrupt = options.stop.clone();
     loop {
-        let stopped = summary.failed > 0 || *stop.borrow() == Stop::AfterStepsInFlight;
+        let stopped = summary.failed > 0 || *interrupt.borrow() == Stop::AfterStepsInFlight;
         if !stopped {
-            let ready: Vec<usize> = waiting.iter().filter(|(_, a)| a.is_empty()).map(|(i, _)| *i).collect();
+            let ready: Vec<usize> = waiting
+                .iter()
+                .filter(|(_, a)| a.is_empty())
+                .map(|(i, _)| *i)
+                .collect();
             for i in ready {
                 waiting.remove(&i);
-                let Some(step) = plan.steps.get(i) else { continue };
+                let Some(step) = plan.steps.get(i) else {
+                    continue;
+                };
                 let session = pick(step, sessions);
-                let host = session.as_ref().map_or_else(|why| why.0.clone(), |s| s.host.clone());
-                began.insert(i, ms());
-                tell(Event::Started { ms: ms(), step: step.id.clone(), host: host.clone(), title: step.title.clone() });
-                let (step, fill, bound, messages) =
-                    (step.clone(), Arc::clone(&options.fill), Arc::clone(&bound), messages.clone());
+                let host = session
+                    .as_ref()
+                    .map_or_else(|why| why.0.clone(), |s| s.host.clone());
+                began_at.insert(i, ms());
+                tell(Event::Started {
+                    ms: ms(),
+                    step: step.id.clone(),
+                    host: host.clone(),
+                    title: step.title.clone(),
+                });
+                let (step, fill, bound, messages) = (
+                    step.clone(),
+                    Arc::clone(&options.fill),
+                    Arc::clone(&bound),
+                    messages.clone(),
+                );
                 tasks.spawn(async move {
                     let _permit = bound.acquire_owned().await;
                     let outcome = match session {
                         Ok(session) => perform(i, &step, &session, &fill, &messages).await,
-                        Err((_, message)) => {
-                            Outcome::Failed { message, status: None, command: None, tail: Vec::new() }
-                        }
+                        Err((_, message)) => Outcome::Failed {
+                            message,
+                            status: None,
+                            command: None,
+                            tail: Vec::new(),
+                        },
                     };
                     (i, host, outcome)
                 });
@@ -129,15 +166,20 @@ pub async fn execute(
                     Outcome::Failed { .. } => summary.failed += 1,
                 }
                 if let Some(s) = plan.steps.get(i) {
-                    let took = ms().saturating_sub(began.get(&i).copied().unwrap_or_default());
+                    let took = ms().saturating_sub(began_at.get(&i).copied().unwrap_or_default());
                     tell(Event::Ended { ms: ms(), step: s.id.clone(), host, took, outcome });
                 }
             }
-            Ok(()) = stop.changed() => {}
+            Ok(()) = interrupt.changed() => {}
         }
     }
     summary.left = waiting.len();
-    tell(Event::Finished { ms: ms(), changed: summary.changed, failed: summary.failed, left: summary.left });
+    tell(Event::Finished {
+        ms: ms(),
+        changed: summary.changed,
+        failed: summary.failed,
+        left: summary.left,
+    });
     summary
 }
 
@@ -166,13 +208,25 @@ async fn perform(
     for op in &step.ops {
         let mut op: Op = op.clone();
         if let Err(message) = op.fill(&|text: &str| fill(text)) {
-            return Outcome::Failed { message, status: None, command: None, tail: Vec::new() };
+            return Outcome::Failed {
+                message,
+                status: None,
+                command: None,
+                tail: Vec::new(),
+            };
         }
         let (progress, mut lines) = mpsc::unbounded_channel();
         let (host, forward) = (session.host.clone(), messages.clone());
         tokio::spawn(async move {
             while let Some(line) = lines.recv().await {
-                if forward.send(Message::Progress { step: index, host: host.clone(), line }).is_err() {
+                if forward
+                    .send(Message::Progress {
+                        step: index,
+                        host: host.clone(),
+                        line,
+                    })
+                    .is_err()
+                {
                     return;
                 }
             }

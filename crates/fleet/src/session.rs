@@ -84,7 +84,11 @@ struct WaitingDebug(Waiting);
 
 impl std::fmt::Debug for WaitingDebug {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} calls", self.0.lock().unwrap_or_else(PoisonError::into_inner).len())
+        write!(
+            f,
+            "{} calls",
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+        )
     }
 }
 
@@ -104,7 +108,8 @@ fn bootstrap(hash: &str, size: usize) -> String {
          echo {READY}; exec \"$f\" agent serve"
     );
     // The user's login shell may be anything, so only words that all shells read alike.
-    let script = format!("if [ \"$(id -u)\" = 0 ]; then exec sh -c '{root}'; else exec sudo -n sh -c '{root}'; fi");
+    let script =
+        format!("if [ \"$(id -u)\" = 0 ]; then exec sh -c '{root}'; else exec sudo -n sh -c '{root}'; fi");
     format!("exec /bin/sh -c {}", quote(&script))
 }
 
@@ -114,7 +119,12 @@ fn quote(text: &str) -> String {
 
 /// From ssh's own words and exit status to what happened and what cures it.
 fn explain(host: &str, status: Option<i32>, stderr: &str) -> ConnectError {
-    let last = stderr.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("ssh ended without a word").trim();
+    let last = stderr
+        .lines()
+        .rev()
+        .find(|l| !l.trim().is_empty())
+        .unwrap_or("ssh ended without a word")
+        .trim();
     let has = |needle: &str| stderr.contains(needle);
     let cure = if has("Permission denied") {
         "the host does not accept your key: check `ssh` in the cloud file, or add your public key to its authorized_keys"
@@ -124,12 +134,21 @@ fn explain(host: &str, status: Option<i32>, stderr: &str) -> ConnectError {
         "the user must be root or able to `sudo -n` without a password"
     } else if has("No space left on device") || status == Some(71) {
         "make room on the host's /var, then run it again"
-    } else if has("timed out") || has("No route") || has("refused") || has("unreachable") || has("Could not resolve") {
+    } else if has("timed out")
+        || has("No route")
+        || has("refused")
+        || has("unreachable")
+        || has("Could not resolve")
+    {
         "is the host on, its address right and its sshd running?"
     } else {
         "try the same by hand: `quorate ssh HOST`"
     };
-    ConnectError { host: host.to_owned(), message: format!("cannot connect: {last}"), cure: cure.to_owned() }
+    ConnectError {
+        host: host.to_owned(),
+        message: format!("cannot connect: {last}"),
+        cure: cure.to_owned(),
+    }
 }
 
 impl Session {
@@ -142,7 +161,10 @@ impl Session {
             Ok(result) => result,
             Err(_) => Err(ConnectError {
                 host,
-                message: format!("cannot connect: no answer from the agent within {} s", limit.as_secs()),
+                message: format!(
+                    "cannot connect: no answer from the agent within {} s",
+                    limit.as_secs()
+                ),
                 cure: "is the host overloaded, or its disk stalled?".to_owned(),
             }),
         }
@@ -154,7 +176,10 @@ impl Session {
             message,
             cure: "is OpenSSH's `ssh` installed on this machine?".to_owned(),
         };
-        let packed = binary.packed().await.map_err(|e| fail(format!("cannot read this program: {e}")))?;
+        let packed = binary
+            .packed()
+            .await
+            .map_err(|e| fail(format!("cannot read this program: {e}")))?;
         let mut ssh = Command::new("ssh");
         ssh.args(["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=8"]);
         // A host that loses power says nothing: 3 × 3 s without an answer is lost.
@@ -168,7 +193,9 @@ impl Session {
         if let Some(user) = &target.user {
             ssh.args(["-l", user]);
         }
-        ssh.arg("--").arg(&target.destination).arg(bootstrap(binary.hash(), packed.len()));
+        ssh.arg("--")
+            .arg(&target.destination)
+            .arg(bootstrap(binary.hash(), packed.len()));
         let mut child = ssh
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -198,7 +225,11 @@ impl Session {
             let text = errors.await.unwrap_or_default();
             return Err(explain(&target.name, status, &text));
         }
-        let codec = || LengthDelimitedCodec::builder().max_frame_length(wire::MAX_FRAME).new_codec();
+        let codec = || {
+            LengthDelimitedCodec::builder()
+                .max_frame_length(wire::MAX_FRAME)
+                .new_codec()
+        };
         let mut frames = FramedRead::new(reader, codec());
         let hello = match frames.next().await {
             Some(Ok(frame)) => wire::decode::<FromAgent>(&frame).ok(),
@@ -217,11 +248,21 @@ impl Session {
         let (calls, outgoing) = mpsc::unbounded_channel();
         tokio::spawn(write_frames(FramedWrite::new(stdin, codec()), outgoing));
         tokio::spawn(read_frames(frames, Arc::clone(&waiting), child));
-        Ok(Self { host: target.name, hello, calls, waiting: WaitingDebug(waiting), next: AtomicU64::new(1) })
+        Ok(Self {
+            host: target.name,
+            hello,
+            calls,
+            waiting: WaitingDebug(waiting),
+            next: AtomicU64::new(1),
+        })
     }
 
     /// Does one operation and waits for its end. Progress lines go to `progress`.
-    pub async fn call(&self, op: Op, progress: Option<mpsc::UnboundedSender<String>>) -> Result<Reply, CallError> {
+    pub async fn call(
+        &self,
+        op: Op,
+        progress: Option<mpsc::UnboundedSender<String>>,
+    ) -> Result<Reply, CallError> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (done, result) = oneshot::channel();
         self.waiting
@@ -257,15 +298,16 @@ async fn handshake(
         }
         match line.trim() {
             READY => return true,
-            NEED => {
-                if stdin.write_all(packed).await.is_err() || stdin.flush().await.is_err() {
-                    return false;
-                }
-            }
+            NEED if send(stdin, packed).await.is_err() => return false,
             // A login script that talks.
             _ => {}
         }
     }
+}
+
+async fn send(stdin: &mut ChildStdin, bytes: &[u8]) -> std::io::Result<()> {
+    stdin.write_all(bytes).await?;
+    stdin.flush().await
 }
 
 async fn write_frames(
@@ -273,7 +315,9 @@ async fn write_frames(
     mut outgoing: mpsc::UnboundedReceiver<ToAgent>,
 ) {
     while let Some(message) = outgoing.recv().await {
-        let Ok(bytes) = wire::encode(&message) else { continue };
+        let Ok(bytes) = wire::encode(&message) else {
+            continue;
+        };
         if sink.send(Bytes::from(bytes)).await.is_err() {
             return;
         }
@@ -289,7 +333,9 @@ async fn read_frames(
     mut child: Child,
 ) {
     while let Some(Ok(frame)) = frames.next().await {
-        let Ok(message) = wire::decode::<FromAgent>(&frame) else { break };
+        let Ok(message) = wire::decode::<FromAgent>(&frame) else {
+            break;
+        };
         let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
         match message {
             FromAgent::Hello(_) => {}
@@ -317,9 +363,15 @@ mod tests {
     #[test]
     fn words_of_ssh_become_cures() {
         let cases = [
-            ("root@h: Permission denied (publickey).", "does not accept your key"),
+            (
+                "root@h: Permission denied (publickey).",
+                "does not accept your key",
+            ),
             ("sudo: a password is required", "sudo -n"),
-            ("ssh: connect to host 198.18.0.9 port 22: Connection timed out", "is the host on"),
+            (
+                "ssh: connect to host 198.18.0.9 port 22: Connection timed out",
+                "is the host on",
+            ),
             ("gzip: stdout: No space left on device", "make room"),
             ("Host key verification failed.", "known_hosts"),
         ];

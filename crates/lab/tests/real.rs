@@ -163,11 +163,11 @@ fn hosts_are_whole_and_nothing_is_left() {
     lab::down("qlab-whole").unwrap();
     assert_eq!(lab::residue("qlab-whole").unwrap(), Vec::<String>::new());
     assert!(!lab.spec.state.exists());
+    // Other labs and containers of the machine come and go as they like.
     let mine = |lines: Vec<String>| {
-        // Other labs and containers of the machine come and go as they like.
         lines
             .into_iter()
-            .filter(|l| l.contains("quorate-lab") || l.contains("qlab"))
+            .filter(|l| l.contains("qlab-whole"))
             .collect()
     };
     let (before, after): (Vec<_>, Vec<_>) = (mine(before), mine(lab::inventory().unwrap()));

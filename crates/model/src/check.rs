@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use catalog::{Catalog, Release, Service, Spanned};
+use catalog::{Catalog, Release, Service};
 use cloud::{Cloud, Role, ServiceName, VipSource};
 use diagnostic::{Diagnostic, Source, did_you_mean};
 use indexmap::IndexMap;
@@ -59,7 +59,9 @@ pub fn services(
             });
             continue;
         };
-        if !service.releases.is_empty() && !service.releases.contains(&cloud.release.value) {
+        // Of a release that nobody knows, that is all there is to say.
+        let known_release = catalog.releases.contains_key(&cloud.release.value);
+        if known_release && !service.releases.is_empty() && !service.releases.contains(&cloud.release.value) {
             findings.push(
                 Diagnostic::error(
                     "release::lacks-service",
@@ -192,7 +194,7 @@ pub fn vips(model: &Model, source: &Arc<Source>, findings: &mut Vec<Diagnostic>)
                 "vip::pool-too-small",
                 source,
                 span,
-                format!("{} services are balanced and the pool lacks {short} addresses", wanted.len()),
+                format!("{} services are balanced and the pool is too small by {short}", wanted.len()),
                 format!("{short} too few"),
             )
             .help(format!("make room for {}: {}", wanted.len(), wanted.join(", "))),
@@ -207,8 +209,9 @@ pub fn overrides(model: &Model, source: &Arc<Source>, findings: &mut Vec<Diagnos
         .services
         .values()
         .flat_map(|p| p.service.files.iter())
-        .filter(|f| f.from.value.ends_with(".yaml"))
-        .map(|f: &catalog::FileSpec| -> &str { let to: &Spanned<String> = &f.to; to.value.as_str() })
+        // The rest is text of its own form, without sections.
+        .filter(|f| f.from.value.rsplit('.').next() == Some("yaml"))
+        .map(|f| f.to.value.as_str())
         .collect();
     for (file, sections) in &model.cloud.config {
         if known.contains(&file.as_str()) {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// A node as the cluster sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the attributes that crm_mon gives, each independent of the others")]
 pub struct Node {
     /// Name.
     pub name: String,

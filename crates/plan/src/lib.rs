@@ -5,6 +5,8 @@
 //! A plan of what was just applied is empty.
 
 mod build;
+mod cluster;
+mod hosts;
 mod look;
 mod refuse;
 mod show;

@@ -4,6 +4,9 @@ use engines::Store;
 use render::Desired;
 use wire::{HttpGet, NamedQuery, Observe, Query};
 
+/// Where Pacemaker keeps its configuration.
+pub(crate) const CIB_FILE: &str = "/var/lib/pacemaker/cib/cib.xml";
+
 /// The name of an API's answer.
 pub(crate) fn api(service: &str) -> String {
     format!("api/{service}")
@@ -22,12 +25,21 @@ pub(crate) fn script(service: &str, name: &str, index: usize) -> String {
 /// What to observe on `host`. `deep` asks stores that are down what they hold,
 /// which costs seconds.
 pub fn observe(desired: &Desired, host: &str, key: [u8; 32], deep: bool) -> Observe {
-    let mut out = Observe { key, cluster: true, ..Observe::default() };
+    let mut out = Observe {
+        key,
+        cluster: true,
+        ..Observe::default()
+    };
     out.mounts = ["/", "/var"].map(str::to_owned).to_vec();
     if let Some(wanted) = desired.hosts.get(host) {
         out.packages.clone_from(&wanted.packages);
         out.sysctls = wanted.sysctls.keys().cloned().collect();
-        out.units = wanted.units.iter().map(|u| u.unit.clone()).chain(wanted.mask.iter().cloned()).collect();
+        out.units = wanted
+            .units
+            .iter()
+            .map(|u| u.unit.clone())
+            .chain(wanted.mask.iter().cloned())
+            .collect();
         for file in &wanted.files {
             out.files.push(file.write.path.clone());
             if !file.secret && !file.write.directory {
@@ -38,21 +50,33 @@ pub fn observe(desired: &Desired, host: &str, key: [u8; 32], deep: bool) -> Obse
             }
         }
     }
+    if desired.nodes.iter().any(|(n, _)| n == host) {
+        out.files.push(CIB_FILE.to_owned());
+    }
     for store in stores_on(desired, host) {
         out.queries.extend(engines::queries(store, deep));
     }
     if desired.sql_hosts.iter().any(|h| h == host) {
         for db in &desired.databases {
-            out.queries.push(NamedQuery { name: database(&db.service), query: db.query.clone() });
+            out.queries.push(NamedQuery {
+                name: database(&db.service),
+                query: db.query.clone(),
+            });
         }
         for s in &desired.scripts {
             for (i, (query, _)) in s.guards.iter().enumerate() {
-                out.queries.push(NamedQuery { name: script(&s.service, &s.name, i), query: query.clone() });
+                out.queries.push(NamedQuery {
+                    name: script(&s.service, &s.name, i),
+                    query: query.clone(),
+                });
             }
         }
     }
     for wanted in &desired.apis {
-        out.queries.push(NamedQuery { name: api(&wanted.service), query: api_query(&wanted.check) });
+        out.queries.push(NamedQuery {
+            name: api(&wanted.service),
+            query: api_query(&wanted.check),
+        });
     }
     out
 }

@@ -12,7 +12,11 @@ use crate::Observed;
 const ROOM: u64 = 1 << 30;
 
 fn refuse(code: &'static str, message: String, cure: impl Into<String>) -> Refusal {
-    Refusal { code, message, cure: cure.into() }
+    Refusal {
+        code,
+        message,
+        cure: cure.into(),
+    }
 }
 
 /// All reasons against acting on these hosts.
@@ -26,7 +30,11 @@ pub fn reasons(desired: &Desired, observed: &Observed, distribution: &str) -> Ve
                 why.clone(),
                 "bring it back, or take it out of the cloud file",
             )),
-            None => out.push(refuse("host::unreachable", format!("{host} was not asked"), "run it again")),
+            None => out.push(refuse(
+                "host::unreachable",
+                format!("{host} was not asked"),
+                "run it again",
+            )),
         }
     }
     out
@@ -54,47 +62,55 @@ fn host_reasons(desired: &Desired, host: &str, facts: &Facts, distribution: &str
         if *free < ROOM {
             out.push(refuse(
                 "host::disk-full",
-                format!("{host} has {} MiB free on {mount}; at least {} MiB are wanted", free >> 20, ROOM >> 20),
+                format!(
+                    "{host} has {} MiB free on {mount}; at least {} MiB are wanted",
+                    free >> 20,
+                    ROOM >> 20
+                ),
                 "make room there first",
             ));
         }
     }
-    let Some(wanted) = desired.hosts.get(host) else { return };
-    let mut foreign = false;
+    let Some(wanted) = desired.hosts.get(host) else {
+        return;
+    };
+    let mut ours = false;
     for file in wanted.files.iter().filter(|f| !f.identity.is_empty()) {
         if let Some(Fact::Known(found)) = facts.files.get(&file.write.path)
             && let Some(text) = &found.text
-            && !text.contains(&file.identity)
             // What the package brings names nobody.
             && !packaged(text)
         {
-            foreign = true;
-            out.push(refuse(
-                "host::another-cluster",
-                format!("{host} is a member of another cluster: {} does not say `{}`", file.write.path, file.identity),
-                "nothing was touched; take it out of that cluster first, or take another host",
-            ));
+            ours = text.contains(&file.identity);
+            if !ours {
+                out.push(refuse(
+                    "host::another-cluster",
+                    format!(
+                        "{host} is a member of another cluster: {} does not say `{}`",
+                        file.write.path, file.identity
+                    ),
+                    "nothing was touched; take it out of that cluster first, or take another host",
+                ));
+                return;
+            }
         }
     }
-    if foreign {
+    // On a host that is this cloud's, the listeners are its own.
+    if ours {
         return;
     }
-    for unit in &wanted.units {
-        // A unit of ours runs it already, or may: then the port is ours.
-        let ours = matches!(facts.files.get(&format!("/etc/systemd/system/{}", unit.unit)), Some(Fact::Known(_)));
-        let packaged = matches!(facts.units.get(&unit.unit), Some(Fact::Known(u)) if u.active == "active");
-        if ours || packaged {
+    for (port, service, unit) in &wanted.ports {
+        // A distribution's unit that is to be replaced may run; it will be stopped.
+        if matches!(facts.units.get(unit), Some(Fact::Known(u)) if u.active == "active") {
             continue;
         }
-        for port in &unit.ports {
-            if let Some(found) = facts.listeners.iter().find(|l| l.port == *port) {
-                let who = if found.process.is_empty() { "somebody" } else { &found.process };
-                out.push(refuse(
-                    "host::port-taken",
-                    format!("{host}: port {port}, wanted by {}, is taken by `{who}` on {}", unit.service, found.address),
-                    format!("stop `{who}` there, or take another host"),
-                ));
-            }
+        if let Some(found) = facts.listeners.iter().find(|l| l.port == *port) {
+            let who = if found.process.is_empty() { "somebody" } else { &found.process };
+            out.push(refuse(
+                "host::port-taken",
+                format!("{host}: port {port}, wanted by {service}, is taken by `{who}` on {}", found.address),
+                format!("stop `{who}` there, or take another host"),
+            ));
         }
     }
 }

@@ -6,7 +6,7 @@ use model::{Model, Placed, resource_id};
 use wire::FileWrite;
 
 use crate::context::{Scope, Templates};
-use crate::{DesiredFile, DesiredHost, ini, units_of};
+use crate::{DesiredFile, DesiredHost, ini, ports_of, units_of};
 
 fn file(
     model: &Model,
@@ -50,7 +50,7 @@ fn file(
 
 /// Everything for one host.
 pub fn host(model: &Model, templates: &mut Templates, host: &Host) -> DesiredHost {
-    let mut out = DesiredHost { units: units_of(model, host), ..DesiredHost::default() };
+    let mut out = DesiredHost { units: units_of(model, host), ports: ports_of(model, host), ..DesiredHost::default() };
     let on = |role: &str| model.hosts_of(role).iter().any(|h| h.name == host.name);
     let name = host.name.as_str();
     for (service, placed) in &model.services {

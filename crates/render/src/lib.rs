@@ -52,8 +52,6 @@ pub struct DesiredUnit {
     pub run: UnitRun,
     /// Its resource in the cluster, when Pacemaker runs it.
     pub resource: String,
-    /// TCP ports that it will listen on, on this host's own address.
-    pub ports: Vec<u16>,
     /// Service.
     pub service: String,
 }
@@ -71,6 +69,8 @@ pub struct DesiredHost {
     pub sysctls: IndexMap<String, String>,
     /// Units.
     pub units: Vec<DesiredUnit>,
+    /// TCP ports that will be listened on, each with its service and unit (empty for an agent's).
+    pub ports: Vec<(u16, String, String)>,
 }
 
 /// A database and its only user.
@@ -143,6 +143,8 @@ pub struct Desired {
     pub apis: Vec<DesiredApi>,
     /// How the SQL store is asked on its own hosts: socket and user.
     pub sql: Option<(String, String)>,
+    /// Resource id of the SQL store; empty without one.
+    pub sql_resource: String,
     /// Hosts of the SQL store.
     pub sql_hosts: Vec<String>,
 }
@@ -158,6 +160,7 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
     out.cib = cluster::cib(model, &mut templates);
     if let Some((placed, component)) = model.sql_store() {
         out.sql = placed.service.sql.as_ref().map(|s| (s.socket.clone(), s.user.clone()));
+        out.sql_resource = resource_id(&placed.service.name.value, &component.name.value);
         out.sql_hosts = model.names_of(&component.runs_on.value);
     }
     for placed in model.services.values() {
@@ -281,8 +284,19 @@ fn units_of(model: &Model, host: &cloud::Host) -> Vec<DesiredUnit> {
                 UnitRun::Cluster => resource_id(&p.service.name.value, &c.name.value),
                 UnitRun::Systemd | UnitRun::Nobody => String::new(),
             },
-            ports: c.endpoint.iter().map(|e| e.port.value).chain(c.ports.iter().copied()).collect(),
             service: p.service.name.value.clone(),
+        })
+        .collect()
+}
+
+/// The ports of all components on a host.
+fn ports_of(model: &Model, host: &cloud::Host) -> Vec<(u16, String, String)> {
+    model
+        .components()
+        .filter(|(_, c)| model.hosts_of(&c.runs_on.value).iter().any(|h| h.name == host.name))
+        .flat_map(|(p, c)| {
+            let ports = c.endpoint.iter().map(|e| e.port.value).chain(c.ports.iter().copied());
+            ports.map(|port| (port, p.service.name.value.clone(), c.unit.clone()))
         })
         .collect()
 }

@@ -264,15 +264,13 @@ fn apis(desired: &Desired, observed: &Observed, mon: Option<&Monitor>) -> Vec<Ap
             let answers: Vec<&Fact<Answer>> =
                 observed.iter().filter_map(|(_, f)| f.as_ref().ok()?.answers.get(&name)).collect();
             let ok = answers.iter().any(|a| matches!(a, Fact::Known(Answer::Http { status, .. }) if *status < 400));
-            let detail = answers
-                .first()
-                .map(|a| match a {
-                    Fact::Known(Answer::Http { status, .. }) => format!("status {status}"),
-                    Fact::Absent => "nobody listens".to_owned(),
-                    Fact::Unknown(why) => why.clone(),
-                    Fact::Known(_) => String::new(),
-                })
-                .unwrap_or_else(|| "nobody could be asked".to_owned());
+            let detail = match answers.first() {
+                Some(Fact::Known(Answer::Http { status, .. })) => format!("status {status}"),
+                Some(Fact::Absent) => "nobody listens".to_owned(),
+                Some(Fact::Unknown(why)) => why.clone(),
+                Some(Fact::Known(_)) => String::new(),
+                None => "nobody could be asked".to_owned(),
+            };
             let instances = mon
                 .map(|m| m.nodes_of(&api.resource, "Started").into_iter().map(str::to_owned).collect())
                 .unwrap_or_default();
@@ -309,6 +307,6 @@ fn lacking(desired: &Desired, mon: &Monitor) -> Vec<String> {
     for r in mon.resources.iter().filter(|r| r.blocked) {
         *blocked.entry(&r.id).or_default() += 1;
     }
-    out.extend(blocked.into_iter().map(|(id, _)| format!("{id} is blocked: an operator must look at it")));
+    out.extend(blocked.into_keys().map(|id| format!("{id} is blocked: an operator must look at it")));
     out
 }

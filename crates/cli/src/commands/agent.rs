@@ -16,9 +16,9 @@ pub async fn run(args: &AgentArgs) -> Result<ExitCode, Failure> {
                 .map_err(|e| Failure::world(e.to_string(), ""))?;
         }
         AgentVerb::Resolve { name } => {
-            let found = (name.as_str(), 0_u16)
-                .to_socket_addrs()
-                .map_err(|e| Failure::world(format!("cannot resolve `{name}`: {e}"), "is it in /etc/hosts?"))?;
+            let found = (name.as_str(), 0_u16).to_socket_addrs().map_err(|e| {
+                Failure::world(format!("cannot resolve `{name}`: {e}"), "is it in /etc/hosts?")
+            })?;
             for address in found {
                 anstream::println!("{}", address.ip());
             }

@@ -26,7 +26,15 @@ const STAGES: usize = 8;
 async fn lock(sessions: &Sessions, owner: &str) -> Result<(), Failure> {
     for (host, session) in sessions {
         let Ok(session) = session else { continue };
-        match session.call(Op::Lock { owner: owner.to_owned() }, None).await {
+        match session
+            .call(
+                Op::Lock {
+                    owner: owner.to_owned(),
+                },
+                None,
+            )
+            .await
+        {
             Ok(_) => {}
             Err(CallError::Failed(error)) => {
                 let by = error.held_by.clone().unwrap_or_else(|| error.to_string());
@@ -36,7 +44,10 @@ async fn lock(sessions: &Sessions, owner: &str) -> Result<(), Failure> {
                 ));
             }
             Err(CallError::Lost) => {
-                return Err(Failure::world(format!("{host}: the connection was lost"), "run it again"));
+                return Err(Failure::world(
+                    format!("{host}: the connection was lost"),
+                    "run it again",
+                ));
             }
         }
     }
@@ -67,8 +78,12 @@ fn agreed(plan: &Plan, args: &ApplyArgs) -> Result<bool, Failure> {
 
 /// Who runs this, for locks and audit lines.
 fn whoami(verb: &str, id: &str) -> String {
-    let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "root".to_owned());
-    let machine = nix::unistd::gethostname().map(|h| h.to_string_lossy().into_owned()).unwrap_or_default();
+    let user = std::env::var("SUDO_USER")
+        .or_else(|_| std::env::var("USER"))
+        .unwrap_or_else(|_| "root".to_owned());
+    let machine = nix::unistd::gethostname()
+        .map(|h| h.to_string_lossy().into_owned())
+        .unwrap_or_default();
     format!("{user}@{machine} {verb} run {id}")
 }
 
@@ -105,11 +120,35 @@ pub async fn run(args: &ApplyArgs, catalog: Option<&Utf8Path>, intent: Intent) -
         if stage == 0 && !agreed(&plan, args)? {
             return Ok(ExitCode::from(1));
         }
-        audit(&sessions, &format!("{who}: stage {stage}, {} steps", plan.steps.len())).await;
-        let journal = if stage == 0 { id.clone() } else { format!("{id}.{stage}") };
-        let summary = steps::run(&plan, &sessions, &fill, &project.state, &journal, args.parallel, stop.clone()).await?;
+        audit(
+            &sessions,
+            &format!("{who}: stage {stage}, {} steps", plan.steps.len()),
+        )
+        .await;
+        let journal = if stage == 0 {
+            id.clone()
+        } else {
+            format!("{id}.{stage}")
+        };
+        let summary = steps::run(
+            &plan,
+            &sessions,
+            &fill,
+            &project.state,
+            &journal,
+            args.parallel,
+            stop.clone(),
+        )
+        .await?;
         changed += summary.changed;
-        audit(&sessions, &format!("{who}: stage {stage} ended, {} changed, {} failed", summary.changed, summary.failed)).await;
+        audit(
+            &sessions,
+            &format!(
+                "{who}: stage {stage} ended, {} changed, {} failed",
+                summary.changed, summary.failed
+            ),
+        )
+        .await;
         if summary.failed > 0 {
             return Err(Failure::world(
                 format!("{} steps failed, {} were not begun", summary.failed, summary.left),
@@ -117,7 +156,10 @@ pub async fn run(args: &ApplyArgs, catalog: Option<&Utf8Path>, intent: Intent) -
             ));
         }
         if *stop.borrow() == Stop::AfterStepsInFlight {
-            return Err(Failure::world("stopped", format!("run `quorate {verb}` again: it goes on from what is there")));
+            return Err(Failure::world(
+                "stopped",
+                format!("run `quorate {verb}` again: it goes on from what is there"),
+            ));
         }
     }
     Err(Failure::world(

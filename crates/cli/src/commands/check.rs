@@ -19,7 +19,12 @@ pub fn run(args: &Shown, catalog: Option<&Utf8Path>) -> Result<ExitCode, Failure
                 anstream::eprint!("{}", draw(&findings));
             }
             if let Some(project) = project {
-                let services = project.model.services.values().filter(|p| !p.service.foundation).count();
+                let services = project
+                    .model
+                    .services
+                    .values()
+                    .filter(|p| !p.service.foundation)
+                    .count();
                 anstream::println!(
                     "{}: {} hosts, {services} services, {} virtual addresses: good",
                     args.file,
@@ -29,5 +34,9 @@ pub fn run(args: &Shown, catalog: Option<&Utf8Path>) -> Result<ExitCode, Failure
             }
         }
     }
-    Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(2) })
+    Ok(if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(2)
+    })
 }

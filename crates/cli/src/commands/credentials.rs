@@ -16,9 +16,16 @@ pub fn run(args: &CredentialsArgs, catalog: Option<&Utf8Path>) -> Result<ExitCod
     let project = Project::open(&args.file, catalog)?;
     let vault = project.vault(false, None)?;
     // The service that others authenticate with is the one whose endpoint says so.
-    let identity = project.model.served().into_iter().find(|s| s.endpoint.service_type == "identity");
+    let identity = project
+        .model
+        .served()
+        .into_iter()
+        .find(|s| s.endpoint.service_type == "identity");
     let Some(identity) = identity else {
-        return Err(Failure::world("this cloud has no identity service", "add it to `services`"));
+        return Err(Failure::world(
+            "this cloud has no identity service",
+            "add it to `services`",
+        ));
     };
     let secret = |name: &str| -> Result<String, Failure> {
         let found = vault.get(name).map(|s| s.expose_secret().to_owned());
@@ -28,7 +35,12 @@ pub fn run(args: &CredentialsArgs, catalog: Option<&Utf8Path>) -> Result<ExitCod
     let ca = std::path::absolute(project.state.join("ca.pem"))?;
     fs_err::write(&ca, secret("tls/ca.crt")?)?;
     let ca = ca.display();
-    let url = project.desired.apis.iter().find(|a| a.service == identity.service).map_or("", |a| a.url.as_str());
+    let url = project
+        .desired
+        .apis
+        .iter()
+        .find(|a| a.service == identity.service)
+        .map_or("", |a| a.url.as_str());
     let region = &project.model.cloud.region.value;
     let name = &project.model.cloud.name.value;
     match args.format {

@@ -13,19 +13,27 @@ use crate::project::Project;
 /// Packages whose archives stay in the image: hosts have no network outside,
 /// and a reinstallation there is something to be tried.
 fn keep(packages: &[String]) -> Vec<String> {
-    packages.iter().filter(|p| p.ends_with("-server")).cloned().collect()
+    packages
+        .iter()
+        .filter(|p| p.ends_with("-server"))
+        .cloned()
+        .collect()
 }
 
 /// The lab that a cloud file describes.
 fn spec(project: &Project) -> Result<LabSpec, Failure> {
     let vault = project.vault(true, None)?;
-    let mut packages: Vec<String> = project.desired.hosts.values().flat_map(|h| h.packages.clone()).collect();
+    let mut packages: Vec<String> = project
+        .desired
+        .hosts
+        .values()
+        .flat_map(|h| h.packages.clone())
+        .collect();
     packages.sort();
     packages.dedup();
     let password = vault
         .get("lab/bmc-password")
-        .map(|s| s.expose_secret().to_owned())
-        .unwrap_or_else(|| uuid::Uuid::new_v4().simple().to_string());
+        .map_or_else(|| uuid::Uuid::new_v4().simple().to_string(), |s| s.expose_secret().to_owned());
     let cloud = &project.model.cloud;
     Ok(LabSpec {
         name: cloud.name.value.as_str().to_owned(),
@@ -39,17 +47,27 @@ fn spec(project: &Project) -> Result<LabSpec, Failure> {
         networks: cloud
             .networks
             .iter()
-            .map(|n| LabNetwork { name: n.name.value.as_str().to_owned(), cidr: n.cidr.value })
+            .map(|n| LabNetwork {
+                name: n.name.value.as_str().to_owned(),
+                cidr: n.cidr.value,
+            })
             .collect(),
         hosts: cloud
             .hosts
             .iter()
             .map(|h| LabHost {
                 name: h.name.value.as_str().to_owned(),
-                addresses: h.addresses.iter().map(|(n, a)| (n.as_str().to_owned(), a.value)).collect(),
+                addresses: h
+                    .addresses
+                    .iter()
+                    .map(|(n, a)| (n.as_str().to_owned(), a.value))
+                    .collect(),
             })
             .collect(),
-        bmc: BmcAccess { user: "quorate".to_owned(), password },
+        bmc: BmcAccess {
+            user: "quorate".to_owned(),
+            password,
+        },
         runner: None,
     })
 }
@@ -76,8 +94,15 @@ pub async fn run(args: LabArgs, catalog: Option<&Utf8Path>) -> Result<ExitCode, 
                 Output::Text => {
                     for lab in labs {
                         for host in lab.hosts {
-                            let addresses: Vec<String> = host.addresses.iter().map(|(_, a)| a.to_string()).collect();
-                            anstream::println!("{:<16} {:<12} {:?} {}", lab.name, host.name, host.power, addresses.join(" "));
+                            let addresses: Vec<String> =
+                                host.addresses.iter().map(|(_, a)| a.to_string()).collect();
+                            anstream::println!(
+                                "{:<16} {:<12} {:?} {}",
+                                lab.name,
+                                host.name,
+                                host.power,
+                                addresses.join(" ")
+                            );
                         }
                     }
                 }

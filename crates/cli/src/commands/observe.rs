@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use camino::Utf8Path;
 use serde::Serialize;
+use vault::{ExposeSecret as _, Vault};
 use wire::Facts;
 
 use crate::args::{Output, Shown};
@@ -18,6 +19,22 @@ struct Host<'a> {
     unreachable: Option<&'a str>,
 }
 
+/// The cluster's own configuration holds the passwords of fence devices: what
+/// the vault knows is never shown, wherever it stands.
+fn hide(mut text: String, vault: &Vault) -> String {
+    let secrets = vault
+        .names()
+        .filter_map(|n| vault.get(n))
+        .map(|s| s.expose_secret().trim());
+    // Shorter ones would be found in words; several lines (certificates) are in no fact.
+    for secret in secrets.filter(|s| s.len() >= 8 && !s.contains('\n')) {
+        if text.contains(secret) {
+            text = text.replace(secret, "‹secret›");
+        }
+    }
+    text
+}
+
 /// Runs it.
 pub async fn run(args: &Shown, catalog: Option<&Utf8Path>) -> Result<ExitCode, Failure> {
     let project = Project::open(&args.file, catalog)?;
@@ -29,10 +46,16 @@ pub async fn run(args: &Shown, catalog: Option<&Utf8Path>) -> Result<ExitCode, F
             let hosts: BTreeMap<&str, Host<'_>> = observed
                 .iter()
                 .map(|(h, f)| {
-                    (h.as_str(), Host { facts: f.as_ref().ok(), unreachable: f.as_ref().err().map(String::as_str) })
+                    (
+                        h.as_str(),
+                        Host {
+                            facts: f.as_ref().ok(),
+                            unreachable: f.as_ref().err().map(String::as_str),
+                        },
+                    )
                 })
                 .collect();
-            anstream::println!("{}", serde_json::to_string_pretty(&hosts)?);
+            anstream::println!("{}", hide(serde_json::to_string_pretty(&hosts)?, &vault));
         }
         Output::Text => {
             for (host, facts) in &observed {
@@ -41,18 +64,28 @@ pub async fn run(args: &Shown, catalog: Option<&Utf8Path>) -> Result<ExitCode, F
                     Ok(f) => {
                         let files = f.files.values().filter(|x| x.known().is_some()).count();
                         let packages = f.packages.values().filter(|x| x.known().is_some()).count();
-                        let os = f.os.known().map_or_else(|| "?".to_owned(), |o| format!("{}-{}", o.id, o.version));
+                        let os =
+                            f.os.known()
+                                .map_or_else(|| "?".to_owned(), |o| format!("{}-{}", o.id, o.version));
                         anstream::println!(
                             "{host}: {os}, {} MiB memory, {files} of {} files, {packages} of {} packages, cluster {}",
                             f.memory_kib >> 10,
                             f.files.len(),
                             f.packages.len(),
-                            if f.crm_mon.known().is_some() { "running" } else { "not running" }
+                            if f.crm_mon.known().is_some() {
+                                "running"
+                            } else {
+                                "not running"
+                            }
                         );
                     }
                 }
             }
         }
     }
-    Ok(if observed.values().all(Result::is_ok) { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(if observed.values().all(Result::is_ok) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
 }

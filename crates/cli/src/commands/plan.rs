@@ -1,5 +1,6 @@
 //! `quorate plan`: what apply would do, and why.
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use camino::Utf8Path;
@@ -13,7 +14,13 @@ use crate::project::Project;
 use crate::seen;
 
 /// Makes a plan; refusals become a failure that tells all of them.
-pub fn make(project: &Project, observed: &Observed, intent: Intent, fill: &Fill, key: [u8; 32]) -> Result<Plan, Failure> {
+pub fn make(
+    project: &Project,
+    observed: &Observed,
+    intent: Intent,
+    fill: &Fill,
+    key: [u8; 32],
+) -> Result<Plan, Failure> {
     let digest = |content: &[u8]| {
         let filled = std::str::from_utf8(content).ok().and_then(|t| fill(t).ok());
         wire::digest(&key, filled.as_deref().map_or(content, str::as_bytes))
@@ -27,14 +34,21 @@ pub fn make(project: &Project, observed: &Observed, intent: Intent, fill: &Fill,
             }
         }
     }
-    plan::plan(&desired, observed, intent, project.model.cloud.distribution.as_str(), &digest).map_err(|r| refused(&r))
+    plan::plan(
+        &desired,
+        observed,
+        intent,
+        project.model.cloud.distribution.as_str(),
+        &digest,
+    )
+    .map_err(|r| refused(&r))
 }
 
 fn refused(refusals: &[Refusal]) -> Failure {
     let mut hints = Vec::new();
     let mut message = String::from("nothing was changed, since:");
     for r in refusals {
-        message.push_str(&format!("\n  {} [{}]", r.message, r.code));
+        let _ = write!(message, "\n  {} [{}]", r.message, r.code);
         if !hints.contains(&r.cure) {
             hints.push(r.cure.clone());
         }
@@ -54,5 +68,9 @@ pub async fn run(args: &PlanArgs, catalog: Option<&Utf8Path>) -> Result<ExitCode
         Output::Json => anstream::println!("{}", serde_json::to_string_pretty(&plan)?),
         Output::Text => anstream::print!("{}", plan::show(&plan, !args.brief)),
     }
-    Ok(if args.detailed_exitcode && !plan.is_empty() { ExitCode::from(3) } else { ExitCode::SUCCESS })
+    Ok(if args.detailed_exitcode && !plan.is_empty() {
+        ExitCode::from(3)
+    } else {
+        ExitCode::SUCCESS
+    })
 }

@@ -13,7 +13,10 @@ use crate::project::Project;
 pub fn run(args: &RenderArgs, catalog: Option<&Utf8Path>) -> Result<ExitCode, Failure> {
     let project = Project::open(&args.file, catalog)?;
     if args.to.exists() {
-        return Err(Failure::Input(format!("error: `{}` is there already\n\nhint: name a folder that is not", args.to)));
+        return Err(Failure::Input(format!(
+            "error: `{}` is there already\n\nhint: name a folder that is not",
+            args.to
+        )));
     }
     for (host, desired) in &project.desired.hosts {
         for file in desired.files.iter().filter(|f| !f.write.directory) {
@@ -24,7 +27,10 @@ pub fn run(args: &RenderArgs, catalog: Option<&Utf8Path>) -> Result<ExitCode, Fa
             fs_err::write(&path, &file.write.content)?;
         }
     }
-    fs_err::write(args.to.join("cib.xml"), project.desired.cib.document(&project.desired.nodes))?;
+    fs_err::write(
+        args.to.join("cib.xml"),
+        project.desired.cib.document(&project.desired.nodes),
+    )?;
     anstream::println!("{}", args.to);
     Ok(ExitCode::SUCCESS)
 }

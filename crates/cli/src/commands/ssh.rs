@@ -19,7 +19,10 @@ pub fn run(args: &SshArgs, catalog: Option<&Utf8Path>) -> Result<ExitCode, Failu
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("it has: {}", names.join(", ")),
         };
-        return Err(Failure::Input(format!("error: the cloud has no host `{}`\n\nhint: {hint}", args.host)));
+        return Err(Failure::Input(format!(
+            "error: the cloud has no host `{}`\n\nhint: {hint}",
+            args.host
+        )));
     };
     let mut ssh = Command::new("ssh");
     if let Some(config) = &target.config {
@@ -32,5 +35,8 @@ pub fn run(args: &SshArgs, catalog: Option<&Utf8Path>) -> Result<ExitCode, Failu
         ssh.args(["-l", user]);
     }
     let error = ssh.arg("--").arg(&target.destination).args(&args.command).exec();
-    Err(Failure::world(format!("cannot run ssh: {error}"), "install OpenSSH's client"))
+    Err(Failure::world(
+        format!("cannot run ssh: {error}"),
+        "install OpenSSH's client",
+    ))
 }

@@ -11,7 +11,12 @@ use crate::project::Project;
 use crate::seen;
 
 fn text(snapshot: &Snapshot) -> String {
-    let mut lines = vec![format!("{}: {} ({})", snapshot.cloud, snapshot.verdict.as_str(), snapshot.reason)];
+    let mut lines = vec![format!(
+        "{}: {} ({})",
+        snapshot.cloud,
+        snapshot.verdict.as_str(),
+        snapshot.reason
+    )];
     if !snapshot.next.is_empty() {
         lines.push(format!("next: {}", snapshot.next));
     }
@@ -28,11 +33,21 @@ fn text(snapshot: &Snapshot) -> String {
     }
     lines.push(String::new());
     for store in &snapshot.stores {
-        let members: Vec<String> = store.members.iter().map(|m| format!("{} {}", m.host, m.state)).collect();
+        let members: Vec<String> = store
+            .members
+            .iter()
+            .map(|m| format!("{} {}", m.host, m.state))
+            .collect();
         lines.push(format!("  {:<12} {}", store.name, members.join(", ")));
     }
     for api in &snapshot.apis {
-        lines.push(format!("  {:<12} {} {} (on {})", api.service, api.url, api.detail, api.instances.join(", ")));
+        lines.push(format!(
+            "  {:<12} {} {} (on {})",
+            api.service,
+            api.url,
+            api.detail,
+            api.instances.join(", ")
+        ));
     }
     if !snapshot.problems.is_empty() {
         lines.push(String::new());
@@ -47,10 +62,20 @@ pub async fn look(project: &Project) -> Result<Snapshot, Failure> {
     let sessions = seen::connect(project).await?;
     let observed = seen::observe(project, &sessions, &fill, vault.digest_key()?, false).await?;
     let observed: Vec<_> = observed.into_iter().collect();
-    let vips: Vec<(String, String)> =
-        project.model.vips.values().map(|v| (v.service.clone(), v.address.to_string())).collect();
+    let vips: Vec<(String, String)> = project
+        .model
+        .vips
+        .values()
+        .map(|v| (v.service.clone(), v.address.to_string()))
+        .collect();
     let name = project.model.cloud.name.value.as_str();
-    Ok(status::snapshot(name, &project.desired, &vips, project.no_fencing(), &observed))
+    Ok(status::snapshot(
+        name,
+        &project.desired,
+        &vips,
+        project.no_fencing(),
+        &observed,
+    ))
 }
 
 /// Runs it. The exit status is that of the question, not of the verdict, but for `down`: 1.
@@ -61,5 +86,9 @@ pub async fn run(args: &Shown, catalog: Option<&Utf8Path>) -> Result<ExitCode, F
         Output::Json => anstream::println!("{}", serde_json::to_string_pretty(&snapshot)?),
         Output::Text => anstream::println!("{}", text(&snapshot)),
     }
-    Ok(if snapshot.verdict == Verdict::Down { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    Ok(if snapshot.verdict == Verdict::Down {
+        ExitCode::from(1)
+    } else {
+        ExitCode::SUCCESS
+    })
 }

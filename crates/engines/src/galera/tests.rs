@@ -26,14 +26,21 @@ fn facts(answers: Vec<(&str, Fact<Answer>)>) -> Facts {
         units: BTreeMap::new(),
         packages: BTreeMap::new(),
         sysctls: BTreeMap::new(),
-        answers: answers.into_iter().map(|(k, v)| (format!("galera/{k}"), v)).collect(),
+        answers: answers
+            .into_iter()
+            .map(|(k, v)| (format!("galera/{k}"), v))
+            .collect(),
         crm_mon: Fact::Absent,
         cib: Fact::Absent,
     }
 }
 
 fn ran(stdout: &str) -> Fact<Answer> {
-    Fact::Known(Answer::Ran { status: 0, stdout: stdout.to_owned(), stderr: String::new() })
+    Fact::Known(Answer::Ran {
+        status: 0,
+        stdout: stdout.to_owned(),
+        stderr: String::new(),
+    })
 }
 
 fn virgin() -> Facts {
@@ -49,7 +56,9 @@ fn down(uuid: &str, seqno: i64, position: Option<&str>) -> Facts {
         ("status", Fact::Absent),
         (
             "grastate",
-            Fact::Known(Answer::Text(format!("# GALERA saved state\nversion: 2.1\nuuid:    {uuid}\nseqno:   {seqno}\nsafe_to_bootstrap: 0\n"))),
+            Fact::Known(Answer::Text(format!(
+                "# GALERA saved state\nversion: 2.1\nuuid:    {uuid}\nseqno:   {seqno}\nsafe_to_bootstrap: 0\n"
+            ))),
         ),
         ("directories", ran("mysql\nquorate\nkeystone\n")),
     ];
@@ -83,7 +92,9 @@ fn absent_everywhere_is_a_birth() {
     check(
         [Some(&v), Some(&v), Some(&v)],
         Intent::Converge,
-        "galera: no member was ever started; c1 begins, since nobody has anything to lose",
+        "galera: no member ever held anything; c1 begins, the others join it one by one\n\
+         c1: start galera on c1 alone\nc2: start galera on c2 alone\nc3: start galera on c3 alone\n\
+         c2: let galera on c2 join\nc3: let galera on c3 join",
     );
 }
 
@@ -99,7 +110,11 @@ fn a_member_that_cannot_be_seen_stops_everything() {
 
 #[test]
 fn the_highest_position_begins() {
-    let (a, b, c) = (down("u", -1, Some("position u:7")), down("u", 9, None), down("u", -1, Some("position u:8")));
+    let (a, b, c) = (
+        down("u", -1, Some("position u:7")),
+        down("u", 9, None),
+        down("u", -1, Some("position u:8")),
+    );
     check(
         [Some(&a), Some(&b), Some(&c)],
         Intent::Recover,
@@ -133,7 +148,9 @@ fn broken_aria_logs_are_repaired_and_asked_again() {
 #[test]
 fn somebody_elses_databases_are_never_touched() {
     let mut foreign = virgin();
-    foreign.answers.insert("galera/directories".to_owned(), ran("mysql\nsys\nwordpress\n"));
+    foreign
+        .answers
+        .insert("galera/directories".to_owned(), ran("mysql\nsys\nwordpress\n"));
     let v = virgin();
     check(
         [Some(&v), Some(&foreign), Some(&v)],

@@ -1,0 +1,84 @@
+//! Each finding of this crate, drawn as an operator sees it:
+//! `tests/diagnostics-catalog`. A case is the `service.yaml` of a service
+//! `case` in a catalogue of its own; `good.txt` is there to be named.
+
+#[path = "../../../tests/golden/compare.rs"]
+mod compare;
+#[path = "../../../tests/diagnostics/runner.rs"]
+mod runner;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use catalog::{Catalog, Files};
+use diagnostic::{Diagnostic, Source, draw};
+
+fn check(source: &Arc<Source>) -> Vec<Diagnostic> {
+    let mut files = Files::new();
+    files.insert("openstack/case/service.yaml".to_owned(), source.text.clone());
+    files.insert("openstack/case/good.txt".to_owned(), String::new());
+    Catalog::load(files).1
+}
+
+#[test]
+fn findings_are_drawn_as_expected() {
+    runner::run(&compare::root().join("tests/diagnostics-catalog"), check);
+}
+
+/// A code without a case is a finding that nobody has looked at.
+#[test]
+fn every_code_has_a_case() {
+    let codes = compare::codes(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let cases: BTreeSet<String> = runner::cases(&compare::root().join("tests/diagnostics-catalog"))
+        .iter()
+        .map(|c| runner::code(c))
+        .collect();
+    assert_eq!(codes, cases);
+}
+
+#[test]
+fn the_embedded_catalogue_is_without_findings() {
+    let (catalog, findings) = Catalog::load(catalog::embedded());
+    assert!(findings.is_empty(), "{}", draw(&findings, false, 100));
+    assert!(!catalog.services.is_empty() && !catalog.releases.is_empty());
+}
+
+/// A file that no service names is either forgotten or dead.
+#[test]
+fn every_file_is_named_by_some_service() {
+    let (catalog, _) = Catalog::load(catalog::embedded());
+    let mut named: BTreeSet<String> = BTreeSet::new();
+    for service in catalog.services.values() {
+        named.insert(format!("{}/service.yaml", service.folder));
+        named.extend(service.files.iter().map(|f| match f.from.value.strip_prefix('/') {
+            Some(rooted) => rooted.to_owned(),
+            None => format!("{}/{}", service.folder, f.from.value),
+        }));
+    }
+    let forgotten: Vec<&String> = catalog
+        .files
+        .keys()
+        .filter(|f| !f.starts_with("releases/") && !f.starts_with("fragments/") && !named.contains(*f))
+        .collect();
+    assert!(forgotten.is_empty(), "{forgotten:?}");
+}
+
+/// A service of a release has packages on every distribution of that release.
+#[test]
+fn every_service_has_packages() {
+    let (catalog, _) = Catalog::load(catalog::embedded());
+    for release in catalog.releases.values() {
+        for (distribution, packages) in &release.packages {
+            for service in catalog.services.values() {
+                let part_of = service.releases.is_empty() || service.releases.contains(&release.name);
+                assert!(
+                    !part_of || packages.get(&service.name.value).is_some_and(|p| !p.is_empty()),
+                    "{} has no packages in {} on {distribution}",
+                    service.name.value,
+                    release.name
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! A story's own cloud: its folder, its lab, and the program run on them.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use serde_json::Value;
+use tempfile::TempDir;
+use vault::{ExposeSecret as _, Vault};
+
+use crate::said::{Said, program, run, tell, until};
+
+pub const HOSTS: [&str; 3] = ["c1", "c2", "c3"];
+
+/// Taken down whatever becomes of the story.
+pub struct Cloud {
+    pub name: String,
+    net: u8,
+    dir: TempDir,
+}
+
+impl Drop for Cloud {
+    fn drop(&mut self) {
+        if let Err(error) = lab::down(&self.name) {
+            eprintln!("{error}");
+        }
+    }
+}
+
+impl Cloud {
+    /// A cloud of three in 198.18.`net`.0/24; left-overs of an earlier story go.
+    pub fn new(name: &str, net: u8) -> Self {
+        lab::down(name).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let cloud = Self {
+            name: name.to_owned(),
+            net,
+            dir,
+        };
+        cloud.describe("");
+        cloud
+    }
+
+    /// Writes the cloud file, with further lines.
+    pub fn describe(&self, more: &str) {
+        let mut text = format!("cloud: {}\nrelease: \"2025.1\"\nhosts:\n", self.name);
+        for host in HOSTS {
+            text.push_str(&format!(
+                "  {host}: {{ role: controller, address: {} }}\n",
+                self.address(host)
+            ));
+        }
+        let net = self.net;
+        text.push_str(&format!(
+            "vips: {{ pool: 198.18.{net}.100-198.18.{net}.119 }}\nservices: [keystone]\n{more}"
+        ));
+        fs_err::write(self.file(), text).unwrap();
+    }
+
+    /// `c1` has .11, and so on.
+    pub fn address(&self, host: &str) -> String {
+        format!("198.18.{}.1{}", self.net, host.trim_start_matches('c'))
+    }
+
+    pub fn file(&self) -> PathBuf {
+        self.dir.path().join("cloud.yaml")
+    }
+
+    pub fn state(&self) -> Utf8PathBuf {
+        let state = self.dir.path().join(".quorate").join(&self.name);
+        Utf8PathBuf::from_path_buf(state).unwrap()
+    }
+
+    /// The program with these words and the cloud file.
+    pub fn say(&self, words: &[&str]) -> Said {
+        let file = self.file();
+        let mut words: Vec<&str> = words.to_vec();
+        words.push(file.to_str().unwrap());
+        run(program(), &words)
+    }
+
+    /// `quorate lab VERB NAME WORDS…`.
+    pub fn lab(&self, verb: &str, words: &[&str]) -> Said {
+        let all: Vec<&str> = ["lab", verb, &self.name]
+            .into_iter()
+            .chain(words.iter().copied())
+            .collect();
+        run(program(), &all)
+    }
+
+    pub fn up(&self) {
+        let said = self.say(&["lab", "up"]).good();
+        tell(&format!("{}: up in {:.1} s", self.name, said.took.as_secs_f64()));
+    }
+
+    pub fn down(&self) {
+        self.lab("down", &[]).good();
+        assert_eq!(lab::residue(&self.name).unwrap(), Vec::<String>::new());
+    }
+
+    /// A shell script on a host, past its network.
+    pub fn shell(&self, host: &str, script: &str) -> Said {
+        self.lab("shell", &[host, "sh", "-c", script])
+    }
+
+    /// A program of ours in the background; its words go to a file.
+    pub fn spawn(&self, words: &[&str], log: &str) -> Child {
+        let log = fs_err::File::create(self.dir.path().join(log)).unwrap();
+        Command::new(program())
+            .args(words)
+            .arg(self.file())
+            .stdin(Stdio::null())
+            .stdout(log.file().try_clone().unwrap())
+            .stderr(log.into_file())
+            .spawn()
+            .unwrap()
+    }
+
+    /// What a program in the background said so far.
+    pub fn log(&self, log: &str) -> String {
+        fs_err::read_to_string(self.dir.path().join(log)).unwrap()
+    }
+
+    pub fn apply(&self) -> Said {
+        let said = self.say(&["apply", "--yes"]).good();
+        tell(&format!("{}: {}", self.name, said.out.trim()));
+        said
+    }
+
+    pub fn status(&self) -> Result<Value, String> {
+        let said = self.say(&["status", "--output", "json"]);
+        serde_json::from_str(&said.out).map_err(|_| said.to_string())
+    }
+
+    /// Waits for the verdict, which nobody helps along.
+    #[track_caller]
+    pub fn until_redundant(&self, limit: Duration) {
+        until("the verdict `redundant`", limit, || self.redundant());
+    }
+
+    pub fn redundant(&self) -> Result<(), String> {
+        let status = self.status()?;
+        if status["verdict"] == "redundant" {
+            Ok(())
+        } else {
+            Err(format!("{status:#}"))
+        }
+    }
+
+    /// The virtual address of a service.
+    pub fn vip(&self, service: &str) -> String {
+        let status = self.status().unwrap();
+        let vips = status["vips"].as_array().unwrap();
+        let vip = vips.iter().find(|v| v["service"] == service);
+        let Some(address) = vip.and_then(|v| v["address"].as_str()) else {
+            panic!("no address of {service} in {status:#}");
+        };
+        address.to_owned()
+    }
+
+    pub fn vault(&self) -> Vault {
+        let state = self.state();
+        Vault::open(&state.join("vault.age"), &vault::identities(&state)).unwrap()
+    }
+
+    pub fn secret(&self, name: &str) -> String {
+        let vault = self.vault();
+        let Some(secret) = vault.get(name) else {
+            panic!("no {name}, but: {}", vault.names().collect::<Vec<_>>().join(" "));
+        };
+        secret.expose_secret().to_owned()
+    }
+
+    /// Lets hosts that lost their power again and again come back: else three
+    /// times in half an hour keeps a host out, by design.
+    pub fn forget_boots(&self) {
+        for host in HOSTS {
+            self.shell(host, "rm -f /var/lib/quorate/boots && sync").good();
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Stories on lab hosts: the built program, from outside, as an operator has it.
+//!
+//! They need root and a cached image, and go one after the other:
+//! `cargo test -p quorate --test lab -- --ignored --test-threads=1 --nocapture`.
+//! Each has clouds and networks of its own, and leaves nothing, also when it fails.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "the helpers of a test may panic like the test"
+)]
+
+mod bad_luck;
+mod cloud;
+mod killed;
+mod nothing_left;
+mod observed;
+mod said;
+mod survives;
+mod writers;

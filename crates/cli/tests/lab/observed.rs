@@ -1,0 +1,116 @@
+//! What hosts say of themselves, and what of it may differ between two runs.
+
+use serde_json::{Map, Value, json};
+
+use crate::cloud::Cloud;
+
+/// `quorate observe`, by host.
+#[track_caller]
+pub fn facts(cloud: &Cloud) -> Value {
+    let said = cloud.say(&["observe", "--output", "json"]).good();
+    serde_json::from_str(&said.out).unwrap()
+}
+
+/// All that two runs of the same cloud must agree on, as lines to compare.
+#[track_caller]
+pub fn settled(cloud: &Cloud) -> String {
+    let mut hosts = facts(cloud);
+    for host in hosts.as_object_mut().unwrap().values_mut() {
+        mask(host["facts"].as_object_mut().unwrap());
+    }
+    let mut status = cloud.status().unwrap();
+    for vip in status["vips"].as_array_mut().unwrap() {
+        // Who holds an address is the cluster's choice.
+        vip["host"] = json!(vip["host"].is_string());
+    }
+    for api in status["apis"].as_array_mut().unwrap() {
+        sort(&mut api["instances"]);
+    }
+    format!("{hosts:#}\n{status:#}")
+}
+
+fn mask(facts: &mut Map<String, Value>) {
+    for volatile in ["boot_id", "clock", "memory_kib", "disk_free"] {
+        facts.remove(volatile);
+    }
+    // Virtual addresses are where the cluster has put them, see `status`.
+    let floating = |a: &Value| {
+        let address = a["address"].as_str().unwrap_or_default();
+        let last = address.rsplit('.').next().and_then(|n| n.parse().ok());
+        last.is_some_and(|n: u8| (100..120).contains(&n)) || address.starts_with("fe80:")
+    };
+    let addresses = facts["addresses"].as_array_mut().unwrap();
+    addresses.retain(|a| !floating(a));
+    sort(&mut facts["addresses"]);
+    let listeners = facts["listeners"].as_array_mut().unwrap();
+    listeners.retain(|l| l["port"].as_u64().unwrap_or_default() < 32_768);
+    sort(&mut facts["listeners"]);
+    for unit in facts["units"].as_object_mut().unwrap().values_mut() {
+        if let Some(unit) = unit["Known"].as_object_mut() {
+            for volatile in ["pid", "since", "restarts"] {
+                unit.remove(volatile);
+            }
+        }
+    }
+    for (name, answer) in facts["answers"].as_object_mut().unwrap() {
+        answered(name, answer);
+    }
+    // Whether it runs; what runs where is in `status`.
+    facts["crm_mon"] = json!(facts["crm_mon"]["Known"].is_string());
+    let cib = facts["cib"]["Known"].as_str().unwrap_or_default();
+    let configuration = cib
+        .split_once("<configuration>")
+        .and_then(|(_, rest)| rest.split_once("</configuration>"));
+    let mut lines: Vec<&str> = configuration
+        .map(|(inner, _)| inner.lines().map(str::trim).collect())
+        .unwrap_or_default();
+    // Sets that the cluster writes itself stand where it put them.
+    lines.sort_unstable();
+    facts["cib"] = json!(lines);
+}
+
+/// Takes out of an answer what differs between two clusters of the same cloud.
+fn answered(name: &str, answer: &mut Value) {
+    let known = &mut answer["Known"];
+    if let Some(http) = known.get_mut("Http").and_then(Value::as_object_mut) {
+        http.remove("headers");
+    }
+    if let Some(rows) = known.get_mut("Rows") {
+        for row in rows.as_array_mut().unwrap() {
+            let volatile = matches!(
+                row[0].as_str(),
+                Some("wsrep_last_committed" | "wsrep_cluster_state_uuid")
+            );
+            if volatile {
+                row[1] = json!("‹masked›");
+            }
+        }
+        sort(rows);
+    }
+    if let Some(text) = known.get_mut("Text").filter(|_| name.ends_with("/grastate")) {
+        let lines = text.as_str().unwrap_or_default().lines();
+        let keys: Vec<&str> = lines.filter_map(|l| l.split(':').next()).collect();
+        *text = json!(keys);
+    }
+    if let Some(ran) = known.get_mut("Ran") {
+        let mut lines: Vec<&str> = ran["stdout"].as_str().unwrap_or_default().lines().collect();
+        lines.sort_unstable();
+        ran["stdout"] = json!(lines);
+    }
+}
+
+fn sort(array: &mut Value) {
+    if let Some(array) = array.as_array_mut() {
+        array.sort_by_key(Value::to_string);
+    }
+}
+
+/// The lines that only one of two texts has.
+pub fn difference(one: &str, other: &str) -> String {
+    let only = |sign: char, a: &str, b: &str| -> String {
+        let b: std::collections::BTreeSet<&str> = b.lines().collect();
+        let lines = a.lines().filter(|l| !b.contains(l));
+        lines.map(|l| format!("{sign} {l}\n")).collect()
+    };
+    only('-', one, other) + &only('+', other, one)
+}

@@ -1,0 +1,129 @@
+//! Real output of Pacemaker's tools, read: `tests/captured`. Where and when
+//! each was captured stands in its first line.
+
+#[path = "../../../tests/golden/compare.rs"]
+mod compare;
+
+use pacemaker::{Monitor, SECTIONS, canonical, section_of};
+
+fn captured(name: &str) -> String {
+    compare::read(&format!("tests/captured/{name}.xml"))
+}
+
+/// What was read out of each, whole.
+#[test]
+fn crm_mon_is_read() {
+    let folder = compare::root().join("tests/captured");
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .filter_map(|e| {
+            let name = e.unwrap().file_name().into_string().unwrap();
+            name.strip_suffix(".xml").filter(|n| n.starts_with("crm_mon-")).map(str::to_owned)
+        })
+        .collect();
+    names.sort();
+    assert!(names.len() >= 5, "{names:?}");
+    for name in names {
+        let monitor = Monitor::parse(&captured(&name)).unwrap();
+        let read = serde_json::to_string_pretty(&monitor).unwrap() + "\n";
+        compare::text(&format!("tests/captured/read/{name}.json"), &read);
+    }
+}
+
+#[test]
+fn a_healthy_cluster_runs_everything_everywhere() {
+    let monitor = Monitor::parse(&captured("crm_mon-healthy")).unwrap();
+    assert!(monitor.quorate);
+    assert_eq!(monitor.dc.as_deref(), Some("c1"));
+    assert_eq!(monitor.online().count(), 3);
+    for (id, role) in [("galera", "Promoted"), ("haproxy", "Started"), ("keystone-api", "Started")] {
+        let mut nodes = monitor.nodes_of(id, role);
+        nodes.sort_unstable();
+        assert_eq!(nodes, ["c1", "c2", "c3"], "{id}");
+    }
+    assert_eq!(monitor.nodes_of("vip-galera", "Started"), ["c1"]);
+    assert!(monitor.failures.is_empty());
+}
+
+#[test]
+fn a_lost_host_runs_nothing() {
+    let monitor = Monitor::parse(&captured("crm_mon-one-lost")).unwrap();
+    assert!(monitor.quorate);
+    let online: Vec<&str> = monitor.online().map(|n| n.name.as_str()).collect();
+    assert_eq!(online, ["c1", "c3"]);
+    assert!(monitor.resources.iter().all(|r| r.node.as_deref() != Some("c2")));
+    assert_eq!(monitor.nodes_of("vip-keystone", "Started"), ["c3"]);
+}
+
+#[test]
+fn without_quorum_nobody_is_counted_on() {
+    let monitor = Monitor::parse(&captured("crm_mon-no-quorum")).unwrap();
+    assert!(!monitor.quorate);
+    assert_eq!(monitor.online().count(), 1);
+    assert!(monitor.nodes.iter().filter(|n| n.unclean).count() == 2);
+}
+
+#[test]
+fn stopped_is_not_running() {
+    let monitor = Monitor::parse(&captured("crm_mon-stopped")).unwrap();
+    assert!(!monitor.resources.is_empty());
+    for r in &monitor.resources {
+        assert_eq!((r.role.as_str(), &r.node), ("Stopped", &None), "{}", r.id);
+        assert!(monitor.nodes_of(&r.id, "Started").is_empty());
+    }
+}
+
+#[test]
+fn a_failed_instance_is_no_instance() {
+    let monitor = Monitor::parse(&captured("crm_mon-failed")).unwrap();
+    let failed: Vec<_> = monitor.resources.iter().filter(|r| r.failed).collect();
+    assert_eq!(failed.len(), 1);
+    assert_eq!((failed[0].id.as_str(), failed[0].node.as_deref()), ("galera", Some("c3")));
+    let mut nodes = monitor.nodes_of("galera", "Promoted");
+    nodes.sort_unstable();
+    assert_eq!(nodes, ["c1", "c2"]);
+}
+
+#[test]
+fn what_is_not_xml_is_refused() {
+    for text in ["", "crm_mon: Connection to cluster failed: Connection refused", "<pacemaker-result"] {
+        let error = Monitor::parse(text).unwrap_err();
+        assert!(error.to_string().starts_with("cannot read crm_mon's output: "), "{error}");
+    }
+}
+
+#[test]
+fn each_section_of_a_live_cib_is_found() {
+    let cib = captured("cib-healthy");
+    for section in SECTIONS {
+        let text = section_of(&cib, section).unwrap();
+        assert!(text.starts_with(section), "{section}: {text}");
+        assert!(text.lines().count() > 1, "{section} is empty");
+        compare::text(&format!("tests/captured/read/cib-{section}.txt"), &text);
+    }
+    // The cluster keeps its own facts in property sets of its own.
+    assert!(cib.contains("cib-bootstrap-options"));
+    assert!(!section_of(&cib, "crm_config").unwrap().contains("cib-bootstrap-options"));
+}
+
+#[test]
+fn a_section_that_is_not_there_is_an_empty_one() {
+    let cib = "<cib><configuration><resources/></configuration></cib>";
+    for section in SECTIONS {
+        assert_eq!(section_of(cib, section), canonical(&format!("<{section}/>")), "{section}");
+    }
+    assert_eq!(section_of("not XML", "resources"), None);
+}
+
+/// What the cluster does to what it was sent: attributes and siblings in
+/// another order, white space, its own properties.
+#[test]
+fn order_and_space_carry_no_meaning() {
+    let sent = r#"<constraints><rsc_location id="b" rsc="x" node="c1" score="100"/><rsc_location id="a" rsc="y" node="c2" score="-INFINITY"/></constraints>"#;
+    let kept = "<constraints>\n  <rsc_location score=\"-INFINITY\" node=\"c2\" rsc=\"y\" id=\"a\"/>\n  <rsc_location node=\"c1\" rsc=\"x\" id=\"b\" score=\"100\"/>\n</constraints>";
+    assert_eq!(canonical(sent), canonical(kept));
+    assert_ne!(canonical(sent), canonical(&kept.replace("\"100\"", "\"101\"")));
+    let ours = r#"<crm_config><cluster_property_set id="quorate-properties"><nvpair id="i" name="n" value="v"/></cluster_property_set></crm_config>"#;
+    let with = ours.replace("</crm_config>", r#"<cluster_property_set id="cib-bootstrap-options"/></crm_config>"#);
+    assert_eq!(canonical(ours), canonical(&with));
+}

@@ -1,0 +1,271 @@
+//! The cluster manager: starting it, its configuration in two layers, and the
+//! wait for everything to run where it should.
+
+use pacemaker::{Cib, SECTIONS, canonical, section_of};
+use similar::TextDiff;
+use wire::{CibSection, ClusterWant, Expect, FileWrite, Op, Query, ResourceWant, UnitChange, Wait};
+
+use crate::build::{Planner, step};
+use crate::hosts::is_systemd;
+use crate::{Change, look};
+
+impl Planner<'_> {
+    /// The configuration of a cluster's first start, the same on all members.
+    ///
+    /// A fresh Pacemaker takes a complete file as it is, and then elects its
+    /// controller after the `dc-deadtime` in it instead of the default's 20 s;
+    /// configuring it afterwards would cost that wait and a transition more.
+    pub(crate) fn first_cib(&self) -> FileWrite {
+        FileWrite {
+            path: look::CIB_FILE.to_owned(),
+            content: self.foundation_layer().document(&self.desired.nodes).into_bytes(),
+            owner: "hacluster".to_owned(),
+            group: "haclient".to_owned(),
+            mode: 0o600,
+            directory: false,
+        }
+    }
+
+    /// What needs no schema, and what is in the cluster already.
+    pub(crate) fn foundation_layer(&self) -> Cib {
+        let there = |id: &str| self.cib_now().is_some_and(|c| c.contains(&format!("\"{id}\"")));
+        self.desired
+            .cib
+            .only(&|id| !self.desired.gated.iter().any(|g| g == id) || there(id))
+    }
+
+    /// The wait for every resource of a configuration to run where it should.
+    pub(crate) fn settled(&self, cib: &Cib) -> Wait {
+        let nodes = u32::try_from(self.desired.nodes.len()).unwrap_or(u32::MAX);
+        let resources = cib
+            .resources
+            .iter()
+            .map(|r| {
+                let id = r.primitive().id.clone();
+                let banned = cib
+                    .locations
+                    .iter()
+                    .filter(|l| l.resource == r.id() && l.score == "-INFINITY")
+                    .count();
+                let (role, count) = match r {
+                    pacemaker::Resource::Primitive(_) => ("Started", 1),
+                    pacemaker::Resource::Clone(c) => {
+                        let promotable = c.meta.get("promotable").is_some_and(|v| v == "true");
+                        let count = nodes.saturating_sub(u32::try_from(banned).unwrap_or(0));
+                        (if promotable { "Promoted" } else { "Started" }, count)
+                    }
+                };
+                ResourceWant {
+                    id,
+                    role: role.to_owned(),
+                    count,
+                    node: String::new(),
+                }
+            })
+            .collect();
+        Wait {
+            what: "the cluster runs everything where it should".to_owned(),
+            query: Query::Cluster,
+            expect: Expect::Cluster(ClusterWant {
+                online: nodes,
+                resources,
+                idle: false,
+            }),
+            timeout_ms: 300_000,
+            every_ms: 300,
+        }
+    }
+
+    /// Starts the cluster manager where it does not run. Gives the step after which it is quorate.
+    pub(crate) fn cluster(&mut self, born: &[String]) -> Option<String> {
+        let nodes = self.nodes();
+        let down: Vec<String> = nodes.iter().filter(|n| !self.clustered(n)).cloned().collect();
+        if down.is_empty() {
+            return None;
+        }
+        self.starting = true;
+        let mut prepared = self.prepared.clone();
+        prepared.extend(born.iter().cloned());
+        let mut after = Vec::new();
+        for host in &down {
+            let Some(wanted) = self.desired.hosts.get(host) else {
+                continue;
+            };
+            let units: Vec<UnitChange> = wanted
+                .units
+                .iter()
+                .filter(|u| is_systemd(u))
+                .map(|u| UnitChange {
+                    unit: u.unit.clone(),
+                    enabled: Some(true),
+                    active: Some(true),
+                    ..UnitChange::default()
+                })
+                .collect();
+            let id = format!("start/{host}");
+            let names: Vec<&str> = units
+                .iter()
+                .map(|u| u.unit.trim_end_matches(".service"))
+                .collect();
+            let title = format!("start {} on {host}", names.join(", "));
+            self.steps.push(step(
+                id.clone(),
+                vec![host.clone()],
+                title,
+                "the cluster does not run there",
+                vec![Op::Units(units)],
+                prepared.clone(),
+            ));
+            after.push(id);
+        }
+        let count = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
+        let wait = Wait {
+            what: format!("all {count} hosts are online in the cluster"),
+            query: Query::Cluster,
+            expect: Expect::Cluster(ClusterWant {
+                online: count,
+                resources: Vec::new(),
+                idle: false,
+            }),
+            timeout_ms: 120_000,
+            every_ms: 300,
+        };
+        self.steps.push(step(
+            "quorum".to_owned(),
+            nodes,
+            "wait for the cluster to be whole".to_owned(),
+            "nothing is configured before all members are there",
+            vec![Op::Wait(wait)],
+            after,
+        ));
+        Some("quorum".to_owned())
+    }
+
+    /// The CIB as a host that runs the cluster knows it.
+    pub(crate) fn cib_now(&self) -> Option<&str> {
+        self.nodes()
+            .iter()
+            .find_map(|n| self.facts(n).and_then(|f| f.cib.known()))
+            .map(String::as_str)
+    }
+
+    pub(crate) fn sections(&self, cib: &Cib) -> (Vec<CibSection>, Vec<Change>) {
+        let now = self.cib_now();
+        let mut sections = Vec::new();
+        let mut changes = Vec::new();
+        for name in SECTIONS {
+            let xml = cib.section(name);
+            // Secrets stand in fencing devices: compared by digest, shown never.
+            let want = canonical(&xml).unwrap_or_default();
+            let have = now.and_then(|c| section_of(c, name));
+            let same = have.as_deref().is_some_and(|have| self.same_section(&want, have));
+            if same {
+                continue;
+            }
+            let before = have.unwrap_or_default();
+            let diff = TextDiff::from_lines(mask_secrets(&before, &want).as_str(), want.as_str())
+                .unified_diff()
+                .context_radius(0)
+                .to_string()
+                .replace('\u{27e6}', "‹")
+                .replace('\u{27e7}', "›");
+            changes.push(Change {
+                what: format!("cluster {name}"),
+                glyph: if before.is_empty() { '+' } else { '~' },
+                diff,
+            });
+            sections.push(CibSection {
+                name: name.to_owned(),
+                xml,
+            });
+        }
+        (sections, changes)
+    }
+
+    /// Line by line; a line with a secret is compared by digest.
+    pub(crate) fn same_section(&self, want: &str, have: &str) -> bool {
+        let (want, have): (Vec<&str>, Vec<&str>) = (want.lines().collect(), have.lines().collect());
+        want.len() == have.len()
+            && want.iter().zip(&have).all(|(w, h)| {
+                if w.contains('\u{27e6}') {
+                    (self.digest)(w.as_bytes()) == (self.digest)(h.as_bytes())
+                } else {
+                    w == h
+                }
+            })
+    }
+
+    /// The layer that needs no schema. On a cloud that has all layers it is
+    /// left to the second.
+    pub(crate) fn cib_foundation(&mut self, quorum: Option<String>) -> Option<String> {
+        let layer = self.foundation_layer();
+        if self.virgin || layer.resources.len() == self.desired.cib.resources.len() {
+            return quorum;
+        }
+        let (sections, changes) = self.sections(&layer);
+        if sections.is_empty() {
+            return quorum;
+        }
+        Some(self.cib_step(
+            "cib/foundation",
+            "what needs no schema",
+            sections,
+            changes,
+            quorum.into_iter().collect(),
+        ))
+    }
+
+    pub(crate) fn cib_step(
+        &mut self,
+        id: &str,
+        what: &str,
+        sections: Vec<CibSection>,
+        changes: Vec<Change>,
+        mut after: Vec<String>,
+    ) -> String {
+        after.extend(self.prepared.iter().cloned());
+        let nodes = self.nodes();
+        let mut s = step(
+            id.to_owned(),
+            nodes,
+            format!("configure the cluster: {what}"),
+            "its configuration differs",
+            vec![Op::Cib(sections)],
+            after,
+        );
+        s.changes = changes;
+        self.steps.push(s);
+        id.to_owned()
+    }
+
+    /// Everything, once its services' scripts are done.
+    pub(crate) fn cib_services(&mut self, scripts: &[String], foundation: Option<&str>) -> Option<String> {
+        let cib = self.desired.cib.clone();
+        let (sections, changes) = self.sections(&cib);
+        if sections.is_empty() {
+            return None;
+        }
+        let mut after = scripts.to_vec();
+        after.extend(foundation.map(str::to_owned));
+        Some(self.cib_step("cib/services", "everything", sections, changes, after))
+    }
+}
+
+/// The values of secrets out of what the cluster has, where the wanted line has a secret.
+fn mask_secrets(have: &str, want: &str) -> String {
+    let ids: Vec<&str> = want
+        .lines()
+        .filter(|l| l.contains('\u{27e6}'))
+        .filter_map(|l| l.split_whitespace().find(|w| w.starts_with("id=")))
+        .collect();
+    have.lines()
+        .map(|l| {
+            if ids.iter().any(|id| l.split_whitespace().any(|w| w == *id)) {
+                let start = l.find("value=").unwrap_or(l.len());
+                format!("{}value=‹secret›\n", &l[..start])
+            } else {
+                format!("{l}\n")
+            }
+        })
+        .collect()
+}

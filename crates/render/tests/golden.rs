@@ -1,0 +1,152 @@
+//! What the examples render to, whole: `tests/golden/EXAMPLE`. The first host's
+//! files are all there, of the others only those that differ from the first's;
+//! `host.txt` lists everything that a host should have, so nothing is hidden.
+
+#[path = "../../../tests/golden/compare.rs"]
+mod compare;
+#[path = "../../../tests/golden/examples.rs"]
+mod examples;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use render::{Desired, DesiredHost, UnitRun};
+
+/// Packages, units, files with their owners: what is not a file's content.
+fn list(host: &DesiredHost) -> String {
+    let mut out = String::new();
+    for package in &host.packages {
+        let _ = writeln!(out, "package {package}");
+    }
+    for unit in &host.mask {
+        let _ = writeln!(out, "mask {unit}");
+    }
+    for unit in &host.units {
+        let who = match unit.run {
+            UnitRun::Cluster => format!("pacemaker, as {}", unit.resource),
+            UnitRun::Systemd => "systemd".to_owned(),
+            UnitRun::Nobody => "nobody".to_owned(),
+        };
+        let _ = writeln!(out, "unit {} of {}, run by {who}, ports {:?}", unit.unit, unit.service, unit.ports);
+    }
+    for (key, value) in &host.sysctls {
+        let _ = writeln!(out, "sysctl {key} = {value}");
+    }
+    for f in &host.files {
+        let w = &f.write;
+        let kind = if w.directory { "directory" } else { "file" };
+        let _ = write!(out, "{kind} {} {}:{} {:04o}", w.path, w.owner, w.group, w.mode);
+        for (said, holds) in [(", secret", f.secret), (", once", f.once)] {
+            out.push_str(if holds { said } else { "" });
+        }
+        for (said, names) in [("restart", &f.restart), ("reload", &f.reload)] {
+            if !names.is_empty() {
+                let _ = write!(out, ", {said} {}", names.join(" "));
+            }
+        }
+        if !f.identity.is_empty() {
+            let _ = write!(out, ", known by `{}`", f.identity);
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// One element a line, so that a difference can be read.
+fn lines(xml: &str) -> String {
+    let mut depth = 0_usize;
+    let mut out = String::new();
+    for tag in xml.replace("><", ">\n<").lines() {
+        if tag.starts_with("</") {
+            depth = depth.saturating_sub(1);
+        }
+        let _ = writeln!(out, "{:depth$}{tag}", "", depth = depth * 2);
+        if !tag.starts_with("</") && !tag.ends_with("/>") && !tag.contains("</") {
+            depth += 1;
+        }
+    }
+    out
+}
+
+fn files(desired: &Desired) -> BTreeMap<String, String> {
+    let mut out = BTreeMap::new();
+    let mut first: BTreeMap<String, String> = BTreeMap::new();
+    for (index, (name, host)) in desired.hosts.iter().enumerate() {
+        let mut all = BTreeMap::from([("host.txt".to_owned(), list(host))]);
+        for file in host.files.iter().filter(|f| !f.write.directory) {
+            let path = file.write.path.trim_start_matches('/').to_owned();
+            let text = String::from_utf8(file.write.content.clone()).unwrap();
+            assert!(all.insert(path, text).is_none(), "{} is written twice", file.write.path);
+        }
+        if index == 0 {
+            first.clone_from(&all);
+        } else {
+            all.retain(|path, text| first.get(path) != Some(text));
+        }
+        out.extend(all.into_iter().map(|(path, text)| (format!("{name}/{path}"), text)));
+    }
+    out.insert("cib.xml".to_owned(), lines(&desired.cib.document(&desired.nodes)));
+    let mut cloud = serde_json::to_value(desired).unwrap();
+    // These two have files of their own.
+    let fields = cloud.as_object_mut().unwrap();
+    fields.remove("hosts").unwrap();
+    fields.remove("cib").unwrap();
+    out.insert("cloud.json".to_owned(), serde_json::to_string_pretty(&cloud).unwrap() + "\n");
+    out
+}
+
+#[test]
+fn examples_render_as_committed() {
+    for name in examples::EXAMPLES {
+        let (_, desired) = examples::example(name);
+        compare::tree(&format!("tests/golden/{name}"), &files(&desired));
+    }
+}
+
+/// An example that is not compared is one that can rot.
+#[test]
+fn every_example_has_a_tree() {
+    let mut found: Vec<String> = std::fs::read_dir(compare::root().join("examples"))
+        .unwrap()
+        .filter_map(|e| Some(e.unwrap().file_name().to_str()?.strip_suffix(".yaml")?.to_owned()))
+        .collect();
+    found.sort();
+    let mut known = examples::EXAMPLES.map(str::to_owned);
+    known.sort();
+    assert_eq!(found, known);
+}
+
+#[test]
+fn rendering_twice_gives_the_same_bytes() {
+    for name in examples::EXAMPLES {
+        let (model, once) = examples::example(name);
+        assert_eq!(once, examples::desired_of(&model), "{name}: the same model");
+        let (_, again) = examples::example(name);
+        assert_eq!(once, again, "{name}: the same file");
+        assert_eq!(files(&once), files(&again));
+    }
+}
+
+/// Secrets are references until they are sent.
+#[test]
+fn a_secret_is_known_as_one_and_its_file_is_closed() {
+    for name in examples::EXAMPLES {
+        let (model, desired) = examples::example(name);
+        let needs: Vec<String> = model.secrets().iter().map(|s| s.name.clone()).collect();
+        for host in desired.hosts.values() {
+            for file in &host.files {
+                let text = String::from_utf8_lossy(&file.write.content);
+                assert_eq!(file.secret, text.contains('\u{27e6}'), "{}", file.write.path);
+                for placeholder in text.split('\u{27e6}').skip(1) {
+                    let (inner, _) = placeholder.split_once('\u{27e7}').unwrap();
+                    let secret = inner.strip_prefix("secret:").unwrap();
+                    let stem = secret.strip_suffix(".crt").or(secret.strip_suffix(".key")).unwrap_or(secret);
+                    assert!(needs.iter().any(|n| n == stem), "{}: nobody makes {secret}", file.write.path);
+                    // Certificates are for everybody, and a cluster's name goes over the wire.
+                    let public = secret.ends_with(".crt") || secret == "corosync/cluster-id";
+                    assert!(public || file.write.mode & 0o007 == 0, "{} is open to all", file.write.path);
+                }
+            }
+        }
+    }
+}
