@@ -11,7 +11,7 @@ mod rabbitmq;
 
 use indexmap::IndexMap;
 use serde::Serialize;
-use wire::{Facts, NamedQuery, Op, Wait};
+use wire::{Expect, Facts, NamedQuery, Op, Query, Sql, Wait};
 
 /// The engines that the catalogue may name.
 pub const ENGINES: [&str; 2] = ["galera", "rabbitmq"];
@@ -157,7 +157,36 @@ pub fn whole(store: &Store) -> Vec<Wait> {
     }
 }
 
-/// Whether a majority of the members serves.
-pub fn majority(members: &[Member]) -> bool {
-    members.iter().filter(|m| m.healthy).count() * 2 > members.len()
+/// How a database is made in the SQL store, and how one sees that it is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseMade {
+    /// Statements; all may be said again.
+    pub make: Vec<String>,
+    /// What to ask.
+    pub query: Query,
+    /// The answer when it is there.
+    pub expect: Expect,
+}
+
+/// A database `name` and a user of the same name who may do everything in it
+/// and nothing outside, over TLS only. `socket` and `user` are how the store is
+/// asked on its own host. Source: `GRANT` and `CREATE USER` of MariaDB 11.
+pub fn database(name: &str, password: &str, socket: &str, user: &str) -> DatabaseMade {
+    DatabaseMade {
+        make: vec![
+            format!("CREATE DATABASE IF NOT EXISTS `{name}` CHARACTER SET utf8mb4"),
+            format!("CREATE USER IF NOT EXISTS '{name}'@'%' IDENTIFIED BY '{password}' REQUIRE SSL"),
+            format!("ALTER USER '{name}'@'%' IDENTIFIED BY '{password}' REQUIRE SSL"),
+            format!("GRANT ALL PRIVILEGES ON `{name}`.* TO '{name}'@'%'"),
+        ],
+        query: Query::Sql(Sql {
+            socket: socket.to_owned(),
+            user: user.to_owned(),
+            statements: vec![format!(
+                "SELECT 1 FROM mysql.db d JOIN information_schema.schemata s ON s.schema_name = d.db \
+                 WHERE d.db = '{name}' AND d.user = '{name}' AND d.host = '%'"
+            )],
+        }),
+        expect: Expect::SomeRow,
+    }
 }

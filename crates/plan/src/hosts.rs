@@ -195,7 +195,10 @@ impl Planner<'_> {
             let mut ops = vec![Op::Files(files)];
             let mut effects = Vec::new();
             for resource in &resources {
-                if self.instance_runs(resource, &host) {
+                if let Some(unit) = resource.strip_prefix("unit/") {
+                    let unit = unit.to_owned();
+                    ops.push(Op::Units(vec![UnitChange { unit, restart: true, ..UnitChange::default() }]));
+                } else if self.instance_runs(resource, &host) {
                     ops.push(restart(resource, &host));
                     effects.push(Effect {
                         resource: resource.clone(),

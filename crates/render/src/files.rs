@@ -1,6 +1,6 @@
 //! What one host should have: packages, files, units, sysctls.
 
-use catalog::FileSpec;
+use catalog::{FileSpec, UnitRun};
 use cloud::Host;
 use model::{Model, Placed, resource_id};
 use wire::FileWrite;
@@ -43,8 +43,16 @@ fn file(
         service: service.clone(),
         once: spec.once,
         identity: templates.text(scope, &spec.identity),
-        restart: spec.restart.iter().map(|c| resource_id(service, &c.value)).collect(),
+        restart: spec.restart.iter().map(|c| restarted(placed, &c.value)).collect(),
         reload: spec.reload.clone(),
+    }
+}
+
+/// What is restarted for a component: its resource, or `unit/NAME` where systemd runs it.
+fn restarted(placed: &Placed, component: &str) -> String {
+    match placed.service.components.get(component) {
+        Some(c) if c.run == UnitRun::Systemd => format!("unit/{}", c.unit),
+        _ => resource_id(&placed.service.name.value, component),
     }
 }
 

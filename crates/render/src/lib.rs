@@ -166,7 +166,15 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
     for placed in model.services.values() {
         let service = &placed.service.name.value;
         if let (Some(database), Some((socket, user))) = (&placed.service.database, &out.sql) {
-            out.databases.push(database_of(service, &database.name.value, socket, user));
+            let password = secret(&format!("{service}/database"));
+            let made = engines::database(&database.name.value, &password, socket, user);
+            out.databases.push(DesiredDatabase {
+                service: service.clone(),
+                name: database.name.value.clone(),
+                make: made.make,
+                query: made.query,
+                expect: made.expect,
+            });
         }
         for step in &placed.service.steps {
             let scope = context::Scope { service, host: None, item: None };
@@ -247,28 +255,6 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
     }
     findings.extend(templates.finish());
     (out, findings)
-}
-
-/// A database and a user who may do everything in it, and nothing outside,
-/// over TLS only (least privilege; `GRANT` syntax of MariaDB 11).
-fn database_of(service: &str, name: &str, socket: &str, user: &str) -> DesiredDatabase {
-    let password = secret(&format!("{service}/database"));
-    let sql = |statements: Vec<String>| Sql { socket: socket.to_owned(), user: user.to_owned(), statements };
-    DesiredDatabase {
-        service: service.to_owned(),
-        name: name.to_owned(),
-        make: vec![
-            format!("CREATE DATABASE IF NOT EXISTS `{name}` CHARACTER SET utf8mb4"),
-            format!("CREATE USER IF NOT EXISTS '{name}'@'%' IDENTIFIED BY '{password}' REQUIRE SSL"),
-            format!("ALTER USER '{name}'@'%' IDENTIFIED BY '{password}' REQUIRE SSL"),
-            format!("GRANT ALL PRIVILEGES ON `{name}`.* TO '{name}'@'%'"),
-        ],
-        query: Query::Sql(sql(vec![format!(
-            "SELECT 1 FROM mysql.db d JOIN information_schema.schemata s ON s.schema_name = d.db \
-             WHERE d.db = '{name}' AND d.user = '{name}' AND d.host = '%'"
-        )])),
-        expect: Expect::SomeRow,
-    }
 }
 
 /// The unit that runs a component, where it has one.

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::cloud::{Cloud, HOSTS};
-use crate::said::{Said, run, tell, until};
+use crate::said::{Said, run, tell, until, wait};
 
 /// Where a deployment would leave something. The pushed program is elsewhere.
 const STAMPS: &str = "find /etc /usr/lib/quorate /usr/lib/systemd /usr/local /root /opt /srv \
@@ -256,11 +256,12 @@ fn two_at_once_and_a_cut(cases: &mut Cases<'_>) {
     wait_for("\"ended\":{\"ms\":");
     wait_for("\"step\":\"quorum\"");
     cloud.lab("cut", &["c3"]).good();
-    let status = until(
-        "the end of an apply that lost a host",
-        Duration::from_mins(5),
-        || first.try_wait().unwrap().ok_or_else(|| cloud.log("first.log")),
-    );
+    let mut ended = || first.try_wait().unwrap().ok_or_else(|| cloud.log("first.log"));
+    let status = wait(Duration::from_mins(3), &mut ended).unwrap_or_else(|log| {
+        cases.note("a cut in the middle", &format!("apply does not end:\n{log}"));
+        first.kill().unwrap();
+        first.wait().unwrap()
+    });
     let log = cloud.log("first.log");
     tell(&format!("a cut in the middle: {status}:\n{log}"));
     let told = ["c3", "steps failed", "run `quorate apply` again"];

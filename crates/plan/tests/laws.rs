@@ -1,0 +1,390 @@
+//! The planner's laws, tried on clouds that differ from what they should be in
+//! ways nobody thought of.
+
+#[path = "../../../tests/golden/examples.rs"]
+mod examples;
+#[path = "support/world.rs"]
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use plan::{Intent, Observed, Plan, Refusal};
+use proptest::prelude::*;
+use render::Desired;
+use wire::{Answer, Fact, Op};
+
+/// Rendering costs more than planning: once for all cases.
+static CLOUDS: LazyLock<Vec<(String, Desired)>> =
+    LazyLock::new(|| examples::clouds().into_iter().map(|(name, d)| (name, world::known_by(d))).collect());
+
+fn make(desired: &Desired, observed: &Observed, intent: Intent) -> Result<Plan, Vec<Refusal>> {
+    plan::plan(desired, observed, intent, world::DISTRIBUTION, &world::digest)
+}
+
+/// Everything that holds of any plan.
+fn hold(desired: &Desired, plan: &Plan) {
+    let mut before: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for step in &plan.steps {
+        assert!(!step.hosts.is_empty(), "{}: nobody does it", step.id);
+        for host in &step.hosts {
+            assert!(desired.hosts.contains_key(host), "{}: there is no {host}", step.id);
+        }
+        assert!(!step.title.is_empty() && !step.why.is_empty() && !step.ops.is_empty(), "{}", step.id);
+        // Each goes after steps that stand before it: so there is no circle.
+        let mut all: BTreeSet<&str> = BTreeSet::new();
+        for after in &step.after {
+            let earlier = before.get(after.as_str());
+            assert!(earlier.is_some(), "{} goes after {after}, which does not stand before it", step.id);
+            all.extend(earlier.unwrap());
+            all.insert(after);
+        }
+        assert!(before.insert(&step.id, all).is_none(), "{} stands twice", step.id);
+    }
+    // Nothing is restarted on two hosts at once.
+    let restarting: Vec<_> = plan.steps.iter().filter(|s| !s.effects.is_empty()).collect();
+    for (i, second) in restarting.iter().enumerate() {
+        for first in &restarting[..i] {
+            let hosts = |s: &plan::Step| s.effects.iter().map(|e| e.host.clone()).collect::<BTreeSet<_>>();
+            if hosts(first) != hosts(second) {
+                assert!(before[second.id.as_str()].contains(first.id.as_str()), "{} beside {}", first.id, second.id);
+                assert!(matches!(first.ops.last(), Some(Op::Wait(_))), "{}: the next does not wait for it", first.id);
+            }
+        }
+        assert_eq!(second.hosts.len(), 1, "{}", second.id);
+    }
+    // A secret is a reference until it is sent.
+    let json = serde_json::to_string(plan).unwrap();
+    for told in [json, plan::show(plan, true), plan::show(plan, false)] {
+        for mark in ["\u{27e6}", "\u{27e7}", world::MARK] {
+            assert!(!told.contains(mark), "a secret is told: {}", around(&told, mark));
+        }
+    }
+}
+
+fn around<'a>(text: &'a str, mark: &str) -> &'a str {
+    let at = text.find(mark).unwrap_or(0);
+    let from = text.floor_char_boundary(at.saturating_sub(120));
+    &text[from..text.ceil_char_boundary((at + 120).min(text.len()))]
+}
+
+/// One way in which a host is not as it should be.
+#[derive(Clone, Debug)]
+enum Fault {
+    FileChanged(usize),
+    FileMissing(usize),
+    FileMode(usize),
+    FileUnknown(usize),
+    PackageMissing(usize),
+    UnitDisabled(usize),
+    UnitDown(usize),
+    Unmasked(usize),
+    Sysctl(usize),
+    ClusterDown,
+    AnswerAbsent(usize),
+    AnswerUnknown(usize),
+    NoRows(usize),
+    CibOld,
+    Bare,
+    Unreachable,
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    let some = any::<prop::sample::Index>().prop_map(|i| i.index(10_000));
+    (0..17_u8, some).prop_map(|(kind, i)| match kind {
+        0 | 16 => Fault::FileChanged(i),
+        1 => Fault::FileMissing(i),
+        2 => Fault::FileMode(i),
+        3 => Fault::FileUnknown(i),
+        4 => Fault::PackageMissing(i),
+        5 => Fault::UnitDisabled(i),
+        6 => Fault::UnitDown(i),
+        7 => Fault::Unmasked(i),
+        8 => Fault::Sysctl(i),
+        9 => Fault::ClusterDown,
+        10 => Fault::AnswerAbsent(i),
+        11 => Fault::AnswerUnknown(i),
+        12 => Fault::NoRows(i),
+        13 => Fault::CibOld,
+        14 => Fault::Bare,
+        _ => Fault::Unreachable,
+    })
+}
+
+fn pick<T>(map: &mut BTreeMap<String, T>, index: usize) -> Option<&mut T> {
+    let len = map.len().max(1);
+    map.values_mut().nth(index % len)
+}
+
+fn spoil(desired: &Desired, observed: &mut Observed, host: usize, fault: &Fault) {
+    let (name, slot) = observed.get_index_mut(host % desired.hosts.len()).unwrap();
+    let Ok(facts) = slot else { return };
+    let masks = &desired.hosts[name].mask;
+    match fault {
+        Fault::FileChanged(i) => {
+            if let Some(Fact::Known(file)) = pick(&mut facts.files, *i) {
+                file.digest = "0".repeat(32);
+                file.text = file.text.as_ref().map(|t| format!("{t}# by hand\n"));
+            }
+        }
+        Fault::FileMissing(i) => {
+            pick(&mut facts.files, *i).map(|f| *f = Fact::Absent);
+        }
+        Fault::FileMode(i) => {
+            if let Some(Fact::Known(file)) = pick(&mut facts.files, *i) {
+                file.stat.mode ^= 0o002;
+            }
+        }
+        Fault::FileUnknown(i) => {
+            pick(&mut facts.files, *i).map(|f| *f = Fact::Unknown("Input/output error".to_owned()));
+        }
+        Fault::PackageMissing(i) => {
+            pick(&mut facts.packages, *i).map(|p| *p = Fact::Absent);
+        }
+        Fault::UnitDisabled(i) => {
+            if let Some(Fact::Known(unit)) = pick(&mut facts.units, *i) {
+                unit.file = "disabled".to_owned();
+            }
+        }
+        Fault::UnitDown(i) => {
+            if let Some(Fact::Known(unit)) = pick(&mut facts.units, *i) {
+                unit.active = "failed".to_owned();
+            }
+        }
+        Fault::Unmasked(i) => {
+            if let Some(Fact::Known(unit)) = masks.get(i % masks.len().max(1)).and_then(|m| facts.units.get_mut(m)) {
+                unit.file = "enabled".to_owned();
+            }
+        }
+        Fault::Sysctl(i) => {
+            pick(&mut facts.sysctls, *i).map(|s| *s = Fact::Known("7".to_owned()));
+        }
+        Fault::ClusterDown => {
+            facts.crm_mon = Fact::Absent;
+            facts.cib = Fact::Absent;
+        }
+        Fault::AnswerAbsent(i) => {
+            pick(&mut facts.answers, *i).map(|a| *a = Fact::Absent);
+        }
+        Fault::AnswerUnknown(i) => {
+            pick(&mut facts.answers, *i).map(|a| *a = Fact::Unknown("timed out".to_owned()));
+        }
+        Fault::NoRows(i) => {
+            if let Some(Fact::Known(Answer::Rows(rows))) = pick(&mut facts.answers, *i) {
+                rows.clear();
+            }
+        }
+        Fault::CibOld => {
+            if let Fact::Known(cib) = &mut facts.cib {
+                *cib = cib.replace("migration-threshold", "was-something-else").replace("\"60s\"", "\"61s\"");
+            }
+        }
+        Fault::Bare => *slot = Ok(world::bare(desired, name)),
+        Fault::Unreachable => *slot = Err(format!("{name}: no route to host")),
+    }
+}
+
+#[test]
+fn a_plan_of_what_was_applied_is_empty() {
+    for (cloud, desired) in CLOUDS.iter() {
+        for intent in [Intent::Converge, Intent::Recover] {
+            let plan = make(desired, &world::all(desired, world::applied), intent).unwrap();
+            assert!(plan.is_empty() && !plan.barrier, "{cloud}:\n{}", plan::show(&plan, true));
+        }
+    }
+}
+
+#[test]
+fn bare_hosts_get_everything() {
+    for (cloud, desired) in CLOUDS.iter() {
+        let plan = make(desired, &world::all(desired, world::bare), Intent::Converge).unwrap();
+        hold(desired, &plan);
+        let ops: Vec<&Op> = plan.steps.iter().flat_map(|s| &s.ops).collect();
+        let written: usize = ops.iter().map(|op| if let Op::Files(f) = op { f.len() } else { 0 }).sum();
+        let wanted: usize = desired.hosts.values().map(|h| h.files.len()).sum();
+        assert!(written >= wanted, "{cloud}: {written} of {wanted} files");
+        for (host, wanted) in &desired.hosts {
+            let packages: Vec<&String> = plan
+                .steps
+                .iter()
+                .filter(|s| s.hosts == [host.clone()])
+                .flat_map(|s| &s.ops)
+                .filter_map(|op| if let Op::Packages(p) = op { Some(p) } else { None })
+                .flatten()
+                .collect();
+            assert_eq!(packages, wanted.packages.iter().collect::<Vec<_>>(), "{cloud}: {host}");
+        }
+        assert!(plan.steps.iter().all(|s| s.effects.is_empty()), "{cloud}: nothing runs yet");
+    }
+}
+
+/// What was seen to be right is left alone.
+#[test]
+fn one_changed_file_is_one_change() {
+    for (cloud, desired) in CLOUDS.iter() {
+        for (index, (host, wanted)) in desired.hosts.iter().enumerate() {
+            for file in wanted.files.iter().filter(|f| !f.write.directory && !f.once) {
+                let mut observed = world::all(desired, world::applied);
+                let (_, facts) = observed.get_index_mut(index).unwrap();
+                let Fact::Known(now) = facts.as_mut().unwrap().files.get_mut(&file.write.path).unwrap() else {
+                    panic!("{}", file.write.path)
+                };
+                now.digest = "0".repeat(32);
+                let plan = make(desired, &observed, Intent::Converge).unwrap();
+                hold(desired, &plan);
+                let changes: Vec<&str> = plan.steps.iter().flat_map(|s| &s.changes).map(|c| c.what.as_str()).collect();
+                assert_eq!(changes, [file.write.path.as_str()], "{cloud}: {host}");
+                let restarted: Vec<&str> =
+                    plan.steps.iter().flat_map(|s| &s.effects).map(|e| e.resource.as_str()).collect();
+                assert_eq!(restarted, file.restart, "{cloud}: {host}: {}", file.write.path);
+            }
+        }
+    }
+}
+
+/// The same change everywhere goes from host to host.
+#[test]
+fn a_change_everywhere_goes_host_by_host() {
+    for (cloud, desired) in CLOUDS.iter() {
+        let mut observed = world::all(desired, world::applied);
+        for facts in observed.values_mut() {
+            for file in facts.as_mut().unwrap().files.values_mut() {
+                if let Fact::Known(file) = file {
+                    file.digest = "0".repeat(32);
+                }
+            }
+        }
+        let plan = make(desired, &observed, Intent::Converge).unwrap();
+        hold(desired, &plan);
+        let restarting = plan.steps.iter().filter(|s| !s.effects.is_empty()).count();
+        assert_eq!(restarting, desired.hosts.len(), "{cloud}:\n{}", plan::show(&plan, false));
+    }
+}
+
+#[test]
+fn a_host_that_cannot_be_seen_stops_the_plan() {
+    for (cloud, desired) in CLOUDS.iter() {
+        for host in desired.hosts.keys() {
+            for make_rest in [world::applied, world::bare] {
+                let mut observed = world::all(desired, make_rest);
+                observed.insert(host.clone(), Err(format!("{host}: no route to host")));
+                let refusals = make(desired, &observed, Intent::Converge).unwrap_err();
+                assert!(
+                    refusals.iter().any(|r| r.code == "host::unreachable" && r.message.contains(host.as_str())),
+                    "{cloud}: {refusals:?}"
+                );
+                observed.shift_remove(host);
+                assert!(make(desired, &observed, Intent::Converge).is_err(), "{cloud}: {host} was not asked");
+            }
+        }
+    }
+}
+
+/// All reasons are told at once, each with a cure.
+#[test]
+fn every_reason_is_told() {
+    let (_, desired) = &CLOUDS[0];
+    let mut observed = world::all(desired, world::bare);
+    for (i, facts) in observed.values_mut().enumerate() {
+        let facts = facts.as_mut().unwrap();
+        facts.disk_free.insert("/var".to_owned(), 1 << 20);
+        if i == 1 {
+            facts.hostname = "somebody-else".to_owned();
+        }
+        if i == 2 {
+            facts.os = Fact::Known(wire::OsRelease { id: "debian".to_owned(), version: "12".to_owned() });
+        }
+    }
+    let refusals = make(desired, &observed, Intent::Converge).unwrap_err();
+    let codes: Vec<&str> = refusals.iter().map(|r| r.code).collect();
+    assert_eq!(
+        codes,
+        ["host::disk-full", "host::another-name", "host::disk-full", "host::wrong-distribution", "host::disk-full"]
+    );
+    assert!(refusals.iter().all(|r| !r.cure.is_empty()));
+}
+
+/// A device that is no longer wanted has its password in the cluster, and the
+/// line that goes away must not show it.
+#[test]
+fn a_removed_fence_device_takes_its_password_along() {
+    for (cloud, desired) in CLOUDS.iter() {
+        let observed = world::all(desired, world::applied);
+        let mut less = desired.clone();
+        let device = less.cib.levels.first().unwrap().devices[0].clone();
+        less.cib.resources.retain(|r| r.id() != device);
+        less.cib.locations.retain(|l| l.resource != device);
+        less.cib.levels.remove(0);
+        let plan = make(&less, &observed, Intent::Converge).unwrap();
+        assert!(!plan.is_empty(), "{cloud}");
+        hold(&less, &plan);
+    }
+}
+
+/// Whether the cluster runs there is not known: it must not be started.
+#[test]
+fn a_cluster_that_cannot_be_seen_is_not_started() {
+    for (cloud, desired) in CLOUDS.iter() {
+        for (host, _) in &desired.nodes {
+            let mut observed = world::all(desired, world::applied);
+            let facts = observed.get_mut(host).unwrap().as_mut().unwrap();
+            facts.crm_mon = Fact::Unknown("crm_mon: timed out".to_owned());
+            facts.cib = Fact::Unknown("cibadmin: timed out".to_owned());
+            match make(desired, &observed, Intent::Converge) {
+                Ok(plan) => assert!(plan.is_empty(), "{cloud}:\n{}", plan::show(&plan, false)),
+                Err(refusals) => assert!(refusals.iter().any(|r| r.message.contains(host.as_str()))),
+            }
+        }
+    }
+}
+
+/// What could not be read is not written over.
+#[test]
+fn a_file_that_cannot_be_seen_is_not_written() {
+    for (cloud, desired) in CLOUDS.iter() {
+        let mut observed = world::all(desired, world::applied);
+        let (host, facts) = observed.get_index_mut(0).unwrap();
+        let host = host.clone();
+        let path = "/etc/corosync/corosync.conf".to_owned();
+        let facts = facts.as_mut().unwrap();
+        facts.files.insert(path, Fact::Unknown("Input/output error".to_owned()));
+        match make(desired, &observed, Intent::Converge) {
+            Ok(plan) => assert!(plan.is_empty(), "{cloud}:\n{}", plan::show(&plan, false)),
+            Err(refusals) => assert!(refusals.iter().any(|r| r.message.contains(&host))),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_is_found_the_laws_hold(
+        cloud in 0..4_usize,
+        fresh in prop::bool::weighted(0.15),
+        recover in any::<bool>(),
+        faults in prop::collection::vec((0..8_usize, fault()), 0..12),
+    ) {
+        let (_, desired) = &CLOUDS[cloud];
+        let mut observed = world::all(desired, if fresh { world::bare } else { world::applied });
+        for (host, fault) in &faults {
+            spoil(desired, &mut observed, *host, fault);
+        }
+        let intent = if recover { Intent::Recover } else { Intent::Converge };
+        let first = make(desired, &observed, intent);
+        match &first {
+            Ok(plan) => {
+                prop_assert!(observed.values().all(Result::is_ok), "planned over a host that cannot be seen");
+                hold(desired, plan);
+            }
+            Err(refusals) => {
+                prop_assert!(!refusals.is_empty());
+                for r in refusals {
+                    prop_assert!(!r.message.is_empty() && !r.cure.is_empty() && r.code.contains("::"));
+                    prop_assert!(!r.message.contains(world::MARK) && !r.message.contains('\u{27e6}'), "{}", r.message);
+                }
+            }
+        }
+        prop_assert_eq!(first, make(desired, &observed, intent), "not the same twice");
+    }
+}

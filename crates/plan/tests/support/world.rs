@@ -1,0 +1,215 @@
+//! Hosts as facts, made from what should be: as if it had just been applied,
+//! or as if nobody had ever been there. Included by the tests of laws.
+
+#![allow(clippy::unwrap_used, reason = "a test's own code: to panic is to report")]
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use pacemaker::Resource;
+use plan::Observed;
+use render::{Desired, UnitRun};
+use wire::{Answer, Expect, Fact, Facts, FileFact, NamedQuery, OsRelease, Stat, UnitFact};
+
+/// Stands in every value that is a secret, and nowhere else.
+pub const MARK: &str = "s3cr3t";
+/// What the clouds' hosts run.
+pub const DISTRIBUTION: &str = "debian-13";
+
+/// A text with each secret filled in.
+pub fn filled(text: &str) -> String {
+    let mut parts = text.split('\u{27e6}');
+    let first = parts.next().unwrap().to_owned();
+    parts.fold(first, |out, part| {
+        let (name, rest) = part.split_once('\u{27e7}').unwrap();
+        format!("{out}{MARK}.{}{rest}", name.replace([':', '/'], "."))
+    })
+}
+
+/// The digest of a content with its secrets filled in, as the caller of the planner gives it.
+pub fn digest(content: &[u8]) -> String {
+    let text = std::str::from_utf8(content).map(filled);
+    wire::digest(&[7; 32], text.as_deref().map_or(content, str::as_bytes))
+}
+
+/// What the planner is given: texts that tell a host's cloud are filled in.
+pub fn known_by(mut desired: Desired) -> Desired {
+    for file in desired.hosts.values_mut().flat_map(|h| &mut h.files) {
+        file.identity = filled(&file.identity);
+    }
+    desired
+}
+
+fn unit(load: &str, active: &str, file: &str) -> Fact<UnitFact> {
+    Fact::Known(UnitFact {
+        load: load.to_owned(),
+        active: active.to_owned(),
+        file: file.to_owned(),
+        pid: 0,
+        restarts: 0,
+        since: 0,
+    })
+}
+
+fn empty(host: &str) -> Facts {
+    Facts {
+        hostname: host.to_owned(),
+        boot_id: "boot".to_owned(),
+        os: Fact::Known(OsRelease { id: "debian".to_owned(), version: "13".to_owned() }),
+        clock: 0,
+        memory_kib: 8 << 20,
+        disk_free: BTreeMap::from([("/".to_owned(), 100 << 30)]),
+        addresses: Vec::new(),
+        listeners: Vec::new(),
+        files: BTreeMap::new(),
+        units: BTreeMap::new(),
+        packages: BTreeMap::new(),
+        sysctls: BTreeMap::new(),
+        answers: BTreeMap::new(),
+        crm_mon: Fact::Absent,
+        cib: Fact::Absent,
+    }
+}
+
+/// A host on which nobody was before.
+pub fn bare(desired: &Desired, host: &str) -> Facts {
+    let ask = plan::observe(desired, host, [7; 32], false);
+    let mut out = empty(host);
+    out.files = ask.files.iter().map(|f| (f.clone(), Fact::Absent)).collect();
+    out.units = ask.units.iter().map(|u| (u.clone(), unit("not-found", "inactive", ""))).collect();
+    out.packages = ask.packages.iter().map(|p| (p.clone(), Fact::Absent)).collect();
+    out.sysctls = ask.sysctls.iter().map(|s| (s.clone(), Fact::Known("0".to_owned()))).collect();
+    out.answers = ask.queries.iter().map(|q| (q.name.clone(), Fact::Absent)).collect();
+    out
+}
+
+/// A host that has everything.
+pub fn applied(desired: &Desired, host: &str) -> Facts {
+    let ask = plan::observe(desired, host, [7; 32], false);
+    let wanted = &desired.hosts[host];
+    let mut out = empty(host);
+    for path in &ask.files {
+        let known = wanted.files.iter().find(|f| f.write.path == *path);
+        let content = known.map_or(&b"<cib/>"[..], |f| &f.write.content);
+        let (owner, group, mode) = known.map_or(("hacluster".to_owned(), "haclient".to_owned(), 0o600), |f| {
+            (f.write.owner.clone(), f.write.group.clone(), f.write.mode)
+        });
+        let text = ask.texts.contains(path).then(|| filled(std::str::from_utf8(content).unwrap()));
+        out.files.insert(
+            path.clone(),
+            Fact::Known(FileFact {
+                digest: digest(content),
+                size: content.len() as u64,
+                stat: Stat { owner, group, mode },
+                link: None,
+                text,
+            }),
+        );
+    }
+    out.units = ask.units.iter().map(|u| (u.clone(), unit("masked", "inactive", "masked"))).collect();
+    for wanted in &wanted.units {
+        let fact = match wanted.run {
+            UnitRun::Cluster => unit("loaded", "active", "static"),
+            UnitRun::Systemd => unit("loaded", "active", "enabled"),
+            UnitRun::Nobody => unit("loaded", "inactive", "disabled"),
+        };
+        out.units.insert(wanted.unit.clone(), fact);
+    }
+    out.packages = ask.packages.iter().map(|p| (p.clone(), Fact::Known("1.0".to_owned()))).collect();
+    out.sysctls = wanted.sysctls.iter().map(|(k, v)| (k.clone(), Fact::Known(v.clone()))).collect();
+    out.answers = ask.queries.iter().map(|q| (q.name.clone(), Fact::Known(answer(desired, q)))).collect();
+    if desired.nodes.iter().any(|(n, _)| n == host) {
+        out.crm_mon = Fact::Known(crm_mon(desired));
+        out.cib = Fact::Known(filled(&desired.cib.document(&desired.nodes)));
+    }
+    out
+}
+
+/// All hosts, each made by `make`.
+pub fn all(desired: &Desired, make: impl Fn(&Desired, &str) -> Facts) -> Observed {
+    desired.hosts.keys().map(|h| (h.clone(), Ok(make(desired, h)))).collect()
+}
+
+fn rows(rows: &[&[&str]]) -> Answer {
+    Answer::Rows(rows.iter().map(|r| r.iter().map(|c| Some((*c).to_owned())).collect()).collect())
+}
+
+fn http(body: String) -> Answer {
+    Answer::Http { status: 200, body, headers: BTreeMap::new() }
+}
+
+/// The answer of one that is as it should be.
+fn answer(desired: &Desired, query: &NamedQuery) -> Answer {
+    let (what, rest) = query.name.split_once('/').unwrap();
+    match what {
+        "api" => return http("{}".to_owned()),
+        "database" => return rows(&[&["1"]]),
+        "script" => {
+            let (service, rest) = rest.split_once('/').unwrap();
+            let (name, index) = rest.rsplit_once('/').unwrap();
+            let script = desired.scripts.iter().find(|s| s.service == service && s.name == name).unwrap();
+            return match &script.guards[index.parse::<usize>().unwrap()].1 {
+                Expect::Rows(want) => {
+                    Answer::Rows(want.iter().map(|r| r.iter().cloned().map(Some).collect()).collect())
+                }
+                _ => rows(&[&["1"]]),
+            };
+        }
+        _ => {}
+    }
+    let store = desired.stores.iter().find(|s| s.resource == what).unwrap();
+    match rest {
+        "status" => rows(&[
+            &["wsrep_cluster_status", "Primary"],
+            &["wsrep_local_state_comment", "Synced"],
+            &["wsrep_ready", "ON"],
+            &["wsrep_cluster_size", &store.members.len().to_string()],
+            &["wsrep_cluster_state_uuid", "11111111-2222-3333-4444-555555555555"],
+            &["wsrep_last_committed", "42"],
+        ]),
+        "owner" => rows(&[&[&filled("\u{27e6}secret:cloud/id\u{27e7}")]]),
+        "grastate" => Answer::Text("version: 2.1\nuuid: 11111111-2222-3333-4444-555555555555\nseqno: -1\n".to_owned()),
+        "directories" => Answer::Ran {
+            status: 0,
+            stdout: "mysql\nperformance_schema\nsys\nquorate\nkeystone\n".to_owned(),
+            stderr: String::new(),
+        },
+        "nodes" => {
+            let nodes: Vec<String> = store
+                .members
+                .iter()
+                .map(|m| format!("{{\"name\":\"rabbit@{m}\",\"running\":true,\"partitions\":[]}}"))
+                .collect();
+            http(format!("[{}]", nodes.join(",")))
+        }
+        other => panic!("the test's world knows no answer to {what}/{other}"),
+    }
+}
+
+/// What `crm_mon` says when all runs where it should.
+fn crm_mon(desired: &Desired) -> String {
+    let mut out = String::from(
+        "<pacemaker-result><summary><current_dc present=\"true\" name=\"x\" with_quorum=\"true\"/></summary><nodes>",
+    );
+    for (node, id) in &desired.nodes {
+        let _ = write!(out, "<node name=\"{node}\" id=\"{id}\" online=\"true\" pending=\"false\" unclean=\"false\"/>");
+    }
+    out.push_str("</nodes><resources>");
+    for resource in &desired.cib.resources {
+        let id = resource.id();
+        let allowed = desired.nodes.iter().map(|(n, _)| n).filter(|n| {
+            !desired.cib.locations.iter().any(|l| l.resource == id && l.node == **n && l.score == "-INFINITY")
+        });
+        let (role, many) = match resource {
+            Resource::Primitive(_) => ("Started", 1),
+            Resource::Clone(c) if c.meta.contains_key("promotable") => ("Promoted", usize::MAX),
+            Resource::Clone(_) => ("Started", usize::MAX),
+        };
+        for node in allowed.take(many) {
+            let id = &resource.primitive().id;
+            let _ = write!(out, "<resource id=\"{id}\" role=\"{role}\" failed=\"false\" blocked=\"false\"><node name=\"{node}\"/></resource>");
+        }
+    }
+    out.push_str("</resources></pacemaker-result>");
+    out
+}
