@@ -60,7 +60,8 @@ pub enum CallError {
     Lost,
 }
 
-type Waiting = Arc<Mutex<HashMap<u64, Pending>>>;
+/// Calls under way; `None` once nobody will answer any more.
+type Waiting = Arc<Mutex<Option<HashMap<u64, Pending>>>>;
 
 struct Pending {
     done: oneshot::Sender<Result<Reply, CallError>>,
@@ -87,7 +88,7 @@ impl std::fmt::Debug for WaitingDebug {
         write!(
             f,
             "{} calls",
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0, HashMap::len)
         )
     }
 }
@@ -244,7 +245,7 @@ impl Session {
         if hello.protocol != wire::PROTOCOL || hello.build != binary.hash() {
             return Err(fail(format!("the agent is of another build ({})", hello.build)));
         }
-        let waiting: Waiting = Arc::default();
+        let waiting: Waiting = Arc::new(Mutex::new(Some(HashMap::new())));
         let (calls, outgoing) = mpsc::unbounded_channel();
         tokio::spawn(write_frames(FramedWrite::new(stdin, codec()), outgoing));
         tokio::spawn(read_frames(frames, Arc::clone(&waiting), child));
@@ -265,22 +266,21 @@ impl Session {
     ) -> Result<Reply, CallError> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (done, result) = oneshot::channel();
-        self.waiting
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id, Pending { done, progress });
+        match self.waiting.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            Some(waiting) => waiting.insert(id, Pending { done, progress }),
+            // The reader has ended: an entry made now would be dropped by nobody.
+            None => return Err(CallError::Lost),
+        };
         if self.calls.send(ToAgent::Call { id, op }).is_err() {
             return Err(CallError::Lost);
         }
-        // The reader may have ended between the insert and the send: it drops
-        // all pending calls, which closes the channel and ends this wait.
+        // A reader that ends later drops all entries, which ends this wait.
         result.await.unwrap_or(Err(CallError::Lost))
     }
 
     /// Whether the connection is still there.
     pub fn alive(&self) -> bool {
-        !self.calls.is_closed()
+        self.waiting.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 }
 
@@ -336,7 +336,8 @@ async fn read_frames(
         let Ok(message) = wire::decode::<FromAgent>(&frame) else {
             break;
         };
-        let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(waiting) = guard.as_mut() else { break };
         match message {
             FromAgent::Hello(_) => {}
             FromAgent::Progress { id, line } => {
@@ -352,7 +353,7 @@ async fn read_frames(
         }
     }
     // Dropping the senders tells every caller that the connection is lost.
-    waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    *waiting.lock().unwrap_or_else(PoisonError::into_inner) = None;
     let _ = child.wait().await;
 }
 
