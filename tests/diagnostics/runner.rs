@@ -52,11 +52,7 @@ pub fn code(case: &Path) -> String {
         .replacen("--", "::", 1)
 }
 
-fn one(
-    case: &Path,
-    bless: bool,
-    check: impl Fn(&Arc<Source>) -> Vec<Diagnostic>,
-) -> Result<(), String> {
+fn one(case: &Path, bless: bool, check: impl Fn(&Arc<Source>) -> Vec<Diagnostic>) -> Result<(), String> {
     let code = code(case);
     // A case of the catalogue is a service.
     let name = if case.join("service.yaml").exists() {
@@ -64,8 +60,7 @@ fn one(
     } else {
         "cloud.yaml"
     };
-    let text =
-        std::fs::read_to_string(case.join(name)).map_err(|e| format!("{code}: {name}: {e}"))?;
+    let text = std::fs::read_to_string(case.join(name)).map_err(|e| format!("{code}: {name}: {e}"))?;
     let findings = check(&Source::new(name, text));
     let drawn = draw(&findings, false, 100);
     if findings.is_empty() {

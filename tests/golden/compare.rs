@@ -5,10 +5,12 @@
 #![allow(
     dead_code,
     clippy::unwrap_used,
+    clippy::panic,
     reason = "a test's own code: to panic is to report, and not every test wants all of it"
 )]
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// The repository's root.
@@ -91,20 +93,13 @@ fn difference(old: &str, new: &str) -> Option<String> {
     }
     let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
     let same = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
-    let some = |lines: &[&str], sign: char| -> String {
-        lines
-            .iter()
-            .skip(same)
-            .take(5)
-            .map(|l| format!("{sign} {l}\n"))
-            .collect()
-    };
-    Some(format!(
-        "line {}:\n{}{}",
-        same + 1,
-        some(&old, '-'),
-        some(&new, '+')
-    ))
+    let mut out = format!("line {}:\n", same + 1);
+    for (sign, lines) in [('-', &old), ('+', &new)] {
+        for line in lines.iter().skip(same).take(5) {
+            let _ = writeln!(out, "{sign} {line}");
+        }
+    }
+    Some(out)
 }
 
 /// The string literals of a crate's sources that look like a finding's code.

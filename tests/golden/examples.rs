@@ -80,8 +80,7 @@ pub const LONELY: [(&str, &str); 1] = [(
 
 /// All clouds that rules are tried on.
 pub fn clouds() -> Vec<(String, Desired)> {
-    let mut out: Vec<(String, Desired)> =
-        EXAMPLES.iter().map(|n| ((*n).to_owned(), example(n).1)).collect();
+    let mut out: Vec<(String, Desired)> = EXAMPLES.iter().map(|n| ((*n).to_owned(), example(n).1)).collect();
     let model = model_of("apart", APART, &LONELY);
     out.push(("apart".to_owned(), desired_of(&model)));
     out

@@ -18,8 +18,8 @@ use indexmap::IndexMap;
 
 pub use cloud::tree::{Node, Spanned};
 pub use service::{
-    Broker, Component, Database, DoneWhen, Endpoint, FileSpec, Kind, Operation, Release, ResourceSpec, SecretSpec,
-    Service, SqlAccess, Step, UnitRun,
+    Broker, Component, Database, DoneWhen, Endpoint, FileSpec, Kind, Operation, Release, ResourceSpec,
+    SecretSpec, Service, SqlAccess, Step, UnitRun,
 };
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../catalog");
@@ -69,10 +69,10 @@ impl Catalog {
                 if let Some(service) = read::service(&source, &folder, &mut findings) {
                     catalog.services.insert(service.name.value.clone(), service);
                 }
-            } else if path.starts_with("releases/") {
-                if let Some(release) = read::release(&source, &mut findings) {
-                    catalog.releases.insert(release.name.clone(), release);
-                }
+            } else if path.starts_with("releases/")
+                && let Some(release) = read::release(&source, &mut findings)
+            {
+                catalog.releases.insert(release.name.clone(), release);
             }
         }
         catalog.files = files;
@@ -92,6 +92,9 @@ impl Catalog {
 
     /// A source for findings in a file of the catalogue.
     pub fn source(&self, path: &str) -> Arc<Source> {
-        Source::new(format!("catalog/{path}"), self.files.get(path).cloned().unwrap_or_default())
+        Source::new(
+            format!("catalog/{path}"),
+            self.files.get(path).cloned().unwrap_or_default(),
+        )
     }
 }

@@ -11,7 +11,16 @@ use crate::{Catalog, Spanned};
 /// Roles a component or a file may name: those of the cloud file, and the
 /// groups `cluster` (every host that is a member of the cluster) and `all`.
 const ROLES: [&str; 11] = [
-    "database", "messaging", "cache", "balancer", "api", "network", "storage", "compute", "arbitrator", "cluster",
+    "database",
+    "messaging",
+    "cache",
+    "balancer",
+    "api",
+    "network",
+    "storage",
+    "compute",
+    "arbitrator",
+    "cluster",
     "all",
 ];
 
@@ -48,7 +57,10 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
                     "catalog::name-is-not-folder",
                     &service.source,
                     service.name.span.clone(),
-                    format!("the folder is `{}`, the service says `{}`", service.folder, service.name.value),
+                    format!(
+                        "the folder is `{}`, the service says `{}`",
+                        service.folder, service.name.value
+                    ),
                     "must be the folder's name",
                 )
                 .help("rename one of them"),
@@ -56,28 +68,56 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
         }
         for need in &service.needs {
             if !catalog.services.contains_key(&need.value) {
-                out.push(unknown(service, "catalog::unknown-need", "service", need, &services));
+                out.push(unknown(
+                    service,
+                    "catalog::unknown-need",
+                    "service",
+                    need,
+                    &services,
+                ));
             }
         }
         let components: Vec<&str> = service.components.keys().map(String::as_str).collect();
         for component in service.components.values() {
             if !ROLES.contains(&component.runs_on.value.as_str()) {
-                out.push(unknown(service, "catalog::unknown-role", "role", &component.runs_on, &ROLES));
+                out.push(unknown(
+                    service,
+                    "catalog::unknown-role",
+                    "role",
+                    &component.runs_on,
+                    &ROLES,
+                ));
             }
             for after in &component.after {
                 let (other, part) = after.value.split_once('.').unwrap_or((after.value.as_str(), ""));
                 match catalog.services.get(other) {
-                    None => out.push(unknown(service, "catalog::unknown-after", "service", after, &services)),
+                    None => out.push(unknown(
+                        service,
+                        "catalog::unknown-after",
+                        "service",
+                        after,
+                        &services,
+                    )),
                     Some(s) if !part.is_empty() && !s.components.contains_key(part) => {
                         let known: Vec<&str> = s.components.keys().map(String::as_str).collect();
-                        out.push(unknown(service, "catalog::unknown-after", "component", after, &known));
+                        out.push(unknown(
+                            service,
+                            "catalog::unknown-after",
+                            "component",
+                            after,
+                            &known,
+                        ));
                     }
                     Some(_) => {}
                 }
             }
             if component.run == UnitRun::Cluster
                 && component.kind != Kind::Singleton
-                && component.resource.clone.get("interleave").is_some_and(|v| v != "true")
+                && component
+                    .resource
+                    .clone
+                    .get("interleave")
+                    .is_some_and(|v| v != "true")
             {
                 out.push(
                     Diagnostic::error(
@@ -96,7 +136,10 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
                         "catalog::duplicate-port",
                         &service.source,
                         endpoint.port.span.clone(),
-                        format!("port {} is already that of `{}`", endpoint.port.value, other.name.value),
+                        format!(
+                            "port {} is already that of `{}`",
+                            endpoint.port.value, other.name.value
+                        ),
                         "taken",
                     )
                     .help("give one of them another port: a balancer has each once");
@@ -124,7 +167,13 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
         }
         for file in &service.files {
             if !ROLES.contains(&file.on.value.as_str()) {
-                out.push(unknown(service, "catalog::unknown-role", "role", &file.on, &ROLES));
+                out.push(unknown(
+                    service,
+                    "catalog::unknown-role",
+                    "role",
+                    &file.on,
+                    &ROLES,
+                ));
             }
             if !file.from.value.is_empty() && catalog.file(service, &file.from.value).is_none() {
                 let (place, path) = match file.from.value.strip_prefix('/') {
@@ -144,7 +193,13 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
             }
             for restart in &file.restart {
                 if !components.contains(&restart.value.as_str()) {
-                    out.push(unknown(service, "catalog::unknown-component", "component", restart, &components));
+                    out.push(unknown(
+                        service,
+                        "catalog::unknown-component",
+                        "component",
+                        restart,
+                        &components,
+                    ));
                 }
             }
         }

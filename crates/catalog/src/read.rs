@@ -14,18 +14,76 @@ use crate::service::{
 type Keys<'a> = &'a [&'a str];
 
 const SERVICE_KEYS: Keys<'_> = &[
-    "name", "summary", "foundation", "releases", "needs", "settings", "profiles", "secrets", "database", "broker",
-    "sql", "components", "files", "sysctls", "mask", "steps", "provides", "properties",
+    "name",
+    "summary",
+    "foundation",
+    "releases",
+    "needs",
+    "settings",
+    "profiles",
+    "secrets",
+    "database",
+    "broker",
+    "sql",
+    "components",
+    "files",
+    "sysctls",
+    "mask",
+    "steps",
+    "provides",
+    "properties",
 ];
-const COMPONENT_KEYS: Keys<'_> =
-    &["kind", "runs-on", "unit", "run", "resource", "after", "endpoint", "engine", "engine-options", "when", "ports"];
+const COMPONENT_KEYS: Keys<'_> = &[
+    "kind",
+    "runs-on",
+    "unit",
+    "run",
+    "resource",
+    "after",
+    "endpoint",
+    "engine",
+    "engine-options",
+    "when",
+    "ports",
+];
 const RESOURCE_KEYS: Keys<'_> = &["agent", "params", "meta", "clone", "operations"];
 const ENDPOINT_KEYS: Keys<'_> = &[
-    "mode", "port", "path", "check", "check-port", "tls", "backend-tls", "single-writer", "type", "options",
+    "mode",
+    "port",
+    "path",
+    "check",
+    "check-port",
+    "tls",
+    "backend-tls",
+    "single-writer",
+    "type",
+    "options",
 ];
-const FILE_KEYS: Keys<'_> =
-    &["from", "to", "owner", "group", "mode", "on", "restart", "reload", "once", "each", "when", "directory", "identity"];
-const STEP_KEYS: Keys<'_> = &["name", "run", "user", "env", "on", "after", "done-when", "timeout"];
+const FILE_KEYS: Keys<'_> = &[
+    "from",
+    "to",
+    "owner",
+    "group",
+    "mode",
+    "on",
+    "restart",
+    "reload",
+    "once",
+    "each",
+    "when",
+    "directory",
+    "identity",
+];
+const STEP_KEYS: Keys<'_> = &[
+    "name",
+    "run",
+    "user",
+    "env",
+    "on",
+    "after",
+    "done-when",
+    "timeout",
+];
 
 /// A scalar as text, a list as its items joined by newlines.
 fn pairs(w: &mut Walker, fields: &Fields<'_>, key: &str) -> Pairs {
@@ -48,7 +106,10 @@ fn word_or(w: &mut Walker, fields: &Fields<'_>, key: &str, default: &str) -> Str
 }
 
 fn words(w: &mut Walker, fields: &Fields<'_>, key: &str) -> Vec<Spanned<String>> {
-    fields.get(key).map(|n| w.texts(n, &format!("an item of `{key}`"))).unwrap_or_default()
+    fields
+        .get(key)
+        .map(|n| w.texts(n, &format!("an item of `{key}`")))
+        .unwrap_or_default()
 }
 
 fn plain(words: Vec<Spanned<String>>) -> Vec<String> {
@@ -56,12 +117,17 @@ fn plain(words: Vec<Spanned<String>>) -> Vec<String> {
 }
 
 fn flag(w: &mut Walker, fields: &Fields<'_>, key: &str, default: bool) -> bool {
-    fields.get(key).and_then(|n| w.boolean(n, &format!("`{key}`"))).map_or(default, |b| b.value)
+    fields
+        .get(key)
+        .and_then(|n| w.boolean(n, &format!("`{key}`")))
+        .map_or(default, |b| b.value)
 }
 
 fn endpoint(w: &mut Walker, node: &Node) -> Option<Endpoint> {
     let f = w.fields(node, "an endpoint", ENDPOINT_KEYS)?;
-    let port = w.require(&f, "port").and_then(|n| w.integer(n, "a port", 1..=65535))?;
+    let port = w
+        .require(&f, "port")
+        .and_then(|n| w.integer(n, "a port", 1..=65535))?;
     let number = u16::try_from(port.value).ok()?;
     Some(Endpoint {
         mode: word_or(w, &f, "mode", "http"),
@@ -81,7 +147,9 @@ fn endpoint(w: &mut Walker, node: &Node) -> Option<Endpoint> {
 }
 
 fn ports(w: &mut Walker, fields: &Fields<'_>) -> Vec<u16> {
-    let Some(node) = fields.get("ports") else { return Vec::new() };
+    let Some(node) = fields.get("ports") else {
+        return Vec::new();
+    };
     node.one_or_list()
         .into_iter()
         .filter_map(|n| w.integer(n, "a port", 1..=65535))
@@ -90,18 +158,26 @@ fn ports(w: &mut Walker, fields: &Fields<'_>) -> Vec<u16> {
 }
 
 fn resource(w: &mut Walker, node: &Node) -> ResourceSpec {
-    let Some(f) = w.fields(node, "a resource", RESOURCE_KEYS) else { return ResourceSpec::default() };
+    let Some(f) = w.fields(node, "a resource", RESOURCE_KEYS) else {
+        return ResourceSpec::default();
+    };
     let mut operations = Vec::new();
     if let Some(node) = f.get("operations") {
         for item in w.list(node, "`operations`").unwrap_or_default() {
-            for entry in w.map(item, "an operation (`{start: {timeout: 60s}}`)").unwrap_or_default() {
+            for entry in w
+                .map(item, "an operation (`{start: {timeout: 60s}}`)")
+                .unwrap_or_default()
+            {
                 let mut options = Pairs::new();
                 for option in w.map(&entry.value, "an operation's options").unwrap_or_default() {
                     if let Some(value) = w.text(&option.value, "an option") {
                         options.insert(option.key.value.clone(), value.value);
                     }
                 }
-                operations.push(Operation { name: entry.key.value.clone(), options });
+                operations.push(Operation {
+                    name: entry.key.value.clone(),
+                    options,
+                });
             }
         }
     }
@@ -123,11 +199,18 @@ fn component(w: &mut Walker, name: Spanned<String>, node: &Node) -> Option<Compo
         ("promotable", Kind::Promotable),
         ("per-host", Kind::PerHost),
     ];
-    let kind = w.require(&f, "kind").and_then(|n| w.choice(n, "a kind", "catalog::unknown-kind", &kinds));
+    let kind = w
+        .require(&f, "kind")
+        .and_then(|n| w.choice(n, "a kind", "catalog::unknown-kind", &kinds));
     let runs_on = w.require(&f, "runs-on").and_then(|n| w.text(n, "`runs-on`"));
-    let runs = [("cluster", UnitRun::Cluster), ("systemd", UnitRun::Systemd), ("nobody", UnitRun::Nobody)];
+    let runs = [
+        ("cluster", UnitRun::Cluster),
+        ("systemd", UnitRun::Systemd),
+        ("nobody", UnitRun::Nobody),
+    ];
     let run = f.get("run").map_or(Some(UnitRun::Cluster), |n| {
-        w.choice(n, "who runs the unit", "catalog::unknown-run", &runs).map(|r| r.value)
+        w.choice(n, "who runs the unit", "catalog::unknown-run", &runs)
+            .map(|r| r.value)
     });
     let resource = f.get("resource").map(|n| resource(w, n)).unwrap_or_default();
     let after = words(w, &f, "after");
@@ -162,11 +245,16 @@ fn file(w: &mut Walker, node: &Node) -> Option<FileSpec> {
     let default_mode = if from.value.is_empty() { "0750" } else { "0644" };
     let mode_text = word(w, &f, "mode");
     let written = mode_text.as_ref().map_or(default_mode, |m| m.value.as_str());
-    let mode = if let Ok(mode) = u32::from_str_radix(written, 8) {
-        mode
-    } else {
-        let span = mode_text.as_ref().map_or_else(|| node.span.clone(), |m| m.span.clone());
-        let finding = w.error("catalog::bad-mode", &span, format!("`{written}` is not a file mode"), "not octal");
+    let Ok(mode) = u32::from_str_radix(written, 8) else {
+        let span = mode_text
+            .as_ref()
+            .map_or_else(|| node.span.clone(), |m| m.span.clone());
+        let finding = w.error(
+            "catalog::bad-mode",
+            &span,
+            format!("`{written}` is not a file mode"),
+            "not octal",
+        );
         w.push(finding.help("write it as text, such as \"0640\""));
         return None;
     };
@@ -189,7 +277,9 @@ fn file(w: &mut Walker, node: &Node) -> Option<FileSpec> {
 fn step(w: &mut Walker, node: &Node) -> Option<Step> {
     let f = w.fields(node, "a step", STEP_KEYS)?;
     let name = w.require(&f, "name").and_then(|n| w.text(n, "`name`"))?;
-    let run = w.require(&f, "run").map(|n| plain(w.texts(n, "a word of `run`")))?;
+    let run = w
+        .require(&f, "run")
+        .map(|n| plain(w.texts(n, "a word of `run`")))?;
     let done_when = f.get("done-when").and_then(|n| {
         let d = w.fields(n, "`done-when`", &["sql", "rows"])?;
         let sql = w.require(&d, "sql").and_then(|n| w.text(n, "`sql`"))?;
@@ -220,13 +310,21 @@ fn step(w: &mut Walker, node: &Node) -> Option<Step> {
 
 fn secrets(w: &mut Walker, fields: &Fields<'_>) -> IndexMap<String, SecretSpec> {
     let mut out = IndexMap::new();
-    let Some(node) = fields.get("secrets") else { return out };
+    let Some(node) = fields.get("secrets") else {
+        return out;
+    };
     for entry in w.map(node, "`secrets`").unwrap_or_default() {
         if let Some(kind) = w.text(&entry.value, "a secret's kind") {
             let (kind_name, size) = kind.value.split_once('-').unwrap_or((kind.value.as_str(), "32"));
             let size = size.parse().ok().filter(|s| (8..=4096).contains(s));
             if let (true, Some(size)) = (["password", "key", "hex", "bytes"].contains(&kind_name), size) {
-                out.insert(entry.key.value.clone(), SecretSpec { kind: kind_name.to_owned(), size });
+                out.insert(
+                    entry.key.value.clone(),
+                    SecretSpec {
+                        kind: kind_name.to_owned(),
+                        size,
+                    },
+                );
             } else {
                 let message = format!("`{}` is not a kind of secret", kind.value);
                 let finding = w.error("catalog::unknown-secret-kind", &kind.span, message, "not known");
@@ -270,20 +368,35 @@ fn read_service(w: &mut Walker, source: &Arc<Source>, folder: &str) -> Option<Se
         }
     }
     let files = match f.get("files") {
-        Some(node) => w.list(node, "`files`").unwrap_or_default().iter().filter_map(|n| file(w, n)).collect(),
+        Some(node) => w
+            .list(node, "`files`")
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|n| file(w, n))
+            .collect(),
         None => Vec::new(),
     };
     let steps = match f.get("steps") {
-        Some(node) => w.list(node, "`steps`").unwrap_or_default().iter().filter_map(|n| step(w, n)).collect(),
+        Some(node) => w
+            .list(node, "`steps`")
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|n| step(w, n))
+            .collect(),
         None => Vec::new(),
     };
     let sql = f.get("sql").and_then(|n| {
         let s = w.fields(n, "`sql`", &["socket", "user"])?;
-        Some(SqlAccess { socket: word_or(w, &s, "socket", ""), user: word_or(w, &s, "user", "root") })
+        Some(SqlAccess {
+            socket: word_or(w, &s, "socket", ""),
+            user: word_or(w, &s, "user", "root"),
+        })
     });
     let broker = f.get("broker").and_then(|n| {
         let b = w.fields(n, "`broker`", &["user"])?;
-        Some(Broker { user: word_or(w, &b, "user", &name.value) })
+        Some(Broker {
+            user: word_or(w, &b, "user", &name.value),
+        })
     });
     Some(Service {
         folder: folder.to_owned(),
@@ -317,14 +430,21 @@ pub fn release(source: &Arc<Source>, findings: &mut Vec<Diagnostic>) -> Option<R
         let f = w.fields(&root, "the release", &["release", "packages"])?;
         let name = w.require(&f, "release").and_then(|n| w.text(n, "`release`"))?;
         let mut packages = IndexMap::new();
-        for family in f.get("packages").and_then(|n| w.map(n, "`packages`")).unwrap_or_default() {
+        for family in f
+            .get("packages")
+            .and_then(|n| w.map(n, "`packages`"))
+            .unwrap_or_default()
+        {
             let mut by_service = IndexMap::new();
             for entry in w.map(&family.value, "a distribution").unwrap_or_default() {
                 by_service.insert(entry.key.value.clone(), plain(w.texts(&entry.value, "a package")));
             }
             packages.insert(family.key.value.clone(), by_service);
         }
-        Some(Release { name: name.value, packages })
+        Some(Release {
+            name: name.value,
+            packages,
+        })
     })();
     findings.extend(w.finish());
     out

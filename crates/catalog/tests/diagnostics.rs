@@ -2,6 +2,12 @@
 //! `tests/diagnostics-catalog`. A case is the `service.yaml` of a service
 //! `case` in a catalogue of its own; `good.txt` is there to be named.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "the helpers of a test may panic like the test"
+)]
+
 #[path = "../../../tests/golden/compare.rs"]
 mod compare;
 #[path = "../../../tests/diagnostics/runner.rs"]
@@ -51,10 +57,15 @@ fn every_file_is_named_by_some_service() {
     let mut named: BTreeSet<String> = BTreeSet::new();
     for service in catalog.services.values() {
         named.insert(format!("{}/service.yaml", service.folder));
-        named.extend(service.files.iter().map(|f| match f.from.value.strip_prefix('/') {
-            Some(rooted) => rooted.to_owned(),
-            None => format!("{}/{}", service.folder, f.from.value),
-        }));
+        named.extend(
+            service
+                .files
+                .iter()
+                .map(|f| match f.from.value.strip_prefix('/') {
+                    Some(rooted) => rooted.to_owned(),
+                    None => format!("{}/{}", service.folder, f.from.value),
+                }),
+        );
     }
     let forgotten: Vec<&String> = catalog
         .files

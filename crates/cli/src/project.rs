@@ -140,35 +140,62 @@ impl Project {
         self.state.join("vault.age")
     }
 
-    /// The vault with every secret of this cloud in it; made where there is none
-    /// and `create` allows it.
-    pub fn vault(&self, create: bool, seed: Option<u64>) -> Result<Vault, Failure> {
-        let path = self.vault_path();
-        let mut vault = if path.exists() || !create {
-            Vault::open(&path, &vault::identities(&self.state))?
+    /// Whether a vault is to be made by the next change: nothing of this cloud
+    /// was ever applied from here.
+    ///
+    /// A vault that is missing although there were runs was lost: a new one
+    /// would lock the operator out of the cloud, and stand where the old one
+    /// must be put back.
+    fn unborn(&self) -> bool {
+        !self.vault_path().exists() && !self.state.join("runs").exists()
+    }
+
+    /// The vault with every secret of this cloud in it. To look only: what is
+    /// not in the file is made in memory, and nothing is written.
+    pub fn vault(&self) -> Result<Vault, Failure> {
+        let mut vault = if self.unborn() {
+            // Never saved, so it may be for anybody.
+            let nobody = "age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg";
+            Vault::create(&self.vault_path(), &[nobody.to_owned()])?
         } else {
+            Vault::open(&self.vault_path(), &vault::identities(&self.state))?
+        };
+        self.complete(&mut vault)?;
+        Ok(vault)
+    }
+
+    /// The same to change something: made where this cloud is new, and saved.
+    /// Tells whether it was made now.
+    pub fn vault_for_change(&self, seed: Option<u64>) -> Result<(Vault, bool), Failure> {
+        let unborn = self.unborn();
+        let mut vault = if unborn {
             fs_err::create_dir_all(&self.state)?;
-            Vault::create(&path, &vault::recipients(&self.state)?)?
+            Vault::create(&self.vault_path(), &vault::recipients(&self.state)?)?
+        } else {
+            Vault::open(&self.vault_path(), &vault::identities(&self.state))?
         };
         if let Some(seed) = seed {
             vault.set_seed(seed);
         }
-        if create {
-            let now = jiff::Timestamp::now();
-            let mut requests: Vec<SecretRequest> = self
-                .model
-                .secrets()
-                .iter()
-                .map(|n| request(n, &self.model.cloud))
-                .collect();
-            requests.extend(power_secrets(&self.model.cloud));
-            vault.ensure(&requests, now)?;
-            self.import_files(&mut vault, now)?;
-            if vault.is_changed() {
-                vault.save()?;
-            }
+        self.complete(&mut vault)?;
+        if vault.is_changed() {
+            vault.save()?;
         }
-        Ok(vault)
+        Ok((vault, unborn))
+    }
+
+    /// Takes back a vault that was made for a change that was then refused.
+    pub fn forget_vault(&self) -> Result<(), Failure> {
+        Ok(fs_err::remove_file(self.vault_path())?)
+    }
+
+    fn complete(&self, vault: &mut Vault) -> Result<(), Failure> {
+        let now = jiff::Timestamp::now();
+        let mut requests: Vec<SecretRequest> =
+            self.model.secrets().iter().map(|n| request(n, &self.model.cloud)).collect();
+        requests.extend(power_secrets(&self.model.cloud));
+        vault.ensure(&requests, now)?;
+        self.import_files(vault, now)
     }
 
     /// Files that the cloud file names for secrets are read into the vault.

@@ -34,7 +34,10 @@ pub struct Source {
 impl Source {
     /// Wraps a file's name and text for use in many findings.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
-        Arc::new(Self { name: name.into(), text: text.into() })
+        Arc::new(Self {
+            name: name.into(),
+            text: text.into(),
+        })
     }
 
     /// The 1-based line and column (in characters) of a byte offset.
@@ -86,7 +89,10 @@ impl Diagnostic {
             severity: Severity::Error,
             message: message.into(),
             source: Arc::clone(source),
-            labels: vec![Label { span, text: label.into() }],
+            labels: vec![Label {
+                span,
+                text: label.into(),
+            }],
             help: None,
         }
     }
@@ -101,7 +107,10 @@ impl Diagnostic {
     /// Adds a further place.
     #[must_use]
     pub fn also(mut self, span: Range<usize>, text: impl Into<String>) -> Self {
-        self.labels.push(Label { span, text: text.into() });
+        self.labels.push(Label {
+            span,
+            text: text.into(),
+        });
         self
     }
 
@@ -194,7 +203,12 @@ impl Serialize for Diagnostic {
                 .iter()
                 .map(|l| {
                     let (line, column) = self.source.line_column(l.span.start);
-                    Place { file: &self.source.name, line, column, text: &l.text }
+                    Place {
+                        file: &self.source.name,
+                        line,
+                        column,
+                        text: &l.text,
+                    }
                 })
                 .collect(),
             help: self.help.as_deref(),
@@ -213,9 +227,17 @@ pub fn draw(findings: &[Diagnostic], colour: bool, width: usize) -> String {
     } else {
         miette::GraphicalTheme::unicode_nocolor()
     };
-    let handler = miette::GraphicalReportHandler::new_themed(theme).with_width(width).with_links(false);
+    let handler = miette::GraphicalReportHandler::new_themed(theme)
+        .with_width(width)
+        .with_links(false);
     let mut sorted: Vec<&Diagnostic> = findings.iter().collect();
-    sorted.sort_by_key(|d| (d.severity, d.source.name.clone(), d.labels.first().map_or(0, |l| l.span.start)));
+    sorted.sort_by_key(|d| {
+        (
+            d.severity,
+            d.source.name.clone(),
+            d.labels.first().map_or(0, |l| l.span.start),
+        )
+    });
     let mut out = String::new();
     for finding in sorted {
         // A String never refuses to be written to; the error cannot occur.

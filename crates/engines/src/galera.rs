@@ -178,7 +178,7 @@ fn state(store: &Store, facts: Option<&Facts>) -> State {
                 comment: get("wsrep_local_state_comment").to_owned(),
                 size: get("wsrep_cluster_size").to_owned(),
                 empty: directories
-                    .is_some_and(|d| d.iter().all(|d| VIRGIN.contains(d) || d.starts_with('#'))),
+                    .is_some_and(|d| d.iter().all(|d| VIRGIN.contains(d) || d.starts_with(['#', '.']))),
             };
         }
         Some(Fact::Absent) => {}
@@ -273,7 +273,7 @@ pub fn members(store: &Store, seen: &Seen<'_>) -> Vec<Member> {
                     (
                         "down".to_owned(),
                         false,
-                        format!("{uuid} {at} {why_not}").trim().to_owned(),
+                        [uuid, at, why_not].into_iter().filter(|w| !w.is_empty()).collect::<Vec<_>>().join(", "),
                     )
                 }
                 State::Unknown(why) => ("unknown".to_owned(), false, why),
@@ -321,54 +321,46 @@ pub fn cleanup(resource: &str) -> Op {
     })
 }
 
-/// The first generation: see the script that the option `birth` names.
-fn birth(store: &Store) -> Vec<StageStep> {
-    let step = |name: String, host: &String, words: &[&str], title: String, after: Vec<String>| StageStep {
-        ops: vec![Op::Run(Command {
-            unit: format!("quorate-{}-{name}", store.resource),
-            argv: std::iter::once(store.option("birth"))
-                .chain(words.iter().copied())
-                .map(str::to_owned)
-                .collect(),
-            user: String::new(),
-            env: vec![(
-                "QUORATE_UUID".to_owned(),
-                "\u{27e6}secret:cloud/id\u{27e7}".to_owned(),
-            )],
-            stdin: None,
-            cwd: String::new(),
-            timeout_ms: 180_000,
-        })],
+/// One run of the script that the option `birth` names, unless its work is done.
+fn birth_step(store: &Store, name: String, host: &str, words: &[&str], done: &str, title: String) -> StageStep {
+    let script = store.option("birth").to_owned();
+    let guard = Query::Run { argv: vec![script.clone(), done.to_owned()], timeout_ms: 10_000 };
+    let run = Op::Run(Command {
+        unit: format!("quorate-{}-{name}", store.resource),
+        argv: std::iter::once(script.as_str()).chain(words.iter().copied()).map(str::to_owned).collect(),
+        user: String::new(),
+        env: vec![("QUORATE_UUID".to_owned(), "\u{27e6}secret:cloud/id\u{27e7}".to_owned())],
+        stdin: None,
+        cwd: String::new(),
+        timeout_ms: 300_000,
+    });
+    StageStep {
+        ops: vec![Op::Unless { guards: vec![(guard, Expect::Exit(0))], ops: vec![run] }],
         name,
-        host: host.clone(),
+        host: host.to_owned(),
         title,
-        after,
-    };
-    let mut out = Vec::new();
-    let mut alone = Vec::new();
-    for (i, host) in store.members.iter().enumerate() {
-        let name = format!("alone-{host}");
-        let word = if i == 0 { "first" } else { "other" };
-        out.push(step(
-            name.clone(),
-            host,
-            &["alone", word],
-            format!("start {} on {host} alone", store.resource),
-            Vec::new(),
-        ));
-        alone.push(name);
+        after: Vec::new(),
     }
-    let mut before = alone;
-    for host in store.members.iter().skip(1) {
-        let name = format!("join-{host}");
-        out.push(step(
-            name.clone(),
-            host,
-            &["join"],
-            format!("let {} on {host} join", store.resource),
-            before,
-        ));
-        before = vec![name];
+}
+
+/// The first generation. `alone`: members that may not have had a generation of
+/// one yet; `join`: those that join, one after the other.
+fn birth(store: &Store, alone: &[&String], join: &[&String]) -> Vec<StageStep> {
+    let mut out = Vec::new();
+    for host in alone {
+        // The first stays up, so running is done; the others must have stopped again.
+        let (word, done) =
+            if store.members.first() == Some(host) { ("first", "has-joined") } else { ("other", "was-alone") };
+        let title = format!("start {} on {host} alone", store.resource);
+        out.push(birth_step(store, format!("alone-{host}"), host, &["alone", word], done, title));
+    }
+    let mut before: Vec<String> = out.iter().map(|s| s.name.clone()).collect();
+    for host in join {
+        let title = format!("let {} on {host} join", store.resource);
+        let mut step = birth_step(store, format!("join-{host}"), host, &["join"], "has-joined", title);
+        step.after = before;
+        before = vec![step.name.clone()];
+        out.push(step);
     }
     out
 }
@@ -465,7 +457,22 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Re
             store.resource,
             store.members.first().map_or("", String::as_str)
         ));
-        out.before = birth(store);
+        // A member that is up in a view of several has joined; one that is alone must stop first.
+        let alone: Vec<&String> = states
+            .iter()
+            .filter(|(_, s)| !matches!(s, State::Up { size, .. } if size != "1"))
+            .map(|(h, _)| *h)
+            .collect();
+        let join: Vec<&String> = store.members.iter().skip(1).collect();
+        out.before = birth(store, &alone, &join);
+        out.before_cluster = true;
+        return Ok(out);
+    }
+    if !managed && states.iter().any(|(_, s)| up(s)) && states.iter().any(|(_, s)| *s == State::Virgin) {
+        out.explain.push(format!("{}: a primary component is up; virgin members join it one by one", store.resource));
+        let join: Vec<&String> =
+            states.iter().filter(|(_, s)| *s == State::Virgin).map(|(h, _)| *h).collect();
+        out.before = birth(store, &[], &join);
         out.before_cluster = true;
         return Ok(out);
     }

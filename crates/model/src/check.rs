@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use catalog::{Catalog, Release, Service};
-use cloud::{Cloud, Role, ServiceName, VipSource};
+use cloud::{Architecture, Cloud, Role, ServiceName, VipSource};
 use diagnostic::{Diagnostic, Source, did_you_mean};
 use indexmap::IndexMap;
 
@@ -41,8 +41,18 @@ pub fn services(
     catalog: &Catalog,
     findings: &mut Vec<Diagnostic>,
 ) -> Vec<Service> {
-    let mut out: Vec<Service> = catalog.services.values().filter(|s| s.foundation).cloned().collect();
-    let known: Vec<&str> = catalog.services.values().filter(|s| !s.foundation).map(|s| s.name.value.as_str()).collect();
+    let mut out: Vec<Service> = catalog
+        .services
+        .values()
+        .filter(|s| s.foundation)
+        .cloned()
+        .collect();
+    let known: Vec<&str> = catalog
+        .services
+        .values()
+        .filter(|s| !s.foundation)
+        .map(|s| s.name.value.as_str())
+        .collect();
     let asked: Vec<&str> = cloud.services.iter().map(|s| s.value.as_str()).collect();
     for name in &cloud.services {
         let Some(service) = catalog.services.get(name.value.as_str()) else {
@@ -71,7 +81,11 @@ pub fn services(
                     "not in this release",
                 )
                 .also(cloud.release.span.clone(), "the release")
-                .help(format!("`{}` is there in: {}", name.value, service.releases.join(", "))),
+                .help(format!(
+                    "`{}` is there in: {}",
+                    name.value,
+                    service.releases.join(", ")
+                )),
             );
         }
         for need in &service.needs {
@@ -96,7 +110,9 @@ pub fn services(
     let all: Vec<&str> = out.iter().map(|s| s.name.value.as_str()).collect();
     for (name, settings) in &cloud.settings {
         unknown_service(name, &settings.key, &all, source, findings);
-        let Some(service) = out.iter().find(|s| s.name.value == name.as_str()) else { continue };
+        let Some(service) = out.iter().find(|s| s.name.value == name.as_str()) else {
+            continue;
+        };
         for (key, value) in &settings.value.value {
             if !service.settings.contains_key(key) {
                 let keys: Vec<&str> = service.settings.keys().map(String::as_str).collect();
@@ -109,8 +125,13 @@ pub fn services(
                 );
                 findings.push(match did_you_mean(key, keys.iter().copied()) {
                     Some(near) => finding.help(format!("did you mean `{near}`?")),
-                    None if keys.is_empty() => finding.help("it has none; a file's key is set under `config`"),
-                    None => finding.help(format!("known: {}; a file's key is set under `config`", keys.join(", "))),
+                    None if keys.is_empty() => {
+                        finding.help("it has none; a file's key is set under `config`")
+                    }
+                    None => finding.help(format!(
+                        "known: {}; a file's key is set under `config`",
+                        keys.join(", ")
+                    )),
                 });
             }
         }
@@ -141,10 +162,46 @@ fn unknown_service(
     });
 }
 
+/// What the file may say and this version does not build: said, never passed over.
+pub fn not_built(cloud: &Cloud, source: &Arc<Source>, findings: &mut Vec<Diagnostic>) {
+    if cloud.architecture != Architecture::Full {
+        let at = source
+            .text
+            .find("architecture:")
+            .map_or(0..0, |i| i..i + "architecture".len());
+        let word = cloud.architecture.as_str();
+        findings.push(
+            Diagnostic::error(
+                "architecture::not-built",
+                source,
+                at,
+                format!("this version does not build the architecture `{word}`"),
+                "not yet",
+            )
+            .help("leave it out, or write `full`"),
+        );
+    }
+    for host in cloud.hosts.iter().filter(|h| h.has(Role::Arbitrator)) {
+        findings.push(
+            Diagnostic::error(
+                "role::not-built",
+                source,
+                host.roles.span.clone(),
+                "this version does not build arbitrators",
+                "would have no vote",
+            )
+            .help("take an odd number of controllers"),
+        );
+    }
+}
+
 /// One virtual address a service that is balanced, spread over the balancers.
 pub fn vips(model: &Model, source: &Arc<Source>, findings: &mut Vec<Diagnostic>) -> IndexMap<String, Vip> {
-    let balancers: Vec<String> =
-        model.cloud.hosts_with(Role::Balancer).map(|h| h.name.as_str().to_owned()).collect();
+    let balancers: Vec<String> = model
+        .cloud
+        .hosts_with(Role::Balancer)
+        .map(|h| h.name.as_str().to_owned())
+        .collect();
     let wanted: Vec<&str> = model
         .services
         .values()
@@ -154,8 +211,13 @@ pub fn vips(model: &Model, source: &Arc<Source>, findings: &mut Vec<Diagnostic>)
     for (name, pin) in &model.cloud.vips.pins {
         unknown_service(name, &pin.key, &wanted, source, findings);
     }
-    let pins: IndexMap<&str, IpAddr> =
-        model.cloud.vips.pins.iter().map(|(name, pin)| (name.as_str(), pin.value.value)).collect();
+    let pins: IndexMap<&str, IpAddr> = model
+        .cloud
+        .vips
+        .pins
+        .iter()
+        .map(|(name, pin)| (name.as_str(), pin.value.value))
+        .collect();
     let mut free: Box<dyn Iterator<Item = IpAddr>> = match &model.cloud.vips.source {
         VipSource::Pool(pool) => {
             let taken: Vec<IpAddr> = pins.values().copied().collect();
@@ -175,14 +237,24 @@ pub fn vips(model: &Model, source: &Arc<Source>, findings: &mut Vec<Diagnostic>)
             .networks
             .iter()
             .find(|n| n.cidr.value.contains(&address))
-            .map_or(if address.is_ipv4() { 32 } else { 128 }, |n| n.cidr.value.prefix_len());
+            .map_or(if address.is_ipv4() { 32 } else { 128 }, |n| {
+                n.cidr.value.prefix_len()
+            });
         let turn = if model.shared_vip() { 0 } else { index };
         let mut hosts = balancers.clone();
         if !hosts.is_empty() {
             let by = turn % hosts.len();
             hosts.rotate_left(by);
         }
-        out.insert((*service).to_owned(), Vip { service: (*service).to_owned(), address, prefix, hosts });
+        out.insert(
+            (*service).to_owned(),
+            Vip {
+                service: (*service).to_owned(),
+                address,
+                prefix,
+                hosts,
+            },
+        );
     }
     if short > 0 {
         let span = match &model.cloud.vips.source {
@@ -194,7 +266,10 @@ pub fn vips(model: &Model, source: &Arc<Source>, findings: &mut Vec<Diagnostic>)
                 "vip::pool-too-small",
                 source,
                 span,
-                format!("{} services are balanced and the pool is too small by {short}", wanted.len()),
+                format!(
+                    "{} services are balanced and the pool is too small by {short}",
+                    wanted.len()
+                ),
                 format!("{short} too few"),
             )
             .help(format!("make room for {}: {}", wanted.len(), wanted.join(", "))),

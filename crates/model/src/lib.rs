@@ -74,13 +74,22 @@ pub struct Model {
 
 /// The name by which the cluster and everything else knows a component.
 pub fn resource_id(service: &str, component: &str) -> String {
-    if component == "main" { service.to_owned() } else { format!("{service}-{component}") }
+    if component == "main" {
+        service.to_owned()
+    } else {
+        format!("{service}-{component}")
+    }
 }
 
 impl Model {
     /// Resolves a cloud against a catalogue. `None` where a finding is an error.
-    pub fn resolve(cloud: &Cloud, source: &Arc<Source>, catalog: &Arc<Catalog>) -> (Option<Self>, Vec<Diagnostic>) {
+    pub fn resolve(
+        cloud: &Cloud,
+        source: &Arc<Source>,
+        catalog: &Arc<Catalog>,
+    ) -> (Option<Self>, Vec<Diagnostic>) {
         let mut findings = Vec::new();
+        check::not_built(cloud, source, &mut findings);
         let release = check::release(cloud, source, catalog, &mut findings);
         let chosen = check::services(cloud, source, catalog, &mut findings);
         let mut services = IndexMap::new();
@@ -90,16 +99,34 @@ impl Model {
                 settings.extend(profile.clone());
             }
             if let Some(given) = cloud.settings.get(service.name.value.as_str()) {
-                settings.extend(given.value.value.iter().map(|(k, v)| (k.clone(), v.value.value.to_string())));
+                settings.extend(
+                    given
+                        .value
+                        .value
+                        .iter()
+                        .map(|(k, v)| (k.clone(), v.value.value.to_string())),
+                );
             }
             let packages = release
                 .and_then(|r| r.packages.get(cloud.distribution.as_str()))
                 .and_then(|p| p.get(&service.name.value))
                 .cloned()
                 .unwrap_or_default();
-            services.insert(service.name.value.clone(), Placed { service, settings, packages });
+            services.insert(
+                service.name.value.clone(),
+                Placed {
+                    service,
+                    settings,
+                    packages,
+                },
+            );
         }
-        let mut model = Self { cloud: cloud.clone(), services, vips: IndexMap::new(), catalog: Arc::clone(catalog) };
+        let mut model = Self {
+            cloud: cloud.clone(),
+            services,
+            vips: IndexMap::new(),
+            catalog: Arc::clone(catalog),
+        };
         model.vips = check::vips(&model, source, &mut findings);
         check::overrides(&model, source, &mut findings);
         let good = !findings.iter().any(Diagnostic::is_error) && cloud.complete;
@@ -121,12 +148,17 @@ impl Model {
 
     /// Names of [`Model::hosts_of`].
     pub fn names_of(&self, role: &str) -> Vec<String> {
-        self.hosts_of(role).iter().map(|h| h.name.as_str().to_owned()).collect()
+        self.hosts_of(role)
+            .iter()
+            .map(|h| h.name.as_str().to_owned())
+            .collect()
     }
 
     /// Every component with its service.
     pub fn components(&self) -> impl Iterator<Item = (&Placed, &Component)> {
-        self.services.values().flat_map(|p| p.service.components.values().map(move |c| (p, c)))
+        self.services
+            .values()
+            .flat_map(|p| p.service.components.values().map(move |c| (p, c)))
     }
 
     /// Components that Pacemaker runs, with their resource ids.
@@ -157,12 +189,16 @@ impl Model {
 
     /// The component that is this cloud's SQL store, with its socket and user.
     pub fn sql_store(&self) -> Option<(&Placed, &Component)> {
-        self.components().find(|(p, c)| p.service.sql.is_some() && c.kind == Kind::Promotable)
+        self.components()
+            .find(|(p, c)| p.service.sql.is_some() && c.kind == Kind::Promotable)
     }
 
     /// A host's management address.
     pub fn address(&self, host: &str) -> Option<IpAddr> {
-        self.cloud.host(host).and_then(|h| h.addresses.values().next()).map(|a| a.value)
+        self.cloud
+            .host(host)
+            .and_then(|h| h.addresses.values().next())
+            .map(|a| a.value)
     }
 
     /// Whether one address serves all.

@@ -42,7 +42,10 @@ pub struct SecretNeed {
 impl Model {
     /// All secrets of this cloud, in a fixed order.
     pub fn secrets(&self) -> Vec<SecretNeed> {
-        let need = |name: &str, kind| SecretNeed { name: name.to_owned(), kind };
+        let need = |name: &str, kind| SecretNeed {
+            name: name.to_owned(),
+            kind,
+        };
         let mut out = vec![need("cloud/id", SecretKind::Uuid), need("tls/ca", SecretKind::Ca)];
         let vips: Vec<IpAddr> = {
             let mut vips: Vec<IpAddr> = self.vips.values().map(|v| v.address).collect();
@@ -74,7 +77,10 @@ impl Model {
                     "bytes" => SecretKind::Bytes(spec.size),
                     _ => SecretKind::Password(spec.size),
                 };
-                out.push(SecretNeed { name: format!("{service}/{name}"), kind });
+                out.push(SecretNeed {
+                    name: format!("{service}/{name}"),
+                    kind,
+                });
             }
             if placed.service.database.is_some() {
                 out.push(need(&format!("{service}/database"), SecretKind::Password(32)));

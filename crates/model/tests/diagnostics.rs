@@ -1,5 +1,11 @@
 //! Each finding of this crate, drawn as an operator sees it: `tests/diagnostics-model`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "the helpers of a test may panic like the test"
+)]
+
 #[path = "../../../tests/golden/compare.rs"]
 mod compare;
 #[path = "../../../tests/diagnostics/runner.rs"]

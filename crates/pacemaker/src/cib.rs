@@ -9,8 +9,14 @@ use quick_xml::Writer;
 use serde::{Deserialize, Serialize};
 
 /// The sections that are ours, in the order in which they are applied.
-pub const SECTIONS: [&str; 6] =
-    ["crm_config", "rsc_defaults", "op_defaults", "resources", "constraints", "fencing-topology"];
+pub const SECTIONS: [&str; 6] = [
+    "crm_config",
+    "rsc_defaults",
+    "op_defaults",
+    "resources",
+    "constraints",
+    "fencing-topology",
+];
 
 /// Names and values in a fixed order.
 pub type Pairs = IndexMap<String, String>;
@@ -167,7 +173,10 @@ fn element(w: &mut Xml, name: &str, attributes: &[(&str, &str)], inner: impl FnO
 }
 
 fn empty(w: &mut Xml, name: &str, attributes: &[(&str, &str)]) {
-    let _ = w.create_element(name).with_attributes(attributes.iter().copied()).write_empty();
+    let _ = w
+        .create_element(name)
+        .with_attributes(attributes.iter().copied())
+        .write_empty();
 }
 
 fn pairs(w: &mut Xml, name: &str, id: &str, pairs: &Pairs) {
@@ -176,7 +185,11 @@ fn pairs(w: &mut Xml, name: &str, id: &str, pairs: &Pairs) {
     }
     element(w, name, &[("id", id)], |w| {
         for (key, value) in pairs {
-            empty(w, "nvpair", &[("id", &format!("{id}-{key}")), ("name", key), ("value", value)]);
+            empty(
+                w,
+                "nvpair",
+                &[("id", &format!("{id}-{key}")), ("name", key), ("value", value)],
+            );
         }
     });
 }
@@ -198,8 +211,11 @@ fn primitive(w: &mut Xml, p: &Primitive) {
             element(w, "operations", &[], |w| {
                 for op in &p.operations {
                     let id = format!("{}-{}-{}", p.id, op.name, op.interval);
-                    let mut attributes =
-                        vec![("id", id.as_str()), ("name", op.name.as_str()), ("interval", op.interval.as_str())];
+                    let mut attributes = vec![
+                        ("id", id.as_str()),
+                        ("name", op.name.as_str()),
+                        ("interval", op.interval.as_str()),
+                    ];
                     attributes.extend(op.options.iter().map(|(k, v)| (k.as_str(), v.as_str())));
                     empty(w, "op", &attributes);
                 }
@@ -214,8 +230,18 @@ impl Cib {
         let mut w = Writer::new(Vec::new());
         element(&mut w, name, &[], |w| match name {
             "crm_config" => pairs(w, "cluster_property_set", "quorate-properties", &self.properties),
-            "rsc_defaults" => pairs(w, "meta_attributes", "quorate-rsc-defaults", &self.resource_defaults),
-            "op_defaults" => pairs(w, "meta_attributes", "quorate-op-defaults", &self.operation_defaults),
+            "rsc_defaults" => pairs(
+                w,
+                "meta_attributes",
+                "quorate-rsc-defaults",
+                &self.resource_defaults,
+            ),
+            "op_defaults" => pairs(
+                w,
+                "meta_attributes",
+                "quorate-op-defaults",
+                &self.operation_defaults,
+            ),
             "resources" => {
                 for resource in &self.resources {
                     match resource {
@@ -239,7 +265,12 @@ impl Cib {
                     empty(
                         w,
                         "fencing-level",
-                        &[("id", &id), ("target", &level.target), ("index", &index), ("devices", &devices)],
+                        &[
+                            ("id", &id),
+                            ("target", &level.target),
+                            ("index", &index),
+                            ("devices", &devices),
+                        ],
                     );
                 }
             }
@@ -254,13 +285,22 @@ impl Cib {
             empty(
                 w,
                 "rsc_location",
-                &[("id", &id), ("rsc", &l.resource), ("node", &l.node), ("score", &l.score)],
+                &[
+                    ("id", &id),
+                    ("rsc", &l.resource),
+                    ("node", &l.node),
+                    ("score", &l.score),
+                ],
             );
         }
         for c in &self.colocations {
             let id = format!("colocation-{}-{}", c.resource, c.with);
-            let mut attributes =
-                vec![("id", id.as_str()), ("rsc", &c.resource), ("with-rsc", &c.with), ("score", &c.score)];
+            let mut attributes = vec![
+                ("id", id.as_str()),
+                ("rsc", &c.resource),
+                ("with-rsc", &c.with),
+                ("score", &c.score),
+            ];
             if let Some(role) = &c.with_role {
                 attributes.push(("with-rsc-role", role));
             }
@@ -304,7 +344,13 @@ impl Cib {
             out.push_str(&String::from_utf8_lossy(&w.into_inner()));
         }
         out.push_str("</nodes>");
-        for section in ["resources", "constraints", "fencing-topology", "rsc_defaults", "op_defaults"] {
+        for section in [
+            "resources",
+            "constraints",
+            "fencing-topology",
+            "rsc_defaults",
+            "op_defaults",
+        ] {
             out.push_str(&self.section(section));
         }
         out.push_str("</configuration><status/></cib>");

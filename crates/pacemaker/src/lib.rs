@@ -8,6 +8,8 @@ mod cib;
 mod mon;
 mod xml;
 
-pub use cib::{Cib, Clone, Colocation, Level, Location, Operation, Order, OrderKind, Primitive, Resource, SECTIONS};
+pub use cib::{
+    Cib, Clone, Colocation, Level, Location, Operation, Order, OrderKind, Primitive, Resource, SECTIONS,
+};
 pub use mon::{Monitor, Node, NodeResource, ParseError};
 pub use xml::{canonical, section_of};

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 
 /// A node as the cluster sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "the attributes that crm_mon gives, each independent of the others")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the attributes that crm_mon gives, each independent of the others"
+)]
 pub struct Node {
     /// Name.
     pub name: String,
@@ -82,7 +85,10 @@ impl Monitor {
         let document = Document::parse(xml).map_err(|e| ParseError(e.to_string()))?;
         let mut out = Self::default();
         for node in document.descendants().filter(XmlNode::is_element) {
-            let parent = node.parent_element().map(|p| p.tag_name().name().to_owned()).unwrap_or_default();
+            let parent = node
+                .parent_element()
+                .map(|p| p.tag_name().name().to_owned())
+                .unwrap_or_default();
             match node.tag_name().name() {
                 "current_dc" => {
                     out.quorate = yes(&node, "with_quorum");
@@ -102,7 +108,11 @@ impl Monitor {
                     let id = id.split(':').next().unwrap_or_default().to_owned();
                     let role = node.attribute("role").unwrap_or_default().to_owned();
                     out.resources.push(NodeResource {
-                        role: if node.attribute("pending") == Some("Starting") { "Starting".to_owned() } else { role },
+                        role: if node.attribute("pending") == Some("Starting") {
+                            "Starting".to_owned()
+                        } else {
+                            role
+                        },
                         node: node
                             .children()
                             .find(|c| c.tag_name().name() == "node")
@@ -115,7 +125,9 @@ impl Monitor {
                 }
                 "failure" if parent == "failures" => out.failures.push(format!(
                     "{} on {}: {} {}",
-                    node.attribute("op_key").or_else(|| node.attribute("id")).unwrap_or_default(),
+                    node.attribute("op_key")
+                        .or_else(|| node.attribute("id"))
+                        .unwrap_or_default(),
                     node.attribute("node").unwrap_or_default(),
                     node.attribute("exitstatus").unwrap_or_default(),
                     node.attribute("exitreason").unwrap_or_default(),

@@ -9,7 +9,13 @@ use roxmltree::{Document, Node};
 fn write(node: Node<'_, '_>, depth: usize, out: &mut String) {
     let mut attributes: Vec<(&str, &str)> = node.attributes().map(|a| (a.name(), a.value())).collect();
     attributes.sort_unstable();
-    let _ = write!(out, "{:indent$}{}", "", node.tag_name().name(), indent = depth * 2);
+    let _ = write!(
+        out,
+        "{:indent$}{}",
+        "",
+        node.tag_name().name(),
+        indent = depth * 2
+    );
     for (name, value) in attributes {
         let _ = write!(out, " {name}={value}");
     }
@@ -17,7 +23,12 @@ fn write(node: Node<'_, '_>, depth: usize, out: &mut String) {
     // Order of siblings carries meaning only inside a property set of rules,
     // which we do not use; by id it is stable whatever the cluster did.
     let mut children: Vec<Node<'_, '_>> = node.children().filter(Node::is_element).collect();
-    children.sort_by_key(|c| (c.tag_name().name().to_owned(), c.attribute("id").unwrap_or_default().to_owned()));
+    children.sort_by_key(|c| {
+        (
+            c.tag_name().name().to_owned(),
+            c.attribute("id").unwrap_or_default().to_owned(),
+        )
+    });
     for child in children {
         write(child, depth + 1, out);
     }

@@ -1,6 +1,12 @@
 //! Real output of Pacemaker's tools, read: `tests/captured`. Where and when
 //! each was captured stands in its first line.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "the helpers of a test may panic like the test"
+)]
+
 #[path = "../../../tests/golden/compare.rs"]
 mod compare;
 
@@ -18,7 +24,9 @@ fn crm_mon_is_read() {
         .unwrap()
         .filter_map(|e| {
             let name = e.unwrap().file_name().into_string().unwrap();
-            name.strip_suffix(".xml").filter(|n| n.starts_with("crm_mon-")).map(str::to_owned)
+            name.strip_suffix(".xml")
+                .filter(|n| n.starts_with("crm_mon-"))
+                .map(str::to_owned)
         })
         .collect();
     names.sort();
@@ -36,7 +44,11 @@ fn a_healthy_cluster_runs_everything_everywhere() {
     assert!(monitor.quorate);
     assert_eq!(monitor.dc.as_deref(), Some("c1"));
     assert_eq!(monitor.online().count(), 3);
-    for (id, role) in [("galera", "Promoted"), ("haproxy", "Started"), ("keystone-api", "Started")] {
+    for (id, role) in [
+        ("galera", "Promoted"),
+        ("haproxy", "Started"),
+        ("keystone-api", "Started"),
+    ] {
         let mut nodes = monitor.nodes_of(id, role);
         nodes.sort_unstable();
         assert_eq!(nodes, ["c1", "c2", "c3"], "{id}");
@@ -78,7 +90,10 @@ fn a_failed_instance_is_no_instance() {
     let monitor = Monitor::parse(&captured("crm_mon-failed")).unwrap();
     let failed: Vec<_> = monitor.resources.iter().filter(|r| r.failed).collect();
     assert_eq!(failed.len(), 1);
-    assert_eq!((failed[0].id.as_str(), failed[0].node.as_deref()), ("galera", Some("c3")));
+    assert_eq!(
+        (failed[0].id.as_str(), failed[0].node.as_deref()),
+        ("galera", Some("c3"))
+    );
     let mut nodes = monitor.nodes_of("galera", "Promoted");
     nodes.sort_unstable();
     assert_eq!(nodes, ["c1", "c2"]);
@@ -86,9 +101,16 @@ fn a_failed_instance_is_no_instance() {
 
 #[test]
 fn what_is_not_xml_is_refused() {
-    for text in ["", "crm_mon: Connection to cluster failed: Connection refused", "<pacemaker-result"] {
+    for text in [
+        "",
+        "crm_mon: Connection to cluster failed: Connection refused",
+        "<pacemaker-result",
+    ] {
         let error = Monitor::parse(text).unwrap_err();
-        assert!(error.to_string().starts_with("cannot read crm_mon's output: "), "{error}");
+        assert!(
+            error.to_string().starts_with("cannot read crm_mon's output: "),
+            "{error}"
+        );
     }
 }
 
@@ -103,14 +125,22 @@ fn each_section_of_a_live_cib_is_found() {
     }
     // The cluster keeps its own facts in property sets of its own.
     assert!(cib.contains("cib-bootstrap-options"));
-    assert!(!section_of(&cib, "crm_config").unwrap().contains("cib-bootstrap-options"));
+    assert!(
+        !section_of(&cib, "crm_config")
+            .unwrap()
+            .contains("cib-bootstrap-options")
+    );
 }
 
 #[test]
 fn a_section_that_is_not_there_is_an_empty_one() {
     let cib = "<cib><configuration><resources/></configuration></cib>";
     for section in SECTIONS {
-        assert_eq!(section_of(cib, section), canonical(&format!("<{section}/>")), "{section}");
+        assert_eq!(
+            section_of(cib, section),
+            canonical(&format!("<{section}/>")),
+            "{section}"
+        );
     }
     assert_eq!(section_of("not XML", "resources"), None);
 }
@@ -124,6 +154,9 @@ fn order_and_space_carry_no_meaning() {
     assert_eq!(canonical(sent), canonical(kept));
     assert_ne!(canonical(sent), canonical(&kept.replace("\"100\"", "\"101\"")));
     let ours = r#"<crm_config><cluster_property_set id="quorate-properties"><nvpair id="i" name="n" value="v"/></cluster_property_set></crm_config>"#;
-    let with = ours.replace("</crm_config>", r#"<cluster_property_set id="cib-bootstrap-options"/></crm_config>"#);
+    let with = ours.replace(
+        "</crm_config>",
+        r#"<cluster_property_set id="cib-bootstrap-options"/></crm_config>"#,
+    );
     assert_eq!(canonical(ours), canonical(&with));
 }

@@ -251,20 +251,16 @@ impl Planner<'_> {
     }
 }
 
-/// The values of secrets out of what the cluster has, where the wanted line has a secret.
+/// The values of fence devices out of what the cluster has, but those that are
+/// wanted word for word: any may be a password, also that of a device that goes.
 fn mask_secrets(have: &str, want: &str) -> String {
-    let ids: Vec<&str> = want
-        .lines()
-        .filter(|l| l.contains('\u{27e6}'))
-        .filter_map(|l| l.split_whitespace().find(|w| w.starts_with("id=")))
-        .collect();
+    let wanted: Vec<&str> = want.lines().map(str::trim).collect();
     have.lines()
         .map(|l| {
-            if ids.iter().any(|id| l.split_whitespace().any(|w| w == *id)) {
-                let start = l.find("value=").unwrap_or(l.len());
-                format!("{}value=‹secret›\n", &l[..start])
-            } else {
-                format!("{l}\n")
+            let device = l.split_whitespace().any(|w| w.starts_with("id=fence-"));
+            match l.find("value=") {
+                Some(at) if device && !wanted.contains(&l.trim()) => format!("{}value=‹secret›\n", &l[..at]),
+                _ => format!("{l}\n"),
             }
         })
         .collect()

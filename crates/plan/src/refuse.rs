@@ -74,6 +74,34 @@ fn host_reasons(desired: &Desired, host: &str, facts: &Facts, distribution: &str
     let Some(wanted) = desired.hosts.get(host) else {
         return;
     };
+    // Unknown is never taken for absent: what runs there could be stopped by mistake.
+    if desired.nodes.iter().any(|(n, _)| n == host)
+        && let Fact::Unknown(why) = &facts.crm_mon
+    {
+        out.push(refuse(
+            "host::cluster-unknown",
+            format!("{host}: it cannot be seen whether the cluster runs there: {why}"),
+            "is it overloaded? `crm_mon` must answer there",
+        ));
+    }
+    for (path, fact) in &facts.files {
+        if let Fact::Unknown(why) = fact {
+            out.push(refuse(
+                "host::file-unknown",
+                format!("{host}: {path} cannot be seen: {why}"),
+                "it is not written over unseen; mend the file system there first",
+            ));
+        }
+    }
+    for (package, fact) in &facts.packages {
+        if let Fact::Unknown(why) = fact {
+            out.push(refuse(
+                "host::package-unknown",
+                format!("{host}: it cannot be seen whether {package} is installed: {why}"),
+                "the package manager must answer there",
+            ));
+        }
+    }
     let mut ours = false;
     for file in wanted.files.iter().filter(|f| !f.identity.is_empty()) {
         if let Some(Fact::Known(found)) = facts.files.get(&file.write.path)

@@ -1,6 +1,12 @@
 //! The planner's laws, tried on clouds that differ from what they should be in
 //! ways nobody thought of.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "the helpers of a test may panic like the test"
+)]
+
 #[path = "../../../tests/golden/examples.rs"]
 mod examples;
 #[path = "support/world.rs"]
@@ -15,8 +21,12 @@ use render::Desired;
 use wire::{Answer, Fact, Op};
 
 /// Rendering costs more than planning: once for all cases.
-static CLOUDS: LazyLock<Vec<(String, Desired)>> =
-    LazyLock::new(|| examples::clouds().into_iter().map(|(name, d)| (name, world::known_by(d))).collect());
+static CLOUDS: LazyLock<Vec<(String, Desired)>> = LazyLock::new(|| {
+    examples::clouds()
+        .into_iter()
+        .map(|(name, d)| (name, world::known_by(d)))
+        .collect()
+});
 
 fn make(desired: &Desired, observed: &Observed, intent: Intent) -> Result<Plan, Vec<Refusal>> {
     plan::plan(desired, observed, intent, world::DISTRIBUTION, &world::digest)
@@ -28,27 +38,56 @@ fn hold(desired: &Desired, plan: &Plan) {
     for step in &plan.steps {
         assert!(!step.hosts.is_empty(), "{}: nobody does it", step.id);
         for host in &step.hosts {
-            assert!(desired.hosts.contains_key(host), "{}: there is no {host}", step.id);
+            assert!(
+                desired.hosts.contains_key(host),
+                "{}: there is no {host}",
+                step.id
+            );
         }
-        assert!(!step.title.is_empty() && !step.why.is_empty() && !step.ops.is_empty(), "{}", step.id);
+        assert!(
+            !step.title.is_empty() && !step.why.is_empty() && !step.ops.is_empty(),
+            "{}",
+            step.id
+        );
         // Each goes after steps that stand before it: so there is no circle.
         let mut all: BTreeSet<&str> = BTreeSet::new();
         for after in &step.after {
             let earlier = before.get(after.as_str());
-            assert!(earlier.is_some(), "{} goes after {after}, which does not stand before it", step.id);
+            assert!(
+                earlier.is_some(),
+                "{} goes after {after}, which does not stand before it",
+                step.id
+            );
             all.extend(earlier.unwrap());
             all.insert(after);
         }
         assert!(before.insert(&step.id, all).is_none(), "{} stands twice", step.id);
     }
     // Nothing is restarted on two hosts at once.
-    let restarting: Vec<_> = plan.steps.iter().filter(|s| !s.effects.is_empty()).collect();
+    let restarting: Vec<_> = plan
+        .steps
+        .iter()
+        .filter(|s| !s.effects.is_empty() || !restarted_units(s).is_empty())
+        .collect();
     for (i, second) in restarting.iter().enumerate() {
+        assert!(
+            second.effects.iter().all(|e| second.hosts == [e.host.clone()]),
+            "{}",
+            second.id
+        );
         for first in &restarting[..i] {
-            let hosts = |s: &plan::Step| s.effects.iter().map(|e| e.host.clone()).collect::<BTreeSet<_>>();
-            if hosts(first) != hosts(second) {
-                assert!(before[second.id.as_str()].contains(first.id.as_str()), "{} beside {}", first.id, second.id);
-                assert!(matches!(first.ops.last(), Some(Op::Wait(_))), "{}: the next does not wait for it", first.id);
+            if first.hosts != second.hosts {
+                assert!(
+                    before[second.id.as_str()].contains(first.id.as_str()),
+                    "{} beside {}",
+                    first.id,
+                    second.id
+                );
+                assert!(
+                    matches!(first.ops.last(), Some(Op::Wait(_))),
+                    "{}: the next does not wait for it",
+                    first.id
+                );
             }
         }
         assert_eq!(second.hosts.len(), 1, "{}", second.id);
@@ -60,6 +99,22 @@ fn hold(desired: &Desired, plan: &Plan) {
             assert!(!told.contains(mark), "a secret is told: {}", around(&told, mark));
         }
     }
+}
+
+/// Units of systemd that a step restarts, as files name them.
+fn restarted_units(step: &plan::Step) -> Vec<String> {
+    let changes = step.ops.iter().filter_map(|op| {
+        if let Op::Units(changes) = op {
+            Some(changes)
+        } else {
+            None
+        }
+    });
+    changes
+        .flatten()
+        .filter(|c| c.restart)
+        .map(|c| format!("unit/{}", c.unit))
+        .collect()
 }
 
 fn around<'a>(text: &'a str, mark: &str) -> &'a str {
@@ -116,6 +171,12 @@ fn pick<T>(map: &mut BTreeMap<String, T>, index: usize) -> Option<&mut T> {
     map.values_mut().nth(index % len)
 }
 
+fn set<T>(map: &mut BTreeMap<String, T>, index: usize, value: T) {
+    if let Some(slot) = pick(map, index) {
+        *slot = value;
+    }
+}
+
 fn spoil(desired: &Desired, observed: &mut Observed, host: usize, fault: &Fault) {
     let (name, slot) = observed.get_index_mut(host % desired.hosts.len()).unwrap();
     let Ok(facts) = slot else { return };
@@ -128,7 +189,7 @@ fn spoil(desired: &Desired, observed: &mut Observed, host: usize, fault: &Fault)
             }
         }
         Fault::FileMissing(i) => {
-            pick(&mut facts.files, *i).map(|f| *f = Fact::Absent);
+            set(&mut facts.files, *i, Fact::Absent);
         }
         Fault::FileMode(i) => {
             if let Some(Fact::Known(file)) = pick(&mut facts.files, *i) {
@@ -136,38 +197,45 @@ fn spoil(desired: &Desired, observed: &mut Observed, host: usize, fault: &Fault)
             }
         }
         Fault::FileUnknown(i) => {
-            pick(&mut facts.files, *i).map(|f| *f = Fact::Unknown("Input/output error".to_owned()));
+            set(
+                &mut facts.files,
+                *i,
+                Fact::Unknown("Input/output error".to_owned()),
+            );
         }
         Fault::PackageMissing(i) => {
-            pick(&mut facts.packages, *i).map(|p| *p = Fact::Absent);
+            set(&mut facts.packages, *i, Fact::Absent);
         }
         Fault::UnitDisabled(i) => {
             if let Some(Fact::Known(unit)) = pick(&mut facts.units, *i) {
-                unit.file = "disabled".to_owned();
+                "disabled".clone_into(&mut unit.file);
             }
         }
         Fault::UnitDown(i) => {
             if let Some(Fact::Known(unit)) = pick(&mut facts.units, *i) {
-                unit.active = "failed".to_owned();
+                "failed".clone_into(&mut unit.active);
             }
         }
         Fault::Unmasked(i) => {
-            if let Some(Fact::Known(unit)) = masks.get(i % masks.len().max(1)).and_then(|m| facts.units.get_mut(m)) {
-                unit.file = "enabled".to_owned();
+            if let Some(Fact::Known(unit)) = masks
+                .get(i % masks.len().max(1))
+                .and_then(|m| facts.units.get_mut(m))
+            {
+                "enabled".clone_into(&mut unit.file);
             }
         }
         Fault::Sysctl(i) => {
-            pick(&mut facts.sysctls, *i).map(|s| *s = Fact::Known("7".to_owned()));
+            set(&mut facts.sysctls, *i, Fact::Known("7".to_owned()));
         }
         Fault::ClusterDown => {
             facts.crm_mon = Fact::Absent;
             facts.cib = Fact::Absent;
         }
         Fault::AnswerAbsent(i) => {
-            pick(&mut facts.answers, *i).map(|a| *a = Fact::Absent);
+            set(&mut facts.answers, *i, Fact::Absent);
         }
         Fault::AnswerUnknown(i) => {
-            pick(&mut facts.answers, *i).map(|a| *a = Fact::Unknown("timed out".to_owned()));
+            set(&mut facts.answers, *i, Fact::Unknown("timed out".to_owned()));
         }
         Fault::NoRows(i) => {
             if let Some(Fact::Known(Answer::Rows(rows))) = pick(&mut facts.answers, *i) {
@@ -176,7 +244,9 @@ fn spoil(desired: &Desired, observed: &mut Observed, host: usize, fault: &Fault)
         }
         Fault::CibOld => {
             if let Fact::Known(cib) = &mut facts.cib {
-                *cib = cib.replace("migration-threshold", "was-something-else").replace("\"60s\"", "\"61s\"");
+                *cib = cib
+                    .replace("migration-threshold", "was-something-else")
+                    .replace("\"60s\"", "\"61s\"");
             }
         }
         Fault::Bare => *slot = Ok(world::bare(desired, name)),
@@ -189,7 +259,11 @@ fn a_plan_of_what_was_applied_is_empty() {
     for (cloud, desired) in CLOUDS.iter() {
         for intent in [Intent::Converge, Intent::Recover] {
             let plan = make(desired, &world::all(desired, world::applied), intent).unwrap();
-            assert!(plan.is_empty() && !plan.barrier, "{cloud}:\n{}", plan::show(&plan, true));
+            assert!(
+                plan.is_empty() && !plan.barrier,
+                "{cloud}:\n{}",
+                plan::show(&plan, true)
+            );
         }
     }
 }
@@ -200,7 +274,10 @@ fn bare_hosts_get_everything() {
         let plan = make(desired, &world::all(desired, world::bare), Intent::Converge).unwrap();
         hold(desired, &plan);
         let ops: Vec<&Op> = plan.steps.iter().flat_map(|s| &s.ops).collect();
-        let written: usize = ops.iter().map(|op| if let Op::Files(f) = op { f.len() } else { 0 }).sum();
+        let written: usize = ops
+            .iter()
+            .map(|op| if let Op::Files(f) = op { f.len() } else { 0 })
+            .sum();
         let wanted: usize = desired.hosts.values().map(|h| h.files.len()).sum();
         assert!(written >= wanted, "{cloud}: {written} of {wanted} files");
         for (host, wanted) in &desired.hosts {
@@ -212,9 +289,16 @@ fn bare_hosts_get_everything() {
                 .filter_map(|op| if let Op::Packages(p) = op { Some(p) } else { None })
                 .flatten()
                 .collect();
-            assert_eq!(packages, wanted.packages.iter().collect::<Vec<_>>(), "{cloud}: {host}");
+            assert_eq!(
+                packages,
+                wanted.packages.iter().collect::<Vec<_>>(),
+                "{cloud}: {host}"
+            );
         }
-        assert!(plan.steps.iter().all(|s| s.effects.is_empty()), "{cloud}: nothing runs yet");
+        assert!(
+            plan.steps.iter().all(|s| s.effects.is_empty()),
+            "{cloud}: nothing runs yet"
+        );
     }
 }
 
@@ -226,17 +310,36 @@ fn one_changed_file_is_one_change() {
             for file in wanted.files.iter().filter(|f| !f.write.directory && !f.once) {
                 let mut observed = world::all(desired, world::applied);
                 let (_, facts) = observed.get_index_mut(index).unwrap();
-                let Fact::Known(now) = facts.as_mut().unwrap().files.get_mut(&file.write.path).unwrap() else {
+                let Fact::Known(now) = facts.as_mut().unwrap().files.get_mut(&file.write.path).unwrap()
+                else {
                     panic!("{}", file.write.path)
                 };
                 now.digest = "0".repeat(32);
                 let plan = make(desired, &observed, Intent::Converge).unwrap();
                 hold(desired, &plan);
-                let changes: Vec<&str> = plan.steps.iter().flat_map(|s| &s.changes).map(|c| c.what.as_str()).collect();
+                let changes: Vec<&str> = plan
+                    .steps
+                    .iter()
+                    .flat_map(|s| &s.changes)
+                    .map(|c| c.what.as_str())
+                    .collect();
                 assert_eq!(changes, [file.write.path.as_str()], "{cloud}: {host}");
-                let restarted: Vec<&str> =
-                    plan.steps.iter().flat_map(|s| &s.effects).map(|e| e.resource.as_str()).collect();
-                assert_eq!(restarted, file.restart, "{cloud}: {host}: {}", file.write.path);
+                let restarted: Vec<&str> = plan
+                    .steps
+                    .iter()
+                    .flat_map(|s| &s.effects)
+                    .map(|e| e.resource.as_str())
+                    .collect();
+                let (units, resources): (Vec<&String>, Vec<&String>) =
+                    file.restart.iter().partition(|r| r.starts_with("unit/"));
+                assert_eq!(restarted, resources, "{cloud}: {host}: {}", file.write.path);
+                let found: Vec<String> = plan.steps.iter().flat_map(restarted_units).collect();
+                assert_eq!(
+                    found.iter().collect::<Vec<_>>(),
+                    units,
+                    "{cloud}: {host}: {}",
+                    file.write.path
+                );
             }
         }
     }
@@ -257,7 +360,12 @@ fn a_change_everywhere_goes_host_by_host() {
         let plan = make(desired, &observed, Intent::Converge).unwrap();
         hold(desired, &plan);
         let restarting = plan.steps.iter().filter(|s| !s.effects.is_empty()).count();
-        assert_eq!(restarting, desired.hosts.len(), "{cloud}:\n{}", plan::show(&plan, false));
+        assert_eq!(
+            restarting,
+            desired.hosts.len(),
+            "{cloud}:\n{}",
+            plan::show(&plan, false)
+        );
     }
 }
 
@@ -270,11 +378,16 @@ fn a_host_that_cannot_be_seen_stops_the_plan() {
                 observed.insert(host.clone(), Err(format!("{host}: no route to host")));
                 let refusals = make(desired, &observed, Intent::Converge).unwrap_err();
                 assert!(
-                    refusals.iter().any(|r| r.code == "host::unreachable" && r.message.contains(host.as_str())),
+                    refusals
+                        .iter()
+                        .any(|r| r.code == "host::unreachable" && r.message.contains(host.as_str())),
                     "{cloud}: {refusals:?}"
                 );
                 observed.shift_remove(host);
-                assert!(make(desired, &observed, Intent::Converge).is_err(), "{cloud}: {host} was not asked");
+                assert!(
+                    make(desired, &observed, Intent::Converge).is_err(),
+                    "{cloud}: {host} was not asked"
+                );
             }
         }
     }
@@ -292,14 +405,23 @@ fn every_reason_is_told() {
             facts.hostname = "somebody-else".to_owned();
         }
         if i == 2 {
-            facts.os = Fact::Known(wire::OsRelease { id: "debian".to_owned(), version: "12".to_owned() });
+            facts.os = Fact::Known(wire::OsRelease {
+                id: "debian".to_owned(),
+                version: "12".to_owned(),
+            });
         }
     }
     let refusals = make(desired, &observed, Intent::Converge).unwrap_err();
     let codes: Vec<&str> = refusals.iter().map(|r| r.code).collect();
     assert_eq!(
         codes,
-        ["host::disk-full", "host::another-name", "host::disk-full", "host::wrong-distribution", "host::disk-full"]
+        [
+            "host::disk-full",
+            "host::another-name",
+            "host::disk-full",
+            "host::wrong-distribution",
+            "host::disk-full"
+        ]
     );
     assert!(refusals.iter().all(|r| !r.cure.is_empty()));
 }
@@ -347,7 +469,9 @@ fn a_file_that_cannot_be_seen_is_not_written() {
         let host = host.clone();
         let path = "/etc/corosync/corosync.conf".to_owned();
         let facts = facts.as_mut().unwrap();
-        facts.files.insert(path, Fact::Unknown("Input/output error".to_owned()));
+        facts
+            .files
+            .insert(path, Fact::Unknown("Input/output error".to_owned()));
         match make(desired, &observed, Intent::Converge) {
             Ok(plan) => assert!(plan.is_empty(), "{cloud}:\n{}", plan::show(&plan, false)),
             Err(refusals) => assert!(refusals.iter().any(|r| r.message.contains(&host))),

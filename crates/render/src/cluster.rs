@@ -28,14 +28,20 @@ const PREFERENCE: i32 = 100;
 const STICKINESS: i32 = 1000;
 
 fn pairs<const N: usize>(items: [(&str, &str); N]) -> IndexMap<String, String> {
-    items.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+    items
+        .into_iter()
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .collect()
 }
 
 fn operation(name: &str, interval: &str, options: &[(&str, &str)]) -> Operation {
     Operation {
         name: name.to_owned(),
         interval: interval.to_owned(),
-        options: options.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        options: options
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect(),
     }
 }
 
@@ -54,20 +60,36 @@ pub fn nodes(model: &Model) -> Vec<(String, u32)> {
 
 /// The resource of one component.
 fn resource(templates: &mut Templates, id: &str, placed: &Placed, component: &Component) -> Resource {
-    let scope = Scope { service: &placed.service.name.value, host: None, item: None };
+    let scope = Scope {
+        service: &placed.service.name.value,
+        host: None,
+        item: None,
+    };
     let spec = &component.resource;
-    let mut operations =
-        vec![operation("start", "0s", &[("timeout", "120s")]), operation("stop", "0s", &[("timeout", "120s")])];
+    let mut operations = vec![
+        operation("start", "0s", &[("timeout", "120s")]),
+        operation("stop", "0s", &[("timeout", "120s")]),
+    ];
     if !spec.operations.iter().any(|o| o.name == "monitor") {
         operations.push(operation("monitor", "10s", &[("timeout", "30s")]));
     }
     for op in &spec.operations {
         let mut options = op.options.clone();
-        let interval = options.shift_remove("interval").unwrap_or_else(|| "0s".to_owned());
+        let interval = options
+            .shift_remove("interval")
+            .unwrap_or_else(|| "0s".to_owned());
         operations.retain(|o| o.name != op.name || o.interval != interval);
-        operations.push(Operation { name: op.name.clone(), interval, options });
+        operations.push(Operation {
+            name: op.name.clone(),
+            interval,
+            options,
+        });
     }
-    let mut meta = pairs([("migration-threshold", "10"), ("failure-timeout", "60s"), ("requires", "quorum")]);
+    let mut meta = pairs([
+        ("migration-threshold", "10"),
+        ("failure-timeout", "60s"),
+        ("requires", "quorum"),
+    ]);
     if component.kind == Kind::Singleton {
         // Two of it would destroy what it works on.
         meta.insert("requires".to_owned(), "fencing".to_owned());
@@ -78,8 +100,18 @@ fn resource(templates: &mut Templates, id: &str, placed: &Placed, component: &Co
     } else {
         spec.agent.clone()
     };
-    let params = spec.params.iter().map(|(k, v)| (k.clone(), templates.text(&scope, v))).collect();
-    let primitive = Primitive { id: id.to_owned(), agent, params, meta, operations };
+    let params = spec
+        .params
+        .iter()
+        .map(|(k, v)| (k.clone(), templates.text(&scope, v)))
+        .collect();
+    let primitive = Primitive {
+        id: id.to_owned(),
+        agent,
+        params,
+        meta,
+        operations,
+    };
     if component.kind == Kind::Singleton {
         return Resource::Primitive(primitive);
     }
@@ -91,11 +123,18 @@ fn resource(templates: &mut Templates, id: &str, placed: &Placed, component: &Co
         let value = templates.text(&scope, value);
         clone.insert(key.clone(), value);
     }
-    Resource::Clone(Cloned { primitive, meta: clone })
+    Resource::Clone(Cloned {
+        primitive,
+        meta: clone,
+    })
 }
 
 fn clone_id(component: &Component, id: &str) -> String {
-    if component.kind == Kind::Singleton { id.to_owned() } else { format!("{id}-clone") }
+    if component.kind == Kind::Singleton {
+        id.to_owned()
+    } else {
+        format!("{id}-clone")
+    }
 }
 
 /// Orders of a component after those it names; a service's name alone means
@@ -112,7 +151,11 @@ fn orders(model: &Model, id: &str, component: &Component, out: &mut Cib) {
                 first: clone_id(other, &first),
                 first_action: if promoted { "promote" } else { "start" }.to_owned(),
                 then: clone_id(component, id),
-                kind: if promoted { OrderKind::Mandatory } else { OrderKind::Optional },
+                kind: if promoted {
+                    OrderKind::Mandatory
+                } else {
+                    OrderKind::Optional
+                },
             });
         }
     }
@@ -148,8 +191,16 @@ fn fencing(model: &Model, out: &mut Cib) {
                     operation("monitor", "60s", &[("timeout", "60s")]),
                 ],
             }));
-            out.locations.push(Location { resource: id.clone(), node: name.to_owned(), score: "-INFINITY".to_owned() });
-            out.levels.push(Level { target: name.to_owned(), index, devices: vec![id] });
+            out.locations.push(Location {
+                resource: id.clone(),
+                node: name.to_owned(),
+                score: "-INFINITY".to_owned(),
+            });
+            out.levels.push(Level {
+                target: name.to_owned(),
+                index,
+                devices: vec![id],
+            });
         }
     }
 }
@@ -166,21 +217,20 @@ fn vips(model: &Model, out: &mut Cib) {
             continue;
         }
         done.push(vip.address);
-        let id = if model.shared_vip() { "vip-shared".to_owned() } else { format!("vip-{}", vip.service) };
-        let family = if vip.address.is_ipv4() { "IPaddr2" } else { "IPv6addr" };
-        let params = if vip.address.is_ipv4() {
-            pairs([
-                ("ip", &vip.address.to_string()),
-                ("cidr_netmask", &vip.prefix.to_string()),
-                // Five announcements in half a second: a switch that lost one hears another at once.
-                ("arp_interval", "100"),
-            ])
+        let id = if model.shared_vip() {
+            "vip-shared".to_owned()
         } else {
-            pairs([("ipv6addr", &vip.address.to_string()), ("cidr_netmask", &vip.prefix.to_string())])
+            format!("vip-{}", vip.service)
         };
+        let params = pairs([
+            ("ip", &vip.address.to_string()),
+            ("cidr_netmask", &vip.prefix.to_string()),
+            // Five announcements in half a second: a switch that lost one hears another at once.
+            ("arp_interval", "100"),
+        ]);
         out.resources.push(Resource::Primitive(Primitive {
             id: id.clone(),
-            agent: format!("ocf:heartbeat:{family}"),
+            agent: "ocf:heartbeat:IPaddr2".to_owned(),
             params,
             meta: pairs([
                 ("requires", "quorum"),
@@ -209,7 +259,11 @@ fn vips(model: &Model, out: &mut Cib) {
             });
         }
         if let Some(host) = vip.hosts.first() {
-            out.locations.push(Location { resource: id, node: host.clone(), score: PREFERENCE.to_string() });
+            out.locations.push(Location {
+                resource: id,
+                node: host.clone(),
+                score: PREFERENCE.to_string(),
+            });
         }
     }
 }
@@ -221,10 +275,19 @@ pub fn cib(model: &Model, templates: &mut Templates) -> Cib {
         operation_defaults: pairs([("timeout", "60s")]),
         ..Cib::default()
     };
-    let stonith = if matches!(model.cloud.fencing, Fencing::None { .. }) { "false" } else { "true" };
-    out.properties.insert("stonith-enabled".to_owned(), stonith.to_owned());
+    let stonith = if matches!(model.cloud.fencing, Fencing::None { .. }) {
+        "false"
+    } else {
+        "true"
+    };
+    out.properties
+        .insert("stonith-enabled".to_owned(), stonith.to_owned());
     for (name, placed) in &model.services {
-        let scope = Scope { service: name, host: None, item: None };
+        let scope = Scope {
+            service: name,
+            host: None,
+            item: None,
+        };
         for (key, value) in &placed.service.properties {
             let value = templates.text(&scope, value);
             out.properties.insert(key.clone(), value);
@@ -233,7 +296,11 @@ pub fn cib(model: &Model, templates: &mut Templates) -> Cib {
     fencing(model, &mut out);
     vips(model, &mut out);
     for (id, placed, component) in model.clustered() {
-        let scope = Scope { service: &placed.service.name.value, host: None, item: None };
+        let scope = Scope {
+            service: &placed.service.name.value,
+            host: None,
+            item: None,
+        };
         if !templates.holds(&scope, &component.when) {
             continue;
         }

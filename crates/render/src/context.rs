@@ -93,7 +93,10 @@ fn environment() -> Environment<'static> {
     let mut env = Environment::new();
     env.set_undefined_behavior(UndefinedBehavior::Strict);
     let mut syntax = SyntaxConfig::builder();
-    syntax.keep_trailing_newline(true).trim_blocks(true).lstrip_blocks(true);
+    syntax
+        .keep_trailing_newline(true)
+        .trim_blocks(true)
+        .lstrip_blocks(true);
     // The delimiters are the library's own; only changed ones can be refused.
     if let Ok(syntax) = syntax.build() {
         env.set_syntax(syntax);
@@ -104,7 +107,11 @@ fn environment() -> Environment<'static> {
 }
 
 fn host_view(model: &Model, index: usize, host: &cloud::Host) -> HostView {
-    let address = host.addresses.values().next().map_or(IpAddr::from([0, 0, 0, 0]), |a| a.value);
+    let address = host
+        .addresses
+        .values()
+        .next()
+        .map_or(IpAddr::from([0, 0, 0, 0]), |a| a.value);
     HostView {
         name: host.name.as_str().to_owned(),
         // Node ids start at 1: Corosync refuses 0.
@@ -125,18 +132,30 @@ fn host_view(model: &Model, index: usize, host: &cloud::Host) -> HostView {
 impl Templates {
     /// Prepares everything that does not depend on a host.
     pub fn new(model: &Model, findings: &mut Vec<Diagnostic>) -> Self {
-        let views: Vec<HostView> =
-            model.cloud.hosts.iter().enumerate().map(|(i, h)| host_view(model, i, h)).collect();
+        let views: Vec<HostView> = model
+            .cloud
+            .hosts
+            .iter()
+            .enumerate()
+            .map(|(i, h)| host_view(model, i, h))
+            .collect();
         let named = |names: Vec<String>| -> Value {
             let picked: Vec<&HostView> = views.iter().filter(|v| names.contains(&v.name)).collect();
             value(&picked)
         };
         let mut roles: IndexMap<String, Value> = IndexMap::new();
-        for role in cloud::Role::WORDS.iter().map(|(word, _)| *word).chain(["cluster", "all"]) {
+        for role in cloud::Role::WORDS
+            .iter()
+            .map(|(word, _)| *word)
+            .chain(["cluster", "all"])
+        {
             roles.insert(role.to_owned(), named(model.names_of(role)));
         }
-        let vips: IndexMap<&str, String> =
-            model.vips.iter().map(|(service, vip)| (service.as_str(), vip.address.to_string())).collect();
+        let vips: IndexMap<&str, String> = model
+            .vips
+            .iter()
+            .map(|(service, vip)| (service.as_str(), vip.address.to_string()))
+            .collect();
         let endpoints: Vec<EndpointView> = model
             .served()
             .into_iter()
@@ -158,7 +177,12 @@ impl Templates {
                     name: s.resource,
                     mode: s.endpoint.mode,
                     port: s.endpoint.port.value,
-                    url: format!("{scheme}://{}:{}{}", url_host(s.vip), s.endpoint.port.value, s.endpoint.path),
+                    url: format!(
+                        "{scheme}://{}:{}{}",
+                        url_host(s.vip),
+                        s.endpoint.port.value,
+                        s.endpoint.path
+                    ),
                     path: s.endpoint.path,
                     check: s.endpoint.check,
                     check_port: s.endpoint.check_port.unwrap_or(s.endpoint.port.value),
@@ -197,12 +221,21 @@ impl Templates {
             .iter()
             .filter_map(|(name, placed)| {
                 let broker = placed.service.broker.as_ref()?;
-                Some([("service", name.as_str()), ("user", broker.user.as_str())].into_iter().collect())
+                Some(
+                    [("service", name.as_str()), ("user", broker.user.as_str())]
+                        .into_iter()
+                        .collect(),
+                )
             })
             .collect();
         base.insert("brokers".to_owned(), value(&brokers));
         base.insert("links".to_owned(), Value::from(model.cloud.links().count()));
-        let servers: Vec<&str> = model.cloud.time_servers.iter().map(|s| s.value.as_str()).collect();
+        let servers: Vec<&str> = model
+            .cloud
+            .time_servers
+            .iter()
+            .map(|s| s.value.as_str())
+            .collect();
         base.insert("time_servers".to_owned(), value(&servers));
         let mut out = Self {
             env: environment(),
@@ -230,9 +263,17 @@ impl Templates {
         // What services tell each other, in the order of the services: one may use what stands before it.
         let mut provided: IndexMap<String, IndexMap<String, String>> = IndexMap::new();
         for (name, placed) in &model.services {
-            let scope = Scope { service: name, host: None, item: None };
-            let values: IndexMap<String, String> =
-                placed.service.provides.iter().map(|(k, v)| (k.clone(), out.text(&scope, v))).collect();
+            let scope = Scope {
+                service: name,
+                host: None,
+                item: None,
+            };
+            let values: IndexMap<String, String> = placed
+                .service
+                .provides
+                .iter()
+                .map(|(k, v)| (k.clone(), out.text(&scope, v)))
+                .collect();
             provided.insert(name.clone(), values);
             out.base.insert("provided".to_owned(), value(&provided));
         }
@@ -242,7 +283,10 @@ impl Templates {
 
     fn scope(&self, scope: &Scope<'_>) -> Value {
         let mut values = self.base.clone();
-        values.insert("settings".to_owned(), self.settings.get(scope.service).cloned().unwrap_or_default());
+        values.insert(
+            "settings".to_owned(),
+            self.settings.get(scope.service).cloned().unwrap_or_default(),
+        );
         values.insert("service".to_owned(), Value::from(scope.service));
         if let Some(host) = scope.host.and_then(|h| self.hosts.get(h)) {
             values.insert("host".to_owned(), (**host).clone());
@@ -254,14 +298,20 @@ impl Templates {
         values.insert(
             "secret".to_owned(),
             Value::from_function(move |name: String| {
-                secret(&if name.contains('/') { name } else { format!("{own}/{name}") })
+                secret(&if name.contains('/') {
+                    name
+                } else {
+                    format!("{own}/{name}")
+                })
             }),
         );
         Value::from_pairs(values)
     }
 
     fn fail(&mut self, scope: &Scope<'_>, what: &str, error: &minijinja::Error) {
-        let Some(source) = self.sources.get(scope.service) else { return };
+        let Some(source) = self.sources.get(scope.service) else {
+            return;
+        };
         // The place in service.yaml, where the text stands there; a template
         // file's own place is in the words.
         let at = source.text.find(what).unwrap_or(0);
@@ -270,7 +320,13 @@ impl Templates {
         if let Some(line) = error.line() {
             message = format!("{message} (line {line})");
         }
-        self.findings.push(Diagnostic::error("catalog::template", source, span, message, "here"));
+        self.findings.push(Diagnostic::error(
+            "catalog::template",
+            source,
+            span,
+            message,
+            "here",
+        ));
     }
 
     /// Renders a short text.
@@ -325,7 +381,9 @@ impl Templates {
 
     /// Renders a file of the catalogue.
     pub fn file(&mut self, scope: &Scope<'_>, path: &str) -> String {
-        let Some(text) = self.files.get(path).cloned() else { return String::new() };
+        let Some(text) = self.files.get(path).cloned() else {
+            return String::new();
+        };
         let context = self.scope(scope);
         match self.env.render_named_str(path, &text, context) {
             Ok(out) => out,

@@ -58,7 +58,11 @@ fn restarted(placed: &Placed, component: &str) -> String {
 
 /// Everything for one host.
 pub fn host(model: &Model, templates: &mut Templates, host: &Host) -> DesiredHost {
-    let mut out = DesiredHost { units: units_of(model, host), ports: ports_of(model, host), ..DesiredHost::default() };
+    let mut out = DesiredHost {
+        units: units_of(model, host),
+        ports: ports_of(model, host),
+        ..DesiredHost::default()
+    };
     let on = |role: &str| model.hosts_of(role).iter().any(|h| h.name == host.name);
     let name = host.name.as_str();
     for (service, placed) in &model.services {
@@ -77,7 +81,11 @@ pub fn host(model: &Model, templates: &mut Templates, host: &Host) -> DesiredHos
                 out.mask.push(unit.clone());
             }
         }
-        let plain = Scope { service, host: Some(name), item: None };
+        let plain = Scope {
+            service,
+            host: Some(name),
+            item: None,
+        };
         for (key, value) in &placed.service.sysctls {
             let value = templates.text(&plain, value);
             out.sysctls.insert(key.clone(), value);
@@ -91,7 +99,11 @@ pub fn host(model: &Model, templates: &mut Templates, host: &Host) -> DesiredHos
                 out.files.push(desired);
             } else {
                 for item in templates.items(&plain, &spec.each) {
-                    let scope = Scope { service, host: Some(name), item: Some(&item) };
+                    let scope = Scope {
+                        service,
+                        host: Some(name),
+                        item: Some(&item),
+                    };
                     let desired = file(model, templates, placed, spec, &scope);
                     out.files.push(desired);
                 }

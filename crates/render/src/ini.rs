@@ -29,16 +29,24 @@ fn fill(templates: &mut Templates, scope: &Scope<'_>, entries: &[tree::Entry], o
             for name in entry.value.one_or_list() {
                 let Kind::Scalar(s) = &name.kind else { continue };
                 let path = format!("fragments/{}.yaml", s.text);
-                let Some(text) = templates.raw(&path).cloned() else { continue };
+                let Some(text) = templates.raw(&path).cloned() else {
+                    continue;
+                };
                 let mut walker = Walker::new(&Source::new(format!("catalog/{path}"), text));
-                if let Some(Node { kind: Kind::Map(inner), .. }) = tree::load(&mut walker) {
+                if let Some(Node {
+                    kind: Kind::Map(inner),
+                    ..
+                }) = tree::load(&mut walker)
+                {
                     fill(templates, scope, &inner, out);
                 }
             }
         } else {
             let text = values(templates, scope, &entry.value);
             // An empty value leaves the key out: how a template says "not here".
-            if text.iter().any(|t| !t.is_empty()) || matches!(&entry.value.kind, Kind::Scalar(s) if s.text.is_empty()) {
+            if text.iter().any(|t| !t.is_empty())
+                || matches!(&entry.value.kind, Kind::Scalar(s) if s.text.is_empty())
+            {
                 out.insert(entry.key.value.clone(), text);
             }
         }
@@ -60,15 +68,27 @@ fn set(section: &mut Section, key: &str, value: Option<&Setting>) {
 }
 
 /// Renders the data file at `path` of the catalogue, for the host's file `to`.
-pub fn render(templates: &mut Templates, scope: &Scope<'_>, path: &str, to: &str, overrides: &Overrides) -> String {
-    let Some(text) = templates.raw(path).cloned() else { return String::new() };
+pub fn render(
+    templates: &mut Templates,
+    scope: &Scope<'_>,
+    path: &str,
+    to: &str,
+    overrides: &Overrides,
+) -> String {
+    let Some(text) = templates.raw(path).cloned() else {
+        return String::new();
+    };
     let mut walker = Walker::new(&Source::new(format!("catalog/{path}"), text));
     let root = tree::load(&mut walker);
     for finding in walker.finish() {
         templates.push(finding);
     }
     let mut sections: IndexMap<String, Section> = IndexMap::new();
-    if let Some(Node { kind: Kind::Map(entries), .. }) = root {
+    if let Some(Node {
+        kind: Kind::Map(entries),
+        ..
+    }) = root
+    {
         for entry in &entries {
             let section = sections.entry(entry.key.value.clone()).or_default();
             if let Kind::Map(inner) = &entry.value.kind {
@@ -84,7 +104,8 @@ pub fn render(templates: &mut Templates, scope: &Scope<'_>, path: &str, to: &str
             }
         }
     }
-    let mut out = String::from("# Written by quorate from its catalogue: changes belong into the cloud file.\n");
+    let mut out =
+        String::from("# Written by quorate from its catalogue: changes belong into the cloud file.\n");
     for (name, keys) in &sections {
         let _ = write!(out, "\n[{name}]\n");
         for (key, values) in keys {

@@ -153,13 +153,23 @@ pub struct Desired {
 pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
     let mut findings = Vec::new();
     let mut templates = Templates::new(model, &mut findings);
-    let mut out = Desired { nodes: cluster::nodes(model), ..Desired::default() };
+    let mut out = Desired {
+        nodes: cluster::nodes(model),
+        ..Desired::default()
+    };
     for host in &model.cloud.hosts {
-        out.hosts.insert(host.name.as_str().to_owned(), files::host(model, &mut templates, host));
+        out.hosts.insert(
+            host.name.as_str().to_owned(),
+            files::host(model, &mut templates, host),
+        );
     }
     out.cib = cluster::cib(model, &mut templates);
     if let Some((placed, component)) = model.sql_store() {
-        out.sql = placed.service.sql.as_ref().map(|s| (s.socket.clone(), s.user.clone()));
+        out.sql = placed
+            .service
+            .sql
+            .as_ref()
+            .map(|s| (s.socket.clone(), s.user.clone()));
         out.sql_resource = resource_id(&placed.service.name.value, &component.name.value);
         out.sql_hosts = model.names_of(&component.runs_on.value);
     }
@@ -177,10 +187,18 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
             });
         }
         for step in &placed.service.steps {
-            let scope = context::Scope { service, host: None, item: None };
+            let scope = context::Scope {
+                service,
+                host: None,
+                item: None,
+            };
             let text = |t: &mut Templates, s: &str| t.text(&scope, s);
             let argv = step.run.iter().map(|s| text(&mut templates, s)).collect();
-            let env = step.env.iter().map(|(k, v)| (k.clone(), text(&mut templates, v))).collect();
+            let env = step
+                .env
+                .iter()
+                .map(|(k, v)| (k.clone(), text(&mut templates, v)))
+                .collect();
             let guards = match (&step.done_when, &out.sql) {
                 (Some(done), Some((socket, user))) => {
                     let statement = text(&mut templates, &done.sql);
@@ -215,7 +233,12 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
                     timeout_ms: step.timeout * 1000,
                 }),
                 guards,
-                after: step.after.iter().filter(|a| a.value != "database").map(|a| a.value.clone()).collect(),
+                after: step
+                    .after
+                    .iter()
+                    .filter(|a| a.value != "database")
+                    .map(|a| a.value.clone())
+                    .collect(),
                 database: step.after.iter().any(|a| a.value == "database"),
             });
         }
@@ -226,7 +249,11 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
             out.gated.push(resource.clone());
         }
         if !component.engine.value.is_empty() {
-            let scope = context::Scope { service, host: None, item: None };
+            let scope = context::Scope {
+                service,
+                host: None,
+                item: None,
+            };
             out.stores.push(Store {
                 engine: component.engine.value.clone(),
                 resource,
@@ -242,8 +269,16 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
     for served in model.served() {
         if served.endpoint.mode == "http" {
             let scheme = if served.endpoint.tls { "https" } else { "http" };
-            let base = format!("{scheme}://{}:{}", context::url_host(served.vip), served.endpoint.port.value);
-            let check = if served.endpoint.path.is_empty() { &served.endpoint.check } else { &served.endpoint.path };
+            let base = format!(
+                "{scheme}://{}:{}",
+                context::url_host(served.vip),
+                served.endpoint.port.value
+            );
+            let check = if served.endpoint.path.is_empty() {
+                &served.endpoint.check
+            } else {
+                &served.endpoint.path
+            };
             out.apis.push(DesiredApi {
                 check: format!("{base}{check}"),
                 url: format!("{base}{}", served.endpoint.path),
@@ -262,7 +297,12 @@ fn units_of(model: &Model, host: &cloud::Host) -> Vec<DesiredUnit> {
     model
         .components()
         .filter(|(_, c)| !c.unit.is_empty())
-        .filter(|(_, c)| model.hosts_of(&c.runs_on.value).iter().any(|h| h.name == host.name))
+        .filter(|(_, c)| {
+            model
+                .hosts_of(&c.runs_on.value)
+                .iter()
+                .any(|h| h.name == host.name)
+        })
         .map(|(p, c)| DesiredUnit {
             unit: c.unit.clone(),
             run: c.run,
@@ -279,9 +319,18 @@ fn units_of(model: &Model, host: &cloud::Host) -> Vec<DesiredUnit> {
 fn ports_of(model: &Model, host: &cloud::Host) -> Vec<(u16, String, String)> {
     model
         .components()
-        .filter(|(_, c)| model.hosts_of(&c.runs_on.value).iter().any(|h| h.name == host.name))
+        .filter(|(_, c)| {
+            model
+                .hosts_of(&c.runs_on.value)
+                .iter()
+                .any(|h| h.name == host.name)
+        })
         .flat_map(|(p, c)| {
-            let ports = c.endpoint.iter().map(|e| e.port.value).chain(c.ports.iter().copied());
+            let ports = c
+                .endpoint
+                .iter()
+                .map(|e| e.port.value)
+                .chain(c.ports.iter().copied());
             ports.map(|port| (port, p.service.name.value.clone(), c.unit.clone()))
         })
         .collect()

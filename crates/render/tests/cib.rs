@@ -1,5 +1,11 @@
 //! What must hold of every cluster configuration, whatever the cloud file says.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "the helpers of a test may panic like the test"
+)]
+
 #[path = "../../../tests/golden/examples.rs"]
 mod examples;
 
@@ -29,7 +35,12 @@ fn every_clone_is_interleaved() {
         for resource in &cib.resources {
             if let Resource::Clone(c) = resource {
                 clones += 1;
-                assert_eq!(c.meta.get("interleave").map(String::as_str), Some("true"), "{cloud}: {}", resource.id());
+                assert_eq!(
+                    c.meta.get("interleave").map(String::as_str),
+                    Some("true"),
+                    "{cloud}: {}",
+                    resource.id()
+                );
             }
         }
         assert!(clones > 0);
@@ -49,7 +60,9 @@ fn a_fence_device_is_kept_off_the_host_it_fences() {
                 let found = cib.resources.iter().find(|r| r.id() == *device).unwrap();
                 assert_eq!(found.primitive().params.get("pcmk_host_list"), Some(node));
                 assert!(
-                    cib.locations.iter().any(|l| l.resource == *device && l.node == *node && l.score == "-INFINITY"),
+                    cib.locations
+                        .iter()
+                        .any(|l| l.resource == *device && l.node == *node && l.score == "-INFINITY"),
                     "{cloud}: {device} may run on {node}"
                 );
             }
@@ -62,20 +75,33 @@ fn a_fence_device_is_kept_off_the_host_it_fences() {
             .map(Resource::id)
             .collect();
         assert_eq!(levelled.len(), devices.len(), "{cloud}: a device of no level");
-        assert_eq!(cib.properties.get("stonith-enabled").map(String::as_str), Some("true"));
+        assert_eq!(
+            cib.properties.get("stonith-enabled").map(String::as_str),
+            Some("true")
+        );
     });
 }
 
 #[test]
 fn an_address_needs_quorum_and_a_balancer() {
     check(|cloud, _, cib| {
-        let addresses: Vec<&Resource> = cib.resources.iter().filter(|r| r.id().starts_with("vip-")).collect();
+        let addresses: Vec<&Resource> = cib
+            .resources
+            .iter()
+            .filter(|r| r.id().starts_with("vip-"))
+            .collect();
         assert!(!addresses.is_empty(), "{cloud}");
         for vip in addresses {
             let id = vip.id();
-            assert_eq!(vip.primitive().meta.get("requires").map(String::as_str), Some("quorum"), "{cloud}: {id}");
+            assert_eq!(
+                vip.primitive().meta.get("requires").map(String::as_str),
+                Some("quorum"),
+                "{cloud}: {id}"
+            );
             assert!(
-                cib.colocations.iter().any(|c| c.resource == id && c.with == "haproxy-clone" && c.score == "INFINITY"),
+                cib.colocations
+                    .iter()
+                    .any(|c| c.resource == id && c.with == "haproxy-clone" && c.score == "INFINITY"),
                 "{cloud}: {id} may stand where nobody serves it"
             );
         }
@@ -86,7 +112,11 @@ fn an_address_needs_quorum_and_a_balancer() {
 fn orders_bind_only_after_a_promotion() {
     check(|cloud, _, cib| {
         for order in &cib.orders {
-            let wanted = if order.first_action == "promote" { OrderKind::Mandatory } else { OrderKind::Optional };
+            let wanted = if order.first_action == "promote" {
+                OrderKind::Mandatory
+            } else {
+                OrderKind::Optional
+            };
             assert_eq!(order.kind, wanted, "{cloud}: {} then {}", order.first, order.then);
         }
         assert!(cib.orders.iter().any(|o| o.first_action == "promote"), "{cloud}");
@@ -99,9 +129,16 @@ fn an_order_never_leads_back() {
     check(|cloud, _, cib| {
         let mut done: BTreeSet<&str> = BTreeSet::new();
         let mut rest: Vec<_> = cib.orders.iter().collect();
-        let mut waiting: BTreeSet<&str> = rest.iter().flat_map(|o| [o.first.as_str(), o.then.as_str()]).collect();
+        let mut waiting: BTreeSet<&str> = rest
+            .iter()
+            .flat_map(|o| [o.first.as_str(), o.then.as_str()])
+            .collect();
         while !waiting.is_empty() {
-            let free: Vec<&str> = waiting.iter().filter(|w| !rest.iter().any(|o| o.then == **w)).copied().collect();
+            let free: Vec<&str> = waiting
+                .iter()
+                .filter(|w| !rest.iter().any(|o| o.then == **w))
+                .copied()
+                .collect();
             assert!(!free.is_empty(), "{cloud}: in a circle: {waiting:?}");
             rest.retain(|o| !free.contains(&o.first.as_str()));
             waiting.retain(|w| !free.contains(w));
@@ -115,10 +152,20 @@ fn an_order_never_leads_back() {
 fn staying_weighs_more_than_preference() {
     check(|cloud, _, cib| {
         for location in cib.locations.iter().filter(|l| score(&l.score) > 0) {
-            let resource = cib.resources.iter().find(|r| r.id() == location.resource).unwrap();
+            let resource = cib
+                .resources
+                .iter()
+                .find(|r| r.id() == location.resource)
+                .unwrap();
             let own = resource.primitive().meta.get("resource-stickiness");
-            let stickiness = own.or_else(|| cib.resource_defaults.get("resource-stickiness")).unwrap();
-            assert!(score(stickiness) > score(&location.score), "{cloud}: {}", location.resource);
+            let stickiness = own
+                .or_else(|| cib.resource_defaults.get("resource-stickiness"))
+                .unwrap();
+            assert!(
+                score(stickiness) > score(&location.score),
+                "{cloud}: {}",
+                location.resource
+            );
         }
     });
 }
@@ -132,7 +179,12 @@ fn a_singleton_needs_fencing() {
                 && !p.agent.starts_with("stonith:")
                 && !p.id.starts_with("vip-");
             if single {
-                assert_eq!(p.meta.get("requires").map(String::as_str), Some("fencing"), "{cloud}: {}", p.id);
+                assert_eq!(
+                    p.meta.get("requires").map(String::as_str),
+                    Some("fencing"),
+                    "{cloud}: {}",
+                    p.id
+                );
             }
         }
     });
@@ -147,11 +199,22 @@ fn no_operation_stands_twice() {
         for resource in &cib.resources {
             let mut seen = BTreeSet::new();
             for op in &resource.primitive().operations {
-                assert!(seen.insert((&op.name, &op.interval)), "{cloud}: {}: {op:?}", resource.id());
+                assert!(
+                    seen.insert((&op.name, &op.interval)),
+                    "{cloud}: {}: {op:?}",
+                    resource.id()
+                );
                 let timeout = op.options.get("timeout").unwrap();
-                assert!(timeout.trim_end_matches('s').parse::<u32>().unwrap() > 0, "{cloud}: {op:?}");
+                assert!(
+                    timeout.trim_end_matches('s').parse::<u32>().unwrap() > 0,
+                    "{cloud}: {op:?}"
+                );
             }
-            let monitored = resource.primitive().operations.iter().any(|o| o.name == "monitor" && o.interval != "0s");
+            let monitored = resource
+                .primitive()
+                .operations
+                .iter()
+                .any(|o| o.name == "monitor" && o.interval != "0s");
             assert!(monitored, "{cloud}: nobody watches {}", resource.id());
         }
     });
@@ -169,13 +232,22 @@ fn ids_are_unique_and_constraints_lead_somewhere() {
         let resources: Vec<String> = cib.resources.iter().map(Resource::id).collect();
         let nodes: Vec<&String> = desired.nodes.iter().map(|(n, _)| n).collect();
         for l in &cib.locations {
-            assert!(resources.contains(&l.resource) && nodes.contains(&&l.node), "{cloud}: {l:?}");
+            assert!(
+                resources.contains(&l.resource) && nodes.contains(&&l.node),
+                "{cloud}: {l:?}"
+            );
         }
         for c in &cib.colocations {
-            assert!(resources.contains(&c.resource) && resources.contains(&c.with), "{cloud}: {c:?}");
+            assert!(
+                resources.contains(&c.resource) && resources.contains(&c.with),
+                "{cloud}: {c:?}"
+            );
         }
         for o in &cib.orders {
-            assert!(resources.contains(&o.first) && resources.contains(&o.then), "{cloud}: {o:?}");
+            assert!(
+                resources.contains(&o.first) && resources.contains(&o.then),
+                "{cloud}: {o:?}"
+            );
         }
     });
 }
@@ -189,7 +261,10 @@ fn the_first_layer_names_nothing_of_the_second() {
         for gated in &desired.gated {
             let document = layer.document(&desired.nodes);
             assert!(!document.contains(&format!("\"{gated}\"")), "{cloud}: {gated}");
-            assert!(!document.contains(&format!("\"{gated}-clone\"")), "{cloud}: {gated}");
+            assert!(
+                !document.contains(&format!("\"{gated}-clone\"")),
+                "{cloud}: {gated}"
+            );
         }
     });
 }

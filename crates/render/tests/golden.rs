@@ -2,6 +2,12 @@
 //! files are all there, of the others only those that differ from the first's;
 //! `host.txt` lists everything that a host should have, so nothing is hidden.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "the helpers of a test may panic like the test"
+)]
+
 #[path = "../../../tests/golden/compare.rs"]
 mod compare;
 #[path = "../../../tests/golden/examples.rs"]
@@ -27,7 +33,14 @@ fn list(host: &DesiredHost) -> String {
             UnitRun::Systemd => "systemd".to_owned(),
             UnitRun::Nobody => "nobody".to_owned(),
         };
-        let _ = writeln!(out, "unit {} of {}, run by {who}, ports {:?}", unit.unit, unit.service, unit.ports);
+        let _ = writeln!(out, "unit {} of {}, run by {who}", unit.unit, unit.service);
+    }
+    for (port, service, unit) in &host.ports {
+        let _ = writeln!(
+            out,
+            "port {port} of {service}, {}",
+            if unit.is_empty() { "by its agent" } else { unit }
+        );
     }
     for (key, value) in &host.sysctls {
         let _ = writeln!(out, "sysctl {key} = {value}");
@@ -76,14 +89,21 @@ fn files(desired: &Desired) -> BTreeMap<String, String> {
         for file in host.files.iter().filter(|f| !f.write.directory) {
             let path = file.write.path.trim_start_matches('/').to_owned();
             let text = String::from_utf8(file.write.content.clone()).unwrap();
-            assert!(all.insert(path, text).is_none(), "{} is written twice", file.write.path);
+            assert!(
+                all.insert(path, text).is_none(),
+                "{} is written twice",
+                file.write.path
+            );
         }
         if index == 0 {
             first.clone_from(&all);
         } else {
             all.retain(|path, text| first.get(path) != Some(text));
         }
-        out.extend(all.into_iter().map(|(path, text)| (format!("{name}/{path}"), text)));
+        out.extend(
+            all.into_iter()
+                .map(|(path, text)| (format!("{name}/{path}"), text)),
+        );
     }
     out.insert("cib.xml".to_owned(), lines(&desired.cib.document(&desired.nodes)));
     let mut cloud = serde_json::to_value(desired).unwrap();
@@ -91,7 +111,10 @@ fn files(desired: &Desired) -> BTreeMap<String, String> {
     let fields = cloud.as_object_mut().unwrap();
     fields.remove("hosts").unwrap();
     fields.remove("cib").unwrap();
-    out.insert("cloud.json".to_owned(), serde_json::to_string_pretty(&cloud).unwrap() + "\n");
+    out.insert(
+        "cloud.json".to_owned(),
+        serde_json::to_string_pretty(&cloud).unwrap() + "\n",
+    );
     out
 }
 
@@ -140,11 +163,22 @@ fn a_secret_is_known_as_one_and_its_file_is_closed() {
                 for placeholder in text.split('\u{27e6}').skip(1) {
                     let (inner, _) = placeholder.split_once('\u{27e7}').unwrap();
                     let secret = inner.strip_prefix("secret:").unwrap();
-                    let stem = secret.strip_suffix(".crt").or(secret.strip_suffix(".key")).unwrap_or(secret);
-                    assert!(needs.iter().any(|n| n == stem), "{}: nobody makes {secret}", file.write.path);
+                    let stem = secret
+                        .strip_suffix(".crt")
+                        .or(secret.strip_suffix(".key"))
+                        .unwrap_or(secret);
+                    assert!(
+                        needs.iter().any(|n| n == stem),
+                        "{}: nobody makes {secret}",
+                        file.write.path
+                    );
                     // Certificates are for everybody, and a cluster's name goes over the wire.
-                    let public = secret.ends_with(".crt") || secret == "corosync/cluster-id";
-                    assert!(public || file.write.mode & 0o007 == 0, "{} is open to all", file.write.path);
+                    let public = secret.strip_suffix(".crt").is_some() || secret == "corosync/cluster-id";
+                    assert!(
+                        public || file.write.mode % 0o10 == 0,
+                        "{} is open to all",
+                        file.write.path
+                    );
                 }
             }
         }

@@ -4,6 +4,12 @@
 //! They are taken from the lab's image, never from this machine. Each test works
 //! in an overlay of its own over the image, which is not changed.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "the helpers of a test may panic like the test"
+)]
+
 #[path = "../../../tests/golden/compare.rs"]
 mod compare;
 #[path = "../../../tests/golden/examples.rs"]
@@ -24,12 +30,19 @@ fn image() -> PathBuf {
         .into_iter()
         .flatten()
         .map(|e| e.unwrap().path())
-        .filter(|p| ["haproxy", "corosync", "crm_simulate"].iter().all(|t| p.join("root/usr/sbin").join(t).exists()))
+        .filter(|p| {
+            ["haproxy", "corosync", "crm_simulate"]
+                .iter()
+                .all(|t| p.join("root/usr/sbin").join(t).exists())
+        })
         .map(|p| (p.metadata().unwrap().modified().unwrap(), p.join("root")))
         .collect();
     roots.sort();
     let newest = roots.pop();
-    assert!(newest.is_some(), "no lab image with the release's tools: run `quorate lab up examples/three-controllers.yaml` first");
+    assert!(
+        newest.is_some(),
+        "no lab image with the release's tools: run `quorate lab up examples/three-controllers.yaml` first"
+    );
     newest.unwrap().1
 }
 
@@ -46,12 +59,21 @@ impl Root {
             std::fs::create_dir(&path).unwrap();
             path.to_str().unwrap().to_owned()
         };
-        let options = format!("lowerdir={},upperdir={},workdir={}", image().display(), at("upper"), at("work"));
+        let options = format!(
+            "lowerdir={},upperdir={},workdir={}",
+            image().display(),
+            at("upper"),
+            at("work")
+        );
         let output = Command::new("mount")
             .args(["-t", "overlay", "quorate-image", "-o", &options, &at("root")])
             .output()
             .unwrap();
-        assert!(output.status.success(), "root is needed: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "root is needed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         Self { folder }
     }
 
@@ -72,11 +94,22 @@ impl Root {
     /// Runs a program on a host of that name.
     fn run_as(&self, host: &str, argv: &[&str]) -> Output {
         Command::new("unshare")
-            .args(["--uts", "sh", "-c", "echo \"$1\" >/proc/sys/kernel/hostname && shift && exec chroot \"$@\"", "sh"])
+            .args([
+                "--uts",
+                "sh",
+                "-c",
+                "echo \"$1\" >/proc/sys/kernel/hostname && shift && exec chroot \"$@\"",
+                "sh",
+            ])
             .arg(host)
             .arg(self.path("/"))
             .arg("env")
-            .args(["-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "TZ=UTC"])
+            .args([
+                "-i",
+                "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+                "LC_ALL=C.UTF-8",
+                "TZ=UTC",
+            ])
             .args(argv)
             .output()
             .unwrap()
@@ -86,15 +119,35 @@ impl Root {
     fn must(&self, argv: &[&str]) -> String {
         let output = self.run(argv);
         let told = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        assert!(output.status.success(), "{argv:?}: {}\n{}{}", output.status, told(&output.stdout), told(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{argv:?}: {}\n{}{}",
+            output.status,
+            told(&output.stdout),
+            told(&output.stderr)
+        );
         told(&output.stdout)
     }
 
     /// A throw-away certificate, its key behind it.
     fn certificate(&self) -> String {
         self.must(&[
-            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days",
-            "2", "-subj", "/CN=test", "-keyout", "/tmp/test.key", "-out", "/tmp/test.crt",
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=test",
+            "-keyout",
+            "/tmp/test.key",
+            "-out",
+            "/tmp/test.crt",
         ]);
         let read = |path| std::fs::read_to_string(self.path(path)).unwrap();
         read("/tmp/test.crt") + &read("/tmp/test.key")
@@ -109,11 +162,17 @@ impl Drop for Root {
 
 /// A host's file with something in the place of each secret.
 fn content(desired: &Desired, host: &str, path: &str) -> String {
-    let file = desired.hosts[host].files.iter().find(|f| f.write.path == path).unwrap();
+    let file = desired.hosts[host]
+        .files
+        .iter()
+        .find(|f| f.write.path == path)
+        .unwrap();
     let text = String::from_utf8(file.write.content.clone()).unwrap();
     let mut parts = text.split('\u{27e6}');
     let first = parts.next().unwrap().to_owned();
-    parts.fold(first, |out, part| out + "00112233445566778899aabbccddeeff" + part.split_once('\u{27e7}').unwrap().1)
+    parts.fold(first, |out, part| {
+        out + "00112233445566778899aabbccddeeff" + part.split_once('\u{27e7}').unwrap().1
+    })
 }
 
 #[test]
@@ -124,17 +183,27 @@ fn image_haproxy_takes_the_configuration() {
     let mut judged = 0;
     for (cloud, desired) in examples::clouds() {
         for (host, wanted) in &desired.hosts {
-            if !wanted.files.iter().any(|f| f.write.path == "/etc/haproxy/haproxy.cfg") {
+            if !wanted
+                .files
+                .iter()
+                .any(|f| f.write.path == "/etc/haproxy/haproxy.cfg")
+            {
                 continue;
             }
             let text = content(&desired, host, "/etc/haproxy/haproxy.cfg");
-            for path in text.split_whitespace().filter(|w| w.starts_with("/etc/haproxy/") && w.contains(".pem")) {
+            for path in text
+                .split_whitespace()
+                .filter(|w| w.starts_with("/etc/haproxy/") && w.contains(".pem"))
+            {
                 root.write(path, &certificate);
             }
             root.write("/etc/haproxy/haproxy.cfg", &text);
             let output = root.run(&["haproxy", "-c", "-V", "-f", "/etc/haproxy/haproxy.cfg"]);
             let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success() && !told.contains("[WARNING]"), "{cloud}, {host}:\n{told}\n{text}");
+            assert!(
+                output.status.success() && !told.contains("[WARNING]"),
+                "{cloud}, {host}:\n{told}\n{text}"
+            );
             judged += 1;
         }
     }
@@ -150,11 +219,17 @@ fn image_corosync_takes_the_configuration() {
             // Corosync finds its own node in the list by the host's name. What it
             // has against the file it tells its log.
             let text = content(&desired, host, "/etc/corosync/corosync.conf");
-            root.write("/etc/corosync/corosync.conf", text.replace("to_stderr: no", "to_stderr: yes"));
+            root.write(
+                "/etc/corosync/corosync.conf",
+                text.replace("to_stderr: no", "to_stderr: yes"),
+            );
             root.write("/etc/corosync/authkey", "0".repeat(256));
             let output = root.run_as(host, &["corosync", "-t", "-f"]);
             let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success() && !told.contains("warning"), "{cloud}, {host}: {told}\n{text}");
+            assert!(
+                output.status.success() && !told.contains("warning"),
+                "{cloud}, {host}: {told}\n{text}"
+            );
         }
     }
 }
@@ -167,12 +242,18 @@ fn image_crm_verify_finds_nothing() {
         // All, and the layer that goes first.
         let layer = desired.cib.only(&|id| !desired.gated.iter().any(|g| g == id));
         for cib in [desired.cib.clone(), layer] {
-            let part = Desired { cib, ..desired.clone() };
+            let part = Desired {
+                cib,
+                ..desired.clone()
+            };
             root.write("/tmp/cib.xml", joined(&part));
             let output = root.run(&["crm_verify", "-V", "-x", "/tmp/cib.xml"]);
             let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
             let resources = part.cib.resources.len();
-            assert!(output.status.success() && told.trim().is_empty(), "{cloud}, {resources} resources: {told}");
+            assert!(
+                output.status.success() && told.trim().is_empty(),
+                "{cloud}, {resources} resources: {told}"
+            );
         }
     }
 }
@@ -190,17 +271,20 @@ fn joined(desired: &Desired) -> String {
         for resource in &desired.cib.resources {
             if promotable(resource) {
                 let name = &resource.primitive().id;
-                let _ = write!(status, "<nvpair id=\"status-{id}-{name}\" name=\"master-{name}\" value=\"100\"/>");
+                let _ = write!(
+                    status,
+                    "<nvpair id=\"status-{id}-{name}\" name=\"master-{name}\" value=\"100\"/>"
+                );
             }
         }
         status.push_str("</instance_attributes></transient_attributes></node_state>");
     }
     status.push_str("</status>");
-    desired.cib.document(&desired.nodes).replace("<status/>", &status).replacen(
-        "<cib ",
-        "<cib have-quorum=\"1\" dc-uuid=\"1\" ",
-        1,
-    )
+    desired
+        .cib
+        .document(&desired.nodes)
+        .replace("<status/>", &status)
+        .replacen("<cib ", "<cib have-quorum=\"1\" dc-uuid=\"1\" ", 1)
 }
 
 fn promotable(resource: &Resource) -> bool {
@@ -211,7 +295,10 @@ fn promotable(resource: &Resource) -> bool {
 fn simulate(root: &Root, from: &str, to: &str, inject: &[&str]) -> String {
     let base = ["crm_simulate", "-x", from, "-S", "-O", to];
     let transcript = root.must(&[&base, inject].concat());
-    let rest = transcript.split("Performing Requested Modifications").last().unwrap_or(&transcript);
+    let rest = transcript
+        .split("Performing Requested Modifications")
+        .last()
+        .unwrap_or(&transcript);
     let stable = rest.lines().filter(|l| !l.contains("execution date"));
     stable.fold(String::new(), |out, line| out + line.trim_end() + "\n")
 }
@@ -225,7 +312,11 @@ fn monitor(root: &Root, cib: &str) -> Monitor {
 fn assert_whole(cloud: &str, desired: &Desired, monitor: &Monitor, alive: &[&str]) {
     for resource in &desired.cib.resources {
         let p = resource.primitive();
-        let role = if promotable(resource) { "Promoted" } else { "Started" };
+        let role = if promotable(resource) {
+            "Promoted"
+        } else {
+            "Started"
+        };
         let running: BTreeSet<&str> = monitor.nodes_of(&p.id, role).into_iter().collect();
         let allowed: BTreeSet<&str> = alive
             .iter()
@@ -240,13 +331,25 @@ fn assert_whole(cloud: &str, desired: &Desired, monitor: &Monitor, alive: &[&str
             .collect();
         match resource {
             Resource::Primitive(_) => {
-                assert_eq!(running.len(), 1, "{cloud}, {alive:?} alive: {} runs on {running:?}", p.id);
-                assert!(running.is_subset(&allowed), "{cloud}: {} runs on {running:?}", p.id);
+                assert_eq!(
+                    running.len(),
+                    1,
+                    "{cloud}, {alive:?} alive: {} runs on {running:?}",
+                    p.id
+                );
+                assert!(
+                    running.is_subset(&allowed),
+                    "{cloud}: {} runs on {running:?}",
+                    p.id
+                );
             }
             Resource::Clone(_) => assert_eq!(running, allowed, "{cloud}, {alive:?} alive: {}", p.id),
         }
     }
-    assert!(monitor.resources.iter().all(|r| !r.failed && !r.blocked), "{cloud}");
+    assert!(
+        monitor.resources.iter().all(|r| !r.failed && !r.blocked),
+        "{cloud}"
+    );
 }
 
 /// What must happen before `action`, out of the transition's graph.
@@ -254,7 +357,10 @@ fn waits_for(dot: &str, action: &str) -> BTreeSet<String> {
     let mut edges: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for line in dot.lines() {
         if let Some((from, to)) = line.split_once(" -> ") {
-            let (from, to) = (from.trim().trim_matches('"'), to.split('"').nth(1).unwrap_or_default());
+            let (from, to) = (
+                from.trim().trim_matches('"'),
+                to.split('"').nth(1).unwrap_or_default(),
+            );
             edges.entry(to).or_default().push(from);
         }
     }
@@ -287,14 +393,23 @@ fn image_scheduler_survives_the_loss_of_any_host() {
         golden("start", &simulate(&root, "/tmp/joined.xml", "/tmp/up.xml", &[]));
         assert_whole(&cloud, &desired, &monitor(&root, "/tmp/up.xml"), &nodes);
         let rest = simulate(&root, "/tmp/up.xml", "/tmp/idle.xml", &[]);
-        assert!(!rest.contains("Transition Summary:\n  *"), "{cloud} does not come to rest:\n{rest}");
+        assert!(
+            !rest.contains("Transition Summary:\n  *"),
+            "{cloud} does not come to rest:\n{rest}"
+        );
         for lost in &nodes {
             let alive: Vec<&str> = nodes.iter().filter(|n| *n != lost).copied().collect();
             let fail = ["--node-fail", *lost];
-            golden(&format!("lost-{lost}"), &simulate(&root, "/tmp/up.xml", "/tmp/lost.xml", &fail));
+            golden(
+                &format!("lost-{lost}"),
+                &simulate(&root, "/tmp/up.xml", "/tmp/lost.xml", &fail),
+            );
             assert_whole(&cloud, &desired, &monitor(&root, "/tmp/lost.xml"), &alive);
             let rest = simulate(&root, "/tmp/lost.xml", "/tmp/idle.xml", &[]);
-            assert!(!rest.contains("Transition Summary:\n  *"), "{cloud} without {lost} does not come to rest:\n{rest}");
+            assert!(
+                !rest.contains("Transition Summary:\n  *"),
+                "{cloud} without {lost} does not come to rest:\n{rest}"
+            );
             addresses_do_not_wait(&root, &cloud, &desired, lost);
             // It comes back: everything is everywhere again, and no address moves.
             let held = holders(&monitor(&root, "/tmp/lost.xml"));
@@ -302,7 +417,11 @@ fn image_scheduler_survives_the_loss_of_any_host() {
             golden(&format!("back-{lost}"), &back);
             let monitor = monitor(&root, "/tmp/back.xml");
             assert_whole(&cloud, &desired, &monitor, &nodes);
-            assert_eq!(holders(&monitor), held, "{cloud}: an address moved when {lost} came back");
+            assert_eq!(
+                holders(&monitor),
+                held,
+                "{cloud}: an address moved when {lost} came back"
+            );
         }
     }
 }
@@ -331,17 +450,36 @@ fn back(root: &Root, desired: &Desired, lost: &str) -> String {
     } else {
         old_start + xml[old_start..].find("</node_state>").unwrap() + "</node_state>".len()
     };
-    root.write("/tmp/returns.xml", format!("{}{fresh}{}", &xml[..old_start], &xml[old_end..]));
+    root.write(
+        "/tmp/returns.xml",
+        format!("{}{fresh}{}", &xml[..old_start], &xml[old_end..]),
+    );
     simulate(root, "/tmp/returns.xml", "/tmp/back.xml", &[])
 }
 
 fn addresses_do_not_wait(root: &Root, cloud: &str, desired: &Desired, lost: &str) {
-    root.must(&["crm_simulate", "-x", "/tmp/up.xml", "--node-fail", lost, "-D", "/tmp/graph.dot"]);
+    root.must(&[
+        "crm_simulate",
+        "-x",
+        "/tmp/up.xml",
+        "--node-fail",
+        lost,
+        "-D",
+        "/tmp/graph.dot",
+    ]);
     let dot = std::fs::read_to_string(root.path("/tmp/graph.dot")).unwrap();
     assert!(dot.contains("stonith"), "{cloud}: {lost} is not fenced");
-    for resource in desired.cib.resources.iter().filter(|r| r.id().starts_with("vip-")) {
+    for resource in desired
+        .cib
+        .resources
+        .iter()
+        .filter(|r| r.id().starts_with("vip-"))
+    {
         let start = format!("{}_start_0 ", resource.id());
-        let actions = dot.lines().filter_map(|l| l.split('"').nth(1)).filter(|a| a.starts_with(&start));
+        let actions = dot
+            .lines()
+            .filter_map(|l| l.split('"').nth(1))
+            .filter(|a| a.starts_with(&start));
         for action in actions.collect::<BTreeSet<_>>() {
             let before = waits_for(&dot, action);
             let fencing: Vec<_> = before.iter().filter(|a| a.contains("stonith")).collect();
@@ -358,5 +496,10 @@ fn image_crm_verify_is_no_nodder() {
     let (_, desired) = examples::example("three-controllers");
     let wrong = joined(&desired).replacen("first-action=\"start\"", "first-action=\"begin\"", 1);
     root.write("/tmp/cib.xml", wrong);
-    assert!(!root.run(&["crm_verify", "-V", "-x", "/tmp/cib.xml"]).status.success());
+    assert!(
+        !root
+            .run(&["crm_verify", "-V", "-x", "/tmp/cib.xml"])
+            .status
+            .success()
+    );
 }

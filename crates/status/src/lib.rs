@@ -115,7 +115,10 @@ pub struct Snapshot {
 pub type Observed = [(String, Result<Facts, String>)];
 
 fn facts<'a>(observed: &'a Observed, host: &str) -> Option<&'a Facts> {
-    observed.iter().find(|(h, _)| h == host).and_then(|(_, f)| f.as_ref().ok())
+    observed
+        .iter()
+        .find(|(h, _)| h == host)
+        .and_then(|(_, f)| f.as_ref().ok())
 }
 
 /// The monitor of a quorate partition, or of any.
@@ -147,12 +150,16 @@ pub fn snapshot(
             host: observed
                 .iter()
                 .find(|(_, f)| {
-                    f.as_ref().is_ok_and(|f| f.addresses.iter().any(|a| a.address == *address))
+                    f.as_ref()
+                        .is_ok_and(|f| f.addresses.iter().any(|a| a.address == *address))
                 })
                 .map(|(h, _)| h.clone()),
         })
         .collect();
-    let seen: Seen<'_> = observed.iter().map(|(h, f)| (h.clone(), f.as_ref().ok())).collect();
+    let seen: Seen<'_> = observed
+        .iter()
+        .map(|(h, f)| (h.clone(), f.as_ref().ok()))
+        .collect();
     let stores: Vec<Store> = desired
         .stores
         .iter()
@@ -167,18 +174,32 @@ pub fn snapshot(
     let quorate = mon.as_ref().is_some_and(|m| m.quorate);
     let online = members.iter().filter(|m| m.state == "online").count();
     for member in members.iter().filter(|m| m.state != "online") {
-        problems.push(format!("{} is {}{}", member.host, member.state, tail(&member.detail)));
+        problems.push(format!(
+            "{} is {}{}",
+            member.host,
+            member.state,
+            tail(&member.detail)
+        ));
     }
     for vip in vips.iter().filter(|v| v.host.is_none()) {
         problems.push(format!("nobody holds {} of {}", vip.address, vip.service));
     }
     for store in &stores {
         for m in store.members.iter().filter(|m| !m.healthy) {
-            problems.push(format!("{} on {} is {}{}", store.name, m.host, m.state, tail(&m.detail)));
+            problems.push(format!(
+                "{} on {} is {}{}",
+                store.name,
+                m.host,
+                m.state,
+                tail(&m.detail)
+            ));
         }
     }
     for api in apis.iter().filter(|a| !a.ok) {
-        problems.push(format!("{} does not answer at {}: {}", api.service, api.url, api.detail));
+        problems.push(format!(
+            "{} does not answer at {}: {}",
+            api.service, api.url, api.detail
+        ));
     }
     if let Some(mon) = &mon {
         problems.extend(lacking(desired, mon));
@@ -197,15 +218,34 @@ pub fn snapshot(
     let apis_one_more = apis.iter().all(|a| a.instances.len() > 1);
     let serving = apis.iter().all(|a| a.ok);
     let (verdict, reason, next) = if !quorate {
-        (Verdict::Down, "the cluster has no quorum".to_owned(), "quorate recover")
+        (
+            Verdict::Down,
+            "the cluster has no quorum".to_owned(),
+            "quorate recover",
+        )
     } else if !serving {
-        let reason = problems.iter().find(|p| p.contains("does not answer")).cloned().unwrap_or_default();
+        let reason = problems
+            .iter()
+            .find(|p| p.contains("does not answer"))
+            .cloned()
+            .unwrap_or_default();
         (Verdict::Down, reason, "quorate recover")
     } else if !one_more || !stores_one_more || !apis_one_more {
-        let reason = problems.first().cloned().unwrap_or_else(|| "there is no host to lose".to_owned());
-        (Verdict::Exposed, format!("everything answers, and one more loss would not be survived: {reason}"), "")
+        let reason = problems
+            .first()
+            .cloned()
+            .unwrap_or_else(|| "there is no host to lose".to_owned());
+        (
+            Verdict::Exposed,
+            format!("everything answers, and one more loss would not be survived: {reason}"),
+            "",
+        )
     } else if !problems.is_empty() {
-        (Verdict::Degraded, problems.first().cloned().unwrap_or_default(), "quorate plan")
+        (
+            Verdict::Degraded,
+            problems.first().cloned().unwrap_or_default(),
+            "quorate plan",
+        )
     } else {
         (Verdict::Redundant, "any one host can be lost".to_owned(), "")
     };
@@ -224,7 +264,11 @@ pub fn snapshot(
 }
 
 fn tail(detail: &str) -> String {
-    if detail.is_empty() { String::new() } else { format!(" ({detail})") }
+    if detail.is_empty() {
+        String::new()
+    } else {
+        format!(" ({detail})")
+    }
 }
 
 fn members(desired: &Desired, observed: &Observed, mon: Option<&Monitor>) -> Vec<Host> {
@@ -261,9 +305,13 @@ fn apis(desired: &Desired, observed: &Observed, mon: Option<&Monitor>) -> Vec<Ap
         .iter()
         .map(|api| {
             let name = format!("api/{}", api.service);
-            let answers: Vec<&Fact<Answer>> =
-                observed.iter().filter_map(|(_, f)| f.as_ref().ok()?.answers.get(&name)).collect();
-            let ok = answers.iter().any(|a| matches!(a, Fact::Known(Answer::Http { status, .. }) if *status < 400));
+            let answers: Vec<&Fact<Answer>> = observed
+                .iter()
+                .filter_map(|(_, f)| f.as_ref().ok()?.answers.get(&name))
+                .collect();
+            let ok = answers
+                .iter()
+                .any(|a| matches!(a, Fact::Known(Answer::Http { status, .. }) if *status < 400));
             let detail = match answers.first() {
                 Some(Fact::Known(Answer::Http { status, .. })) => format!("status {status}"),
                 Some(Fact::Absent) => "nobody listens".to_owned(),
@@ -272,9 +320,20 @@ fn apis(desired: &Desired, observed: &Observed, mon: Option<&Monitor>) -> Vec<Ap
                 None => "nobody could be asked".to_owned(),
             };
             let instances = mon
-                .map(|m| m.nodes_of(&api.resource, "Started").into_iter().map(str::to_owned).collect())
+                .map(|m| {
+                    m.nodes_of(&api.resource, "Started")
+                        .into_iter()
+                        .map(str::to_owned)
+                        .collect()
+                })
                 .unwrap_or_default();
-            Api { service: api.service.clone(), url: api.url.clone(), ok, detail, instances }
+            Api {
+                service: api.service.clone(),
+                url: api.url.clone(),
+                ok,
+                detail,
+                instances,
+            }
         })
         .collect()
 }
@@ -307,6 +366,10 @@ fn lacking(desired: &Desired, mon: &Monitor) -> Vec<String> {
     for r in mon.resources.iter().filter(|r| r.blocked) {
         *blocked.entry(&r.id).or_default() += 1;
     }
-    out.extend(blocked.into_keys().map(|id| format!("{id} is blocked: an operator must look at it")));
+    out.extend(
+        blocked
+            .into_keys()
+            .map(|id| format!("{id} is blocked: an operator must look at it")),
+    );
     out
 }

@@ -38,7 +38,10 @@ pub struct Hello {
 
 /// From fleet to agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(clippy::large_enum_variant, reason = "one of them lives at a time; nearly all are calls")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one of them lives at a time; nearly all are calls"
+)]
 pub enum ToAgent {
     /// Do this; answered by [`FromAgent::Done`] with the same id. Calls run at the same time.
     Call {

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Answer, Facts, Observe, Query, Expect, Sql, Wait};
+use crate::{Answer, Expect, Facts, Observe, Query, Sql, Wait};
 
 /// A file as it should be. Written beside its place, synced, then renamed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,7 +142,13 @@ pub struct OpError {
 impl OpError {
     /// An error with a message alone.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), status: None, tail: Vec::new(), command: None, held_by: None }
+        Self {
+            message: message.into(),
+            status: None,
+            tail: Vec::new(),
+            command: None,
+            held_by: None,
+        }
     }
 }
 
@@ -185,7 +191,10 @@ impl Op {
             }
         }
         match self {
-            Self::Observe(observe) => observe.queries.iter_mut().try_for_each(|q| query(&mut q.query, fill)),
+            Self::Observe(observe) => observe
+                .queries
+                .iter_mut()
+                .try_for_each(|q| query(&mut q.query, fill)),
             Self::Ask(q) => query(q, fill),
             Self::Files(files) => files.iter_mut().try_for_each(|f| {
                 // Content that is not text holds no placeholder.

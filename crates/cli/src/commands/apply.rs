@@ -99,13 +99,22 @@ pub async fn run(args: &ApplyArgs, catalog: Option<&Utf8Path>, intent: Intent) -
     let sessions = seen::connect(&project).await?;
     let who = whoami(verb, &id);
     lock(&sessions, &who).await?;
-    let (fill, vault) = seen::filler(project.vault(true, args.seed)?);
+    let (vault, made) = project.vault_for_change(args.seed)?;
+    let (fill, vault) = seen::filler(vault);
     let key = vault.digest_key()?;
     let stop = steps::interrupts();
     let mut changed = 0;
     for stage in 0..STAGES {
         let observed = seen::observe(&project, &sessions, &fill, key, intent == Intent::Recover).await?;
-        let plan = make(&project, &observed, intent, &fill, key)?;
+        let plan = match make(&project, &observed, intent, &fill, key) {
+            Ok(plan) => plan,
+            Err(refused) => {
+                if made && stage == 0 {
+                    project.forget_vault()?;
+                }
+                return Err(refused);
+            }
+        };
         for line in &plan.explain {
             anstream::eprintln!("{line}");
         }

@@ -14,7 +14,7 @@ use crate::project::Project;
 /// Runs it.
 pub fn run(args: &CredentialsArgs, catalog: Option<&Utf8Path>) -> Result<ExitCode, Failure> {
     let project = Project::open(&args.file, catalog)?;
-    let vault = project.vault(false, None)?;
+    let vault = project.vault()?;
     // The service that others authenticate with is the one whose endpoint says so.
     let identity = project
         .model

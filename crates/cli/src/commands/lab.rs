@@ -22,7 +22,7 @@ fn keep(packages: &[String]) -> Vec<String> {
 
 /// The lab that a cloud file describes.
 fn spec(project: &Project) -> Result<LabSpec, Failure> {
-    let vault = project.vault(true, None)?;
+    let (vault, _) = project.vault_for_change(None)?;
     let mut packages: Vec<String> = project
         .desired
         .hosts

@@ -38,7 +38,7 @@ fn hide(mut text: String, vault: &Vault) -> String {
 /// Runs it.
 pub async fn run(args: &Shown, catalog: Option<&Utf8Path>) -> Result<ExitCode, Failure> {
     let project = Project::open(&args.file, catalog)?;
-    let (fill, vault) = seen::filler(project.vault(true, None)?);
+    let (fill, vault) = seen::filler(project.vault()?);
     let sessions = seen::connect(&project).await?;
     let observed = seen::observe(&project, &sessions, &fill, vault.digest_key()?, false).await?;
     match args.output {

@@ -59,7 +59,7 @@ fn refused(refusals: &[Refusal]) -> Failure {
 /// Runs it.
 pub async fn run(args: &PlanArgs, catalog: Option<&Utf8Path>) -> Result<ExitCode, Failure> {
     let project = Project::open(&args.shown.file, catalog)?;
-    let (fill, vault) = seen::filler(project.vault(true, None)?);
+    let (fill, vault) = seen::filler(project.vault()?);
     let sessions = seen::connect(&project).await?;
     let key = vault.digest_key()?;
     let observed = seen::observe(&project, &sessions, &fill, key, false).await?;

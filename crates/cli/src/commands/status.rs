@@ -58,7 +58,7 @@ fn text(snapshot: &Snapshot) -> String {
 
 /// Looks once.
 pub async fn look(project: &Project) -> Result<Snapshot, Failure> {
-    let (fill, vault) = seen::filler(project.vault(true, None)?);
+    let (fill, vault) = seen::filler(project.vault()?);
     let sessions = seen::connect(project).await?;
     let observed = seen::observe(project, &sessions, &fill, vault.digest_key()?, false).await?;
     let observed: Vec<_> = observed.into_iter().collect();

@@ -44,17 +44,15 @@ impl Cloud {
 
     /// Writes the cloud file, with further lines.
     pub fn describe(&self, more: &str) {
-        let mut text = format!("cloud: {}\nrelease: \"2025.1\"\nhosts:\n", self.name);
-        for host in HOSTS {
-            text.push_str(&format!(
-                "  {host}: {{ role: controller, address: {} }}\n",
-                self.address(host)
-            ));
-        }
-        let net = self.net;
-        text.push_str(&format!(
-            "vips: {{ pool: 198.18.{net}.100-198.18.{net}.119 }}\nservices: [keystone]\n{more}"
-        ));
+        let hosts = HOSTS.map(|host| {
+            let address = self.address(host);
+            format!("  {host}: {{ role: controller, address: {address} }}\n")
+        });
+        let (name, net, hosts) = (&self.name, self.net, hosts.concat());
+        let text = format!(
+            "cloud: {name}\nrelease: \"2025.1\"\nhosts:\n{hosts}\
+             vips: {{ pool: 198.18.{net}.100-198.18.{net}.119 }}\nservices: [keystone]\n{more}"
+        );
         fs_err::write(self.file(), text).unwrap();
     }
 

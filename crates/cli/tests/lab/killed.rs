@@ -1,7 +1,8 @@
 //! Whatever is killed while a cloud is made, the next run goes on from what is
 //! there, and the end is that of a run that nobody disturbed.
 
-use std::process::{Child, ExitStatus};
+use std::collections::BTreeSet;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use crate::cloud::{Cloud, HOSTS};
@@ -11,7 +12,7 @@ use crate::said::{tell, until};
 const APPLY: [&str; 4] = ["apply", "--yes", "--seed", "7"];
 const LOG: &str = "apply.log";
 /// A run that takes longer hangs.
-const ENDS: Duration = Duration::from_mins(5);
+const ENDS: Duration = Duration::from_mins(3);
 const ROUNDS: usize = 40;
 
 #[test]
@@ -57,8 +58,11 @@ fn end_of(cloud: &Cloud) -> String {
 fn changed(cloud: &Cloud) -> Vec<String> {
     let mut found = vec![];
     let runs = fs_err::read_dir(cloud.state().join("runs"));
-    for run in runs.into_iter().flatten().flatten() {
-        let text = fs_err::read_to_string(run.path().join("events.jsonl")).unwrap_or_default();
+    let mut runs: Vec<_> = runs.into_iter().flatten().flatten().map(|r| r.path()).collect();
+    // Their names begin with the time.
+    runs.sort();
+    for run in runs {
+        let text = fs_err::read_to_string(run.join("events.jsonl")).unwrap_or_default();
         for line in text.split_inclusive('\n').filter(|l| l.ends_with('\n')) {
             let event: serde_json::Value = serde_json::from_str(line).unwrap();
             let count = event["ended"]["outcome"]["done"]["changed"].as_u64();
@@ -85,36 +89,45 @@ fn agent(cloud: &Cloud, _: &mut Child, round: usize) {
 /// Runs `apply` again and again, with a victim after each first newly finished
 /// step that changed something, until one ends well by itself.
 fn resumed(cloud: &Cloud, what: &str, victim: fn(&Cloud, &mut Child, usize)) -> usize {
+    // Of the runs before this one, which are of other hosts.
+    let before = changed(cloud).len();
+    let mut done = BTreeSet::new();
     for round in 0..ROUNDS {
-        let before = changed(cloud).len();
         let mut apply = cloud.spawn(&APPLY, LOG);
-        let disturbed = until("a step or the end", ENDS, || {
+        let end = until("a step or the end", ENDS, || {
             if let Some(status) = apply.try_wait().unwrap() {
                 return Ok(Err(status));
             }
-            let all = changed(cloud);
-            match all.len() > before {
-                true => Ok(Ok(all.len() - before)),
-                false => Err(cloud.log(LOG)),
+            let mut all = changed(cloud).split_off(before);
+            all.retain(|step| !done.contains(step));
+            if all.is_empty() {
+                Err(cloud.log(LOG))
+            } else {
+                Ok(Ok(all))
             }
         });
-        let status: ExitStatus = match disturbed {
+        let status = match end {
             Ok(steps) => {
-                tell(&format!("round {round}: {what} after {steps} new steps"));
+                tell(&format!("round {round}: {what} after {}", steps.join(", ")));
                 victim(cloud, &mut apply, round);
+                done.extend(steps);
                 until("the end of a disturbed run", ENDS, || {
                     apply.try_wait().unwrap().ok_or_else(|| cloud.log(LOG))
                 })
             }
-            Err(status) => status,
+            Err(status) => {
+                let log = cloud.log(LOG);
+                // A step in flight on a host may outlive its operator, with the lock.
+                let locked = log.contains("is being changed by another run");
+                assert!(
+                    status.success() || locked,
+                    "an undisturbed run failed: {status}\n{log}"
+                );
+                status
+            }
         };
-        let log = cloud.log(LOG);
-        // A step in flight on a host outlives its operator, with the lock.
-        let locked = log.contains("is being changed by another run");
-        match (status.success(), disturbed) {
-            (true, _) => return round,
-            (false, Err(_)) => assert!(locked, "an undisturbed run failed: {status}\n{log}"),
-            (false, Ok(_)) => {}
+        if status.success() {
+            return round;
         }
     }
     panic!("not whole after {ROUNDS} rounds:\n{}", cloud.log(LOG));

@@ -105,7 +105,13 @@ fn nothing_left() {
             assert_eq!(cloud.shell(host, "hostname").good().out.trim(), host);
         }
     }
-    end(&keepers(&one.name));
+    let found = keepers(&one.name);
+    assert_eq!(
+        found.len(),
+        HOSTS.len() + 1,
+        "a supervisor each, and the BMC: {found:?}"
+    );
+    end(&found);
     one.down();
     let listed: Vec<String> = lab::list().unwrap().into_iter().map(|l| l.name).collect();
     assert!(

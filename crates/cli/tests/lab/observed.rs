@@ -107,10 +107,10 @@ fn sort(array: &mut Value) {
 
 /// The lines that only one of two texts has.
 pub fn difference(one: &str, other: &str) -> String {
-    let only = |sign: char, a: &str, b: &str| -> String {
+    let only = |sign: char, a: &str, b: &str| -> Vec<String> {
         let b: std::collections::BTreeSet<&str> = b.lines().collect();
         let lines = a.lines().filter(|l| !b.contains(l));
-        lines.map(|l| format!("{sign} {l}\n")).collect()
+        lines.map(|l| format!("{sign} {l}")).collect()
     };
-    only('-', one, other) + &only('+', other, one)
+    [only('-', one, other), only('+', other, one)].concat().join("\n")
 }

@@ -1,7 +1,12 @@
 //! Hosts as facts, made from what should be: as if it had just been applied,
 //! or as if nobody had ever been there. Included by the tests of laws.
 
-#![allow(clippy::unwrap_used, reason = "a test's own code: to panic is to report")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test's own code: to panic is to report, and not every test wants all of it"
+)]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -55,7 +60,10 @@ fn empty(host: &str) -> Facts {
     Facts {
         hostname: host.to_owned(),
         boot_id: "boot".to_owned(),
-        os: Fact::Known(OsRelease { id: "debian".to_owned(), version: "13".to_owned() }),
+        os: Fact::Known(OsRelease {
+            id: "debian".to_owned(),
+            version: "13".to_owned(),
+        }),
         clock: 0,
         memory_kib: 8 << 20,
         disk_free: BTreeMap::from([("/".to_owned(), 100 << 30)]),
@@ -76,10 +84,22 @@ pub fn bare(desired: &Desired, host: &str) -> Facts {
     let ask = plan::observe(desired, host, [7; 32], false);
     let mut out = empty(host);
     out.files = ask.files.iter().map(|f| (f.clone(), Fact::Absent)).collect();
-    out.units = ask.units.iter().map(|u| (u.clone(), unit("not-found", "inactive", ""))).collect();
+    out.units = ask
+        .units
+        .iter()
+        .map(|u| (u.clone(), unit("not-found", "inactive", "")))
+        .collect();
     out.packages = ask.packages.iter().map(|p| (p.clone(), Fact::Absent)).collect();
-    out.sysctls = ask.sysctls.iter().map(|s| (s.clone(), Fact::Known("0".to_owned()))).collect();
-    out.answers = ask.queries.iter().map(|q| (q.name.clone(), Fact::Absent)).collect();
+    out.sysctls = ask
+        .sysctls
+        .iter()
+        .map(|s| (s.clone(), Fact::Known("0".to_owned())))
+        .collect();
+    out.answers = ask
+        .queries
+        .iter()
+        .map(|q| (q.name.clone(), Fact::Absent))
+        .collect();
     out
 }
 
@@ -91,10 +111,14 @@ pub fn applied(desired: &Desired, host: &str) -> Facts {
     for path in &ask.files {
         let known = wanted.files.iter().find(|f| f.write.path == *path);
         let content = known.map_or(&b"<cib/>"[..], |f| &f.write.content);
-        let (owner, group, mode) = known.map_or(("hacluster".to_owned(), "haclient".to_owned(), 0o600), |f| {
-            (f.write.owner.clone(), f.write.group.clone(), f.write.mode)
-        });
-        let text = ask.texts.contains(path).then(|| filled(std::str::from_utf8(content).unwrap()));
+        let (owner, group, mode) = known
+            .map_or(("hacluster".to_owned(), "haclient".to_owned(), 0o600), |f| {
+                (f.write.owner.clone(), f.write.group.clone(), f.write.mode)
+            });
+        let text = ask
+            .texts
+            .contains(path)
+            .then(|| filled(std::str::from_utf8(content).unwrap()));
         out.files.insert(
             path.clone(),
             Fact::Known(FileFact {
@@ -106,7 +130,11 @@ pub fn applied(desired: &Desired, host: &str) -> Facts {
             }),
         );
     }
-    out.units = ask.units.iter().map(|u| (u.clone(), unit("masked", "inactive", "masked"))).collect();
+    out.units = ask
+        .units
+        .iter()
+        .map(|u| (u.clone(), unit("masked", "inactive", "masked")))
+        .collect();
     for wanted in &wanted.units {
         let fact = match wanted.run {
             UnitRun::Cluster => unit("loaded", "active", "static"),
@@ -115,9 +143,21 @@ pub fn applied(desired: &Desired, host: &str) -> Facts {
         };
         out.units.insert(wanted.unit.clone(), fact);
     }
-    out.packages = ask.packages.iter().map(|p| (p.clone(), Fact::Known("1.0".to_owned()))).collect();
-    out.sysctls = wanted.sysctls.iter().map(|(k, v)| (k.clone(), Fact::Known(v.clone()))).collect();
-    out.answers = ask.queries.iter().map(|q| (q.name.clone(), Fact::Known(answer(desired, q)))).collect();
+    out.packages = ask
+        .packages
+        .iter()
+        .map(|p| (p.clone(), Fact::Known("1.0".to_owned())))
+        .collect();
+    out.sysctls = wanted
+        .sysctls
+        .iter()
+        .map(|(k, v)| (k.clone(), Fact::Known(v.clone())))
+        .collect();
+    out.answers = ask
+        .queries
+        .iter()
+        .map(|q| (q.name.clone(), Fact::Known(answer(desired, q))))
+        .collect();
     if desired.nodes.iter().any(|(n, _)| n == host) {
         out.crm_mon = Fact::Known(crm_mon(desired));
         out.cib = Fact::Known(filled(&desired.cib.document(&desired.nodes)));
@@ -127,15 +167,27 @@ pub fn applied(desired: &Desired, host: &str) -> Facts {
 
 /// All hosts, each made by `make`.
 pub fn all(desired: &Desired, make: impl Fn(&Desired, &str) -> Facts) -> Observed {
-    desired.hosts.keys().map(|h| (h.clone(), Ok(make(desired, h)))).collect()
+    desired
+        .hosts
+        .keys()
+        .map(|h| (h.clone(), Ok(make(desired, h))))
+        .collect()
 }
 
 fn rows(rows: &[&[&str]]) -> Answer {
-    Answer::Rows(rows.iter().map(|r| r.iter().map(|c| Some((*c).to_owned())).collect()).collect())
+    Answer::Rows(
+        rows.iter()
+            .map(|r| r.iter().map(|c| Some((*c).to_owned())).collect())
+            .collect(),
+    )
 }
 
 fn http(body: String) -> Answer {
-    Answer::Http { status: 200, body, headers: BTreeMap::new() }
+    Answer::Http {
+        status: 200,
+        body,
+        headers: BTreeMap::new(),
+    }
 }
 
 /// The answer of one that is as it should be.
@@ -147,11 +199,17 @@ fn answer(desired: &Desired, query: &NamedQuery) -> Answer {
         "script" => {
             let (service, rest) = rest.split_once('/').unwrap();
             let (name, index) = rest.rsplit_once('/').unwrap();
-            let script = desired.scripts.iter().find(|s| s.service == service && s.name == name).unwrap();
+            let script = desired
+                .scripts
+                .iter()
+                .find(|s| s.service == service && s.name == name)
+                .unwrap();
             return match &script.guards[index.parse::<usize>().unwrap()].1 {
-                Expect::Rows(want) => {
-                    Answer::Rows(want.iter().map(|r| r.iter().cloned().map(Some).collect()).collect())
-                }
+                Expect::Rows(want) => Answer::Rows(
+                    want.iter()
+                        .map(|r| r.iter().cloned().map(Some).collect())
+                        .collect(),
+                ),
                 _ => rows(&[&["1"]]),
             };
         }
@@ -169,7 +227,9 @@ fn answer(desired: &Desired, query: &NamedQuery) -> Answer {
         ]),
         "owner" => rows(&[&[&filled("\u{27e6}secret:cloud/id\u{27e7}")]]),
         "stranger" => rows(&[]),
-        "grastate" => Answer::Text("version: 2.1\nuuid: 11111111-2222-3333-4444-555555555555\nseqno: -1\n".to_owned()),
+        "grastate" => {
+            Answer::Text("version: 2.1\nuuid: 11111111-2222-3333-4444-555555555555\nseqno: -1\n".to_owned())
+        }
         "directories" => Answer::Ran {
             status: 0,
             stdout: "mysql\nperformance_schema\nsys\nquorate\nkeystone\n".to_owned(),
@@ -193,13 +253,20 @@ fn crm_mon(desired: &Desired) -> String {
         "<pacemaker-result><summary><current_dc present=\"true\" name=\"x\" with_quorum=\"true\"/></summary><nodes>",
     );
     for (node, id) in &desired.nodes {
-        let _ = write!(out, "<node name=\"{node}\" id=\"{id}\" online=\"true\" pending=\"false\" unclean=\"false\"/>");
+        let _ = write!(
+            out,
+            "<node name=\"{node}\" id=\"{id}\" online=\"true\" pending=\"false\" unclean=\"false\"/>"
+        );
     }
     out.push_str("</nodes><resources>");
     for resource in &desired.cib.resources {
         let id = resource.id();
         let allowed = desired.nodes.iter().map(|(n, _)| n).filter(|n| {
-            !desired.cib.locations.iter().any(|l| l.resource == id && l.node == **n && l.score == "-INFINITY")
+            !desired
+                .cib
+                .locations
+                .iter()
+                .any(|l| l.resource == id && l.node == **n && l.score == "-INFINITY")
         });
         let (role, many) = match resource {
             Resource::Primitive(_) => ("Started", 1),
@@ -208,7 +275,10 @@ fn crm_mon(desired: &Desired) -> String {
         };
         for node in allowed.take(many) {
             let id = &resource.primitive().id;
-            let _ = write!(out, "<resource id=\"{id}\" role=\"{role}\" failed=\"false\" blocked=\"false\"><node name=\"{node}\"/></resource>");
+            let _ = write!(
+                out,
+                "<resource id=\"{id}\" role=\"{role}\" failed=\"false\" blocked=\"false\"><node name=\"{node}\"/></resource>"
+            );
         }
     }
     out.push_str("</resources></pacemaker-result>");

@@ -1,0 +1,199 @@
+//! Whole snapshots of a cloud in several states, from `crm_mon`'s real output
+//! (`tests/captured`) and answers as stores and APIs give them:
+//! `tests/captured/status`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "the helpers of a test may panic like the test"
+)]
+
+#[path = "../../../tests/golden/compare.rs"]
+mod compare;
+#[path = "../../../tests/golden/examples.rs"]
+mod examples;
+#[path = "../../plan/tests/support/world.rs"]
+mod world;
+
+use render::Desired;
+use status::{Snapshot, Verdict, snapshot};
+use wire::{Address, Answer, Fact, Facts};
+
+type Seen = Vec<(String, Result<Facts, String>)>;
+
+/// The three hosts in one captured state; those of `lost` cannot be reached.
+fn seen(desired: &Desired, state: &str, lost: &[&str]) -> Seen {
+    let xml = compare::read(&format!("tests/captured/crm_mon-{state}.xml"));
+    let monitor = pacemaker::Monitor::parse(&xml).unwrap();
+    let alive = desired.nodes.len() - lost.len();
+    desired
+        .hosts
+        .keys()
+        .map(|host| {
+            if lost.contains(&host.as_str()) {
+                return (
+                    host.clone(),
+                    Err(format!("cannot reach {host}: No route to host")),
+                );
+            }
+            let mut facts = world::applied(desired, host);
+            facts.crm_mon = Fact::Known(xml.clone());
+            for (vip, address) in [("vip-galera", "198.18.0.100"), ("vip-keystone", "198.18.0.101")] {
+                if monitor.nodes_of(vip, "Started").contains(&host.as_str()) {
+                    facts.addresses.push(Address {
+                        interface: "eth0".to_owned(),
+                        address: address.to_owned(),
+                        prefix: 24,
+                    });
+                }
+            }
+            if let Some(Fact::Known(Answer::Rows(rows))) = facts.answers.get_mut("galera/status") {
+                for row in rows
+                    .iter_mut()
+                    .filter(|r| r[0].as_deref() == Some("wsrep_cluster_size"))
+                {
+                    row[1] = Some(alive.to_string());
+                }
+            }
+            if let Some(Fact::Known(Answer::Http { body, .. })) = facts.answers.get_mut("rabbitmq/nodes") {
+                for host in lost {
+                    *body = body.replace(
+                        &format!("\"rabbit@{host}\",\"running\":true"),
+                        &format!("\"rabbit@{host}\",\"running\":false"),
+                    );
+                }
+            }
+            (host.clone(), Ok(facts))
+        })
+        .collect()
+}
+
+fn facts<'a>(seen: &'a mut Seen, host: &str) -> &'a mut Facts {
+    seen.iter_mut()
+        .find(|(h, _)| h == host)
+        .unwrap()
+        .1
+        .as_mut()
+        .unwrap()
+}
+
+/// Nothing listens; what is on the disk stays.
+fn silent(facts: &mut Facts) {
+    for (name, answer) in &mut facts.answers {
+        if !["galera/grastate", "galera/directories"].contains(&name.as_str()) {
+            *answer = Fact::Absent;
+        }
+    }
+}
+
+/// The snapshot is as committed; gives it for further questions.
+fn check(name: &str, no_fencing: Option<&str>, make: impl Fn(&Desired) -> Seen) -> Snapshot {
+    let (model, desired) = examples::example("three-controllers");
+    let vips: Vec<(String, String)> = model
+        .vips
+        .values()
+        .map(|v| (v.service.clone(), v.address.to_string()))
+        .collect();
+    let found = snapshot("demo", &desired, &vips, no_fencing, &make(&desired));
+    let json = serde_json::to_string_pretty(&found).unwrap() + "\n";
+    compare::text(&format!("tests/captured/status/{name}.json"), &json);
+    found
+}
+
+#[test]
+fn a_whole_cloud_is_redundant() {
+    let found = check("redundant", None, |d| seen(d, "healthy", &[]));
+    assert_eq!(found.verdict, Verdict::Redundant);
+    assert!(found.problems.is_empty() && found.next.is_empty());
+}
+
+#[test]
+fn without_fencing_it_is_always_remarked() {
+    let found = check("no-fencing", Some("a test bench"), |d| seen(d, "healthy", &[]));
+    assert_eq!(found.verdict, Verdict::Redundant);
+    assert_eq!(found.remarks, ["there is no fencing: a test bench"]);
+}
+
+#[test]
+fn with_one_host_lost_it_is_exposed() {
+    let found = check("one-lost", None, |d| seen(d, "one-lost", &["c2"]));
+    assert_eq!(found.verdict, Verdict::Exposed);
+    assert_eq!(found.members[1].state, "unreachable");
+    assert_eq!(found.vips[1].host.as_deref(), Some("c3"));
+}
+
+#[test]
+fn without_quorum_it_is_down() {
+    let found = check("no-quorum", None, |d| {
+        let mut seen = seen(d, "no-quorum", &["c2", "c3"]);
+        let facts = facts(&mut seen, "c1");
+        silent(facts);
+        seen
+    });
+    assert_eq!(found.verdict, Verdict::Down);
+    assert_eq!(found.next, "quorate recover");
+}
+
+#[test]
+fn a_cloud_that_is_configured_and_not_started_is_down() {
+    let found = check("stopped", None, |d| {
+        let mut seen = seen(d, "stopped", &[]);
+        for host in ["c1", "c2", "c3"] {
+            silent(facts(&mut seen, host));
+        }
+        seen
+    });
+    assert_eq!(found.verdict, Verdict::Down);
+}
+
+#[test]
+fn an_api_that_does_not_answer_is_down_though_all_runs() {
+    let found = check("api-silent", None, |d| {
+        let mut seen = seen(d, "healthy", &[]);
+        for host in ["c1", "c2", "c3"] {
+            facts(&mut seen, host).answers.insert(
+                "api/keystone".to_owned(),
+                Fact::Unknown("timed out after 5 s".to_owned()),
+            );
+        }
+        seen
+    });
+    assert_eq!(found.verdict, Verdict::Down);
+}
+
+#[test]
+fn a_failed_member_leaves_it_exposed() {
+    let found = check("member-failed", None, |d| {
+        let mut seen = seen(d, "failed", &[]);
+        facts(&mut seen, "c3")
+            .answers
+            .insert("galera/status".to_owned(), Fact::Absent);
+        seen
+    });
+    assert_eq!(found.verdict, Verdict::Exposed);
+}
+
+#[test]
+fn an_address_that_nobody_holds_is_a_problem() {
+    let found = check("address-missing", None, |d| {
+        let mut seen = seen(d, "healthy", &[]);
+        facts(&mut seen, "c1").addresses.clear();
+        seen
+    });
+    assert_eq!(found.verdict, Verdict::Degraded);
+    assert_eq!(found.next, "quorate plan");
+}
+
+/// A partition of one that was cut off must not speak for the cloud.
+#[test]
+fn the_quorate_partition_is_believed() {
+    let found = check("cut-off", None, |d| {
+        let mut all = seen(d, "one-lost", &[]);
+        let cut =
+            compare::read("tests/captured/crm_mon-no-quorum.xml").replace("c1\" id=\"1\"", "c2\" id=\"2\"");
+        facts(&mut all, "c2").crm_mon = Fact::Known(cut);
+        all.rotate_left(1);
+        all
+    });
+    assert_ne!(found.verdict, Verdict::Down);
+}
