@@ -52,8 +52,7 @@ impl Runs {
 
     /// The median, and between what all lie.
     fn tell(&self) -> String {
-        let (Some(median), Some(low), Some(high)) =
-            (self.median(), self.0.iter().min(), self.0.iter().max())
+        let (Some(median), Some(low), Some(high)) = (self.median(), self.0.iter().min(), self.0.iter().max())
         else {
             return "not measured".to_owned();
         };
@@ -127,15 +126,10 @@ impl Bench {
     fn new(quorate: PathBuf) -> Result<Self, Error> {
         let cloud = root().join("target/bench/three-controllers.yaml");
         let example = root().join("examples/three-controllers.yaml");
-        let failed =
-            |e: std::io::Error| Error::Said(format!("cannot write {}: {e}", cloud.display()));
+        let failed = |e: std::io::Error| Error::Said(format!("cannot write {}: {e}", cloud.display()));
         let text = fs::read_to_string(example).map_err(failed)?;
         fs::create_dir_all(cloud.parent().unwrap_or(Path::new("."))).map_err(failed)?;
-        fs::write(
-            &cloud,
-            text.replacen("cloud: demo", &format!("cloud: {NAME}"), 1),
-        )
-        .map_err(failed)?;
+        fs::write(&cloud, text.replacen("cloud: demo", &format!("cloud: {NAME}"), 1)).map_err(failed)?;
         Ok(Self { quorate, cloud })
     }
 
@@ -177,8 +171,7 @@ impl Bench {
 
     fn measure(&self, args: &Args) -> Result<Vec<Row>, Error> {
         let chain_script = root().join("benches/chain.sh");
-        let (mut ups, mut chains, mut applies) =
-            (Runs::default(), Runs::default(), Runs::default());
+        let (mut ups, mut chains, mut applies) = (Runs::default(), Runs::default(), Runs::default());
         // The first brings the image too, which is built once and not measured.
         println!("lab: first hosts");
         self.fresh()?;
@@ -192,9 +185,7 @@ impl Bench {
             }
             println!("round {round} of {}: apply", args.applies);
             ups.0.push(self.fresh()?);
-            applies
-                .0
-                .push(run_quietly(&mut self.verb(&["apply", "--yes"]))?);
+            applies.0.push(run_quietly(&mut self.verb(&["apply", "--yes"]))?);
         }
         println!("plan, {} times", args.repeat);
         let plans = Self::repeat(args.repeat, || self.verb(&["plan"]))?;
@@ -238,15 +229,11 @@ impl Bench {
         let ansible = venv.join("bin/ansible");
         if !ansible.exists() {
             run_quietly(program("python3").args(["-m", "venv"]).arg(&venv))?;
-            run_quietly(program(venv.join("bin/pip")).args([
-                "install",
-                "--quiet",
-                "ansible-core",
-            ]))?;
+            run_quietly(program(venv.join("bin/pip")).args(["install", "--quiet", "ansible-core"]))?;
         }
         let config = self.state().join("ssh_config");
-        let text = fs::read_to_string(&config)
-            .map_err(|e| Error::Said(format!("{}: {e}", config.display())))?;
+        let text =
+            fs::read_to_string(&config).map_err(|e| Error::Said(format!("{}: {e}", config.display())))?;
         let hosts: Vec<&str> = text
             .lines()
             .filter_map(|line| line.strip_prefix("Host "))

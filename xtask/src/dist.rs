@@ -13,8 +13,8 @@ pub fn run() -> Result<PathBuf, Error> {
 
 /// A file's size.
 pub fn size(path: &std::path::Path) -> Result<u64, Error> {
-    let metadata = std::fs::metadata(path)
-        .map_err(|e| Error::Said(format!("cannot see {}: {e}", path.display())))?;
+    let metadata =
+        std::fs::metadata(path).map_err(|e| Error::Said(format!("cannot see {}: {e}", path.display())))?;
     Ok(metadata.len())
 }
 

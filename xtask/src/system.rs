@@ -14,10 +14,7 @@ const SYS_ADMIN: u32 = 21;
 
 /// Installs the packages that are missing; prints nothing to do if there are none.
 pub fn install() -> Result<(), Error> {
-    let mut packages: Vec<&str> = lab::missing_tools()
-        .iter()
-        .map(|tool| tool.package)
-        .collect();
+    let mut packages: Vec<&str> = lab::missing_tools().iter().map(|tool| tool.package).collect();
     packages.extend(
         MORE.iter()
             .filter(|(file, _)| !Path::new(file).exists())
@@ -60,8 +57,7 @@ pub fn no_lab() -> Option<String> {
     }
     if !may_mount() {
         return Some(
-            "this root may not mount (no CAP_SYS_ADMIN): is this an unprivileged container?"
-                .to_owned(),
+            "this root may not mount (no CAP_SYS_ADMIN): is this an unprivileged container?".to_owned(),
         );
     }
     if !Path::new("/dev/loop-control").exists() {

@@ -42,10 +42,7 @@ impl Tally {
         let mut tally = Self::default();
         for part in counts.unwrap_or_default().split([',', ';']) {
             let mut words = part.split_whitespace();
-            let number = words
-                .next()
-                .and_then(|n| n.parse::<usize>().ok())
-                .unwrap_or(0);
+            let number = words.next().and_then(|n| n.parse::<usize>().ok()).unwrap_or(0);
             match words.next() {
                 Some("passed") => tally.passed += number,
                 // Of nextest: failed by an exit status, by a signal, by the clock.

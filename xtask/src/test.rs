@@ -50,14 +50,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
             ("rustfmt", &["fmt", "--all", "--check"]),
             (
                 "clippy",
-                &[
-                    "clippy",
-                    "--workspace",
-                    "--all-targets",
-                    "--",
-                    "-D",
-                    "warnings",
-                ],
+                &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
             ),
         ];
         for (name, words) in style {
@@ -75,10 +68,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
     println!();
     let mut all = Tally::default();
     for (name, tally) in &suites {
-        println!(
-            "{name:<24} {:>4} passed, {} failed",
-            tally.passed, tally.failed
-        );
+        println!("{name:<24} {:>4} passed, {} failed", tally.passed, tally.failed);
         all += *tally;
     }
     println!("{} passed, {} failed", all.passed, all.failed);
@@ -106,14 +96,7 @@ fn units(args: &Args, suites: &mut Vec<(String, Tally)>) -> Result<(), Error> {
         suites.push(("unit tests".to_owned(), run_tests(&mut command)?));
         command = cargo();
         command
-            .args([
-                "test",
-                "--quiet",
-                "--workspace",
-                "--doc",
-                "--no-fail-fast",
-                "--",
-            ])
+            .args(["test", "--quiet", "--workspace", "--doc", "--no-fail-fast", "--"])
             .args(&args.filter);
         suites.push(("documentation".to_owned(), run_tests(&mut command)?));
     } else {

@@ -1,10 +1,7 @@
 //! Laws of the design that can be read off the source: which crate may depend
 //! on what, what its code may name, where `unsafe` stands; and that examples
 //! and code map keep up. ARCHITECTURE.md has the laws and their reasons.
-#![expect(
-    clippy::unwrap_used,
-    reason = "the helpers of a test may panic like the test"
-)]
+#![expect(clippy::unwrap_used, reason = "the helpers of a test may panic like the test")]
 
 #[path = "laws/source.rs"]
 mod source;
@@ -30,14 +27,7 @@ const PURE: [&str; 9] = [
     "wire",
 ];
 /// What a crate needs that does I/O.
-const IMPURE: [&str; 6] = [
-    "tokio",
-    "reqwest",
-    "openssh",
-    "zbus",
-    "mysql_async",
-    "lapin",
-];
+const IMPURE: [&str; 6] = ["tokio", "reqwest", "openssh", "zbus", "mysql_async", "lapin"];
 
 /// Services of OpenStack, and the crates that may know them.
 const SERVICES: [&str; 10] = [
@@ -55,14 +45,7 @@ const SERVICES: [&str; 10] = [
 const KNOW_SERVICES: [&str; 2] = ["openstack", "evac"];
 
 /// Stores and brokers, and the crate that may know them.
-const STORES: [&str; 6] = [
-    "mariadb",
-    "galera",
-    "mysql",
-    "rabbitmq",
-    "memcached",
-    "redis",
-];
+const STORES: [&str; 6] = ["mariadb", "galera", "mysql", "rabbitmq", "memcached", "redis"];
 const KNOW_STORES: [&str; 1] = ["engines"];
 /// A library's name, not the store's.
 const LIBRARIES: [&str; 1] = ["mysql_async"];
@@ -78,10 +61,7 @@ const LINES: usize = 700;
 const LINES_WANTED: usize = 400;
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap()
-        .to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
 /// Names of the crates below `crates/`, by folder.
@@ -154,10 +134,7 @@ fn pure_crates_depend_on_nothing_that_does_io() {
             String::from_utf8_lossy(&output.stderr)
         );
         let tree = String::from_utf8(output.stdout).unwrap();
-        let found: BTreeSet<&str> = tree
-            .lines()
-            .filter_map(|line| line.split(' ').next())
-            .collect();
+        let found: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
         assert!(found.contains(package));
         wrong.extend(
             IMPURE
@@ -191,9 +168,7 @@ fn named(words: &[&str], except: &[&str]) -> Vec<String> {
                     .fold(line.to_owned(), |l, name| l.replace(name, ""));
                 let found = words.iter().filter(|w| source::names(&line, w));
                 wrong.extend(
-                    found.map(|w| {
-                        format!("{}:{}: {w}: {}", file.display(), number + 1, line.trim())
-                    }),
+                    found.map(|w| format!("{}:{}: {w}: {}", file.display(), number + 1, line.trim())),
                 );
             }
         }

@@ -21,10 +21,7 @@ fn append_in(directory: &Path, line: &str) -> Result<u32, OpError> {
     let path = directory.join("audit.log");
     let attempt = || {
         if fs::metadata(directory).is_err() {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o750)
-                .create(directory)?;
+            DirBuilder::new().recursive(true).mode(0o750).create(directory)?;
         }
         // One write of one line: appends of several agents do not mix.
         let line: String = line
@@ -48,9 +45,7 @@ fn append_in(directory: &Path, line: &str) -> Result<u32, OpError> {
 
 /// The time in RFC 3339, to the second.
 pub(crate) fn now() -> String {
-    jiff::Timestamp::now()
-        .strftime("%Y-%m-%dT%H:%M:%SZ")
-        .to_string()
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 #[cfg(test)]
@@ -70,10 +65,7 @@ mod tests {
         assert_eq!(lines.len(), 2);
         assert!(lines[0].ends_with("Z ops@box apply"), "{text}");
         assert!(lines[1].ends_with("evil line"), "{text}");
-        let mode = fs::metadata(log.join("audit.log"))
-            .unwrap()
-            .permissions()
-            .mode();
+        let mode = fs::metadata(log.join("audit.log")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o640);
     }
 }

@@ -28,10 +28,7 @@ pub(crate) async fn replace(sections: &[CibSection], progress: &Progress) -> Res
     else {
         return Ok(0);
     };
-    progress.say(format!(
-        "replacing {} of the CIB",
-        change.sections.join(", ")
-    ));
+    progress.say(format!("replacing {} of the CIB", change.sections.join(", ")));
     // By standard input: parameters of fencing devices are passwords.
     let argv = [
         "cibadmin",
@@ -72,9 +69,7 @@ pub(crate) async fn replace(sections: &[CibSection], progress: &Progress) -> Res
 async fn query() -> Result<String, OpError> {
     match pacemaker::cib().await {
         Fact::Known(xml) => Ok(xml),
-        Fact::Absent => Err(OpError::new(
-            "cannot read the CIB: the cluster does not run here",
-        )),
+        Fact::Absent => Err(OpError::new("cannot read the CIB: the cluster does not run here")),
         Fact::Unknown(why) => Err(OpError::new(format!("cannot read the CIB: {why}"))),
     }
 }
@@ -101,8 +96,8 @@ fn substitute(cib: &str, sections: &[CibSection]) -> Result<Option<Change>, Stri
     let mut changed = Vec::new();
     for section in sections {
         let name = section.name.as_str();
-        let wanted = Document::parse(&section.xml)
-            .map_err(|error| format!("section {name} is not XML: {error}"))?;
+        let wanted =
+            Document::parse(&section.xml).map_err(|error| format!("section {name} is not XML: {error}"))?;
         let wanted = wanted.root_element();
         if !wanted.has_tag_name(name) {
             return Err(format!(
@@ -110,16 +105,14 @@ fn substitute(cib: &str, sections: &[CibSection]) -> Result<Option<Change>, Stri
                 wanted.tag_name().name()
             ));
         }
-        let present = configuration
-            .children()
-            .find(|node| node.has_tag_name(name));
+        let present = configuration.children().find(|node| node.has_tag_name(name));
         let text = if name == "crm_config" {
             with_foreign(wanted, present)
         } else {
             source(wanted).to_owned()
         };
-        let merged = Document::parse(&text)
-            .map_err(|error| format!("section {name} cannot be merged: {error}"))?;
+        let merged =
+            Document::parse(&text).map_err(|error| format!("section {name} cannot be merged: {error}"))?;
         match present {
             Some(present) if same(present, merged.root_element()) => continue,
             Some(present) => parts.push((present.range(), text.clone())),
@@ -171,10 +164,7 @@ fn with_foreign(wanted: Node<'_, '_>, present: Option<Node<'_, '_>>) -> String {
 }
 
 fn source<'a>(node: Node<'a, '_>) -> &'a str {
-    node.document()
-        .input_text()
-        .get(node.range())
-        .unwrap_or_default()
+    node.document().input_text().get(node.range()).unwrap_or_default()
 }
 
 /// Whether two elements mean the same: spaces and the order of attributes do
@@ -191,9 +181,7 @@ fn same(one: Node<'_, '_>, other: Node<'_, '_>) -> bool {
     let text = |node: Node<'_, '_>| node.text().unwrap_or_default().trim().to_owned();
     let mut ones = one.children().filter(Node::is_element);
     let mut others = other.children().filter(Node::is_element);
-    if one.tag_name() != other.tag_name()
-        || attributes(one) != attributes(other)
-        || text(one) != text(other)
+    if one.tag_name() != other.tag_name() || attributes(one) != attributes(other) || text(one) != text(other)
     {
         return false;
     }
@@ -252,8 +240,7 @@ mod tests {
         assert_eq!(change.sections, ["fencing-topology", "resources"]);
         let xml = change.xml;
         assert!(
-            xml.starts_with("<configuration>")
-                && xml.ends_with("</fencing-topology></configuration>\n"),
+            xml.starts_with("<configuration>") && xml.ends_with("</fencing-topology></configuration>\n"),
             "{xml}"
         );
         assert!(
@@ -271,9 +258,7 @@ mod tests {
         let ours = "<crm_config><cluster_property_set id=\"quorate\"><nvpair name=\"b\" id=\"x\" value=\"2\"/></cluster_property_set></crm_config>";
         let xml = change(&[section("crm_config", ours)]).xml;
         assert!(
-            xml.contains("cib-bootstrap-options")
-                && xml.contains("\"b\"")
-                && !xml.contains("\"q1\""),
+            xml.contains("cib-bootstrap-options") && xml.contains("\"b\"") && !xml.contains("\"q1\""),
             "{xml}"
         );
     }

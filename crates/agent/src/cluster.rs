@@ -11,8 +11,8 @@ use wire::{ClusterWant, ResourceWant};
 /// # Errors
 /// What is missing, in words for people.
 pub fn satisfied(xml: &str, want: &ClusterWant) -> Result<(), String> {
-    let document = Document::parse(xml)
-        .map_err(|error| format!("crm_mon's answer cannot be read: {error}"))?;
+    let document =
+        Document::parse(xml).map_err(|error| format!("crm_mon's answer cannot be read: {error}"))?;
     let root = document.root_element();
     let mut missing = Vec::new();
     missing.extend(online(root, want.online));
@@ -129,11 +129,7 @@ fn lacks(instances: &[Instance<'_>], want: &ResourceWant) -> Option<String> {
         .collect();
     let known = || on.iter().copied().collect::<Vec<_>>().join(", ");
     if on.len() < want.count as usize {
-        let now = if on.is_empty() {
-            states(&ours)
-        } else {
-            known()
-        };
+        let now = if on.is_empty() { states(&ours) } else { known() };
         return Some(format!(
             "{} is {} on {} of {} nodes ({now})",
             want.id,
@@ -158,11 +154,7 @@ fn states(instances: &[&Instance<'_>]) -> String {
     let all: BTreeSet<String> = instances
         .iter()
         .map(|instance| {
-            let state = if instance.failed {
-                "failed"
-            } else {
-                instance.role
-            };
+            let state = if instance.failed { "failed" } else { instance.role };
             match instance.pending {
                 Some(pending) if pending != state => format!("{state}, {pending}"),
                 _ => state.to_owned(),
@@ -183,10 +175,7 @@ fn busy(root: Node<'_, '_>, instances: &[Instance<'_>]) -> Vec<String> {
             busy.push(format!("{} has failed", instance.id));
         }
         if instance.orphan {
-            busy.push(format!(
-                "{} is no longer wanted and still runs",
-                instance.id
-            ));
+            busy.push(format!("{} is no longer wanted and still runs", instance.id));
         }
     }
     for history in root
@@ -208,10 +197,7 @@ fn busy(root: Node<'_, '_>, instances: &[Instance<'_>]) -> Vec<String> {
             ));
         }
     }
-    for failure in root
-        .descendants()
-        .filter(|node| node.has_tag_name("failure"))
-    {
+    for failure in root.descendants().filter(|node| node.has_tag_name("failure")) {
         let part = |name| failure.attribute(name).unwrap_or("?");
         // `exitreason` is often empty and says more when it is not.
         let why = failure
@@ -224,10 +210,7 @@ fn busy(root: Node<'_, '_>, instances: &[Instance<'_>]) -> Vec<String> {
             .unwrap_or("an action");
         busy.push(format!("{what} failed on {}: {why}", part("node")));
     }
-    for fencing in root
-        .descendants()
-        .filter(|node| node.has_tag_name("fence_event"))
-    {
+    for fencing in root.descendants().filter(|node| node.has_tag_name("fence_event")) {
         if fencing.attribute("status") == Some("pending") {
             busy.push(format!(
                 "{} is being fenced",

@@ -22,32 +22,20 @@ pub fn holds(fact: &Fact<Answer>, expect: &Expect) -> Result<(), String> {
     };
     match (expect, answer) {
         (Expect::Rows(wanted), Answer::Rows(rows)) => same_rows(wanted, rows),
-        (Expect::SomeRow, Answer::Rows(rows)) => {
-            check(!rows.is_empty(), || "there is no row".to_owned())
+        (Expect::SomeRow, Answer::Rows(rows)) => check(!rows.is_empty(), || "there is no row".to_owned()),
+        (Expect::NoRow, Answer::Rows(rows)) => {
+            check(rows.is_empty(), || format!("there are rows: {}", shown(rows)))
         }
-        (Expect::NoRow, Answer::Rows(rows)) => check(rows.is_empty(), || {
-            format!("there are rows: {}", shown(rows))
-        }),
         (Expect::Vars(wanted), Answer::Rows(rows)) => variables(wanted, rows),
         (Expect::Status(wanted), Answer::Http { status, .. }) => check(wanted == status, || {
             format!("the status is {status}, not {wanted}")
         }),
-        (
-            Expect::JsonCount {
-                field,
-                value,
-                count,
-            },
-            Answer::Http { body, .. },
-        ) => json(body, field, value, *count),
-        (
-            Expect::JsonCount {
-                field,
-                value,
-                count,
-            },
-            Answer::Ran { stdout, .. },
-        ) => json(stdout, field, value, *count),
+        (Expect::JsonCount { field, value, count }, Answer::Http { body, .. }) => {
+            json(body, field, value, *count)
+        }
+        (Expect::JsonCount { field, value, count }, Answer::Ran { stdout, .. }) => {
+            json(stdout, field, value, *count)
+        }
         (
             Expect::Contains(part),
             Answer::Text(text) | Answer::Http { body: text, .. } | Answer::Ran { stdout: text, .. },
@@ -62,23 +50,12 @@ pub fn holds(fact: &Fact<Answer>, expect: &Expect) -> Result<(), String> {
                 stderr,
             },
         ) => check(wanted == status, || {
-            let said = if stderr.trim().is_empty() {
-                stdout
-            } else {
-                stderr
-            };
-            format!(
-                "it ended with status {status}, not {wanted}: {}",
-                short(said)
-            )
+            let said = if stderr.trim().is_empty() { stdout } else { stderr };
+            format!("it ended with status {status}, not {wanted}: {}", short(said))
         }),
         (Expect::Open, Answer::Open) => Ok(()),
         (Expect::Cluster(want), Answer::Cluster(xml)) => cluster::satisfied(xml, want),
-        (expect, answer) => Err(format!(
-            "{} cannot be judged by {}",
-            kind(answer),
-            name(expect)
-        )),
+        (expect, answer) => Err(format!("{} cannot be judged by {}", kind(answer), name(expect))),
     }
 }
 
@@ -97,15 +74,10 @@ fn same_rows(wanted: &[Vec<String>], rows: &[Vec<Option<String>>]) -> Result<(),
         .collect();
     wanted.sort();
     present.sort();
-    check(wanted == present, || {
-        format!("the rows are {}", shown(rows))
-    })
+    check(wanted == present, || format!("the rows are {}", shown(rows)))
 }
 
-fn variables(
-    wanted: &BTreeMap<String, String>,
-    rows: &[Vec<Option<String>>],
-) -> Result<(), String> {
+fn variables(wanted: &BTreeMap<String, String>, rows: &[Vec<Option<String>>]) -> Result<(), String> {
     let wrong: Vec<String> = wanted
         .iter()
         .filter_map(|(name, value)| {
@@ -163,11 +135,7 @@ fn shown(rows: &[Vec<Option<String>>]) -> String {
             .collect::<Vec<_>>()
             .join(", ")
     };
-    let all: Vec<String> = rows
-        .iter()
-        .take(4)
-        .map(|r| format!("({})", row(r)))
-        .collect();
+    let all: Vec<String> = rows.iter().take(4).map(|r| format!("({})", row(r))).collect();
     short(&format!(
         "{}{}",
         all.join(" "),
@@ -257,16 +225,8 @@ mod tests {
 
     #[test]
     fn absent_and_unknown_never_hold() {
-        for expect in [
-            Expect::NoRow,
-            Expect::Open,
-            Expect::Exit(0),
-            Expect::Rows(vec![]),
-        ] {
-            assert_eq!(
-                holds(&Fact::Absent, &expect),
-                Err("it is not there".to_owned())
-            );
+        for expect in [Expect::NoRow, Expect::Open, Expect::Exit(0), Expect::Rows(vec![])] {
+            assert_eq!(holds(&Fact::Absent, &expect), Err("it is not there".to_owned()));
             assert_eq!(
                 holds(&Fact::Unknown("no route".to_owned()), &expect),
                 Err("no route".to_owned())
@@ -314,11 +274,7 @@ mod tests {
     #[test]
     fn http_and_json() {
         ok(&http(300, ""), &Expect::Status(300));
-        no(
-            &http(503, ""),
-            &Expect::Status(200),
-            "the status is 503, not 200",
-        );
+        no(&http(503, ""), &Expect::Status(200), "the status is 503, not 200");
         let nodes = http(
             200,
             r#"[{"name":"a","running":true,"n":{"x":1}},{"name":"b","running":false}]"#,
@@ -350,10 +306,7 @@ mod tests {
             stdout: out.to_owned(),
             stderr: err.to_owned(),
         };
-        ok(
-            &ran(0, "all good", ""),
-            &Expect::Contains("good".to_owned()),
-        );
+        ok(&ran(0, "all good", ""), &Expect::Contains("good".to_owned()));
         ok(&ran(7, "", ""), &Expect::Exit(7));
         no(
             &ran(1, "out", "went\nwrong\n"),

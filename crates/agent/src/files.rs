@@ -7,9 +7,7 @@ use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions, Permissions},
     io::{self, ErrorKind, Write as _},
-    os::unix::fs::{
-        DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
-    },
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -24,11 +22,7 @@ const MAX_SIZE: u64 = 64 << 20;
 const DIRECTORY: &str = "directory";
 
 /// Looks at files; of those in `texts` also the text.
-pub(crate) fn facts(
-    key: &[u8; 32],
-    paths: &[String],
-    texts: &[String],
-) -> BTreeMap<String, Fact<FileFact>> {
+pub(crate) fn facts(key: &[u8; 32], paths: &[String], texts: &[String]) -> BTreeMap<String, Fact<FileFact>> {
     let names = Names::read();
     paths
         .iter()
@@ -156,9 +150,7 @@ fn directory(file: &FileWrite, uid: u32, gid: u32) -> io::Result<bool> {
     let path = Path::new(&file.path);
     match fs::symlink_metadata(path) {
         Ok(meta) if meta.is_dir() => adjust(path, &meta, file.mode, uid, gid),
-        Ok(_) => Err(io::Error::other(
-            "something that is not a directory is there",
-        )),
+        Ok(_) => Err(io::Error::other("something that is not a directory is there")),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             make_parents(path)?;
             // Closed to all until it has its owner.
@@ -189,8 +181,7 @@ fn content(file: &FileWrite, uid: u32, gid: u32) -> io::Result<bool> {
     }
     // One fixed name a file: what a killed agent left is overwritten.
     let temporary = temporary(path)?;
-    let result =
-        write_beside(&temporary, file, uid, gid).and_then(|()| fs::rename(&temporary, path));
+    let result = write_beside(&temporary, file, uid, gid).and_then(|()| fs::rename(&temporary, path));
     if let Err(error) = result {
         let _ = fs::remove_file(&temporary);
         return Err(error);

@@ -10,10 +10,7 @@ use wire::{Fact, OsRelease};
 
 /// `gethostname()`.
 pub(crate) fn hostname() -> String {
-    rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned()
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// Changes with each boot; empty where the kernel does not say.

@@ -96,9 +96,7 @@ async fn exchange(request: &HttpGet) -> Result<Response, Failure> {
         }
     };
     let trusted = match &request.ca {
-        Some(pem) => {
-            Certificate::from_pem_bundle(pem.as_bytes()).map_err(|e| cannot(reason(&e)))?
-        }
+        Some(pem) => Certificate::from_pem_bundle(pem.as_bytes()).map_err(|e| cannot(reason(&e)))?,
         None => Vec::new(),
     };
     if request.ca.is_some() && trusted.is_empty() {
@@ -124,8 +122,7 @@ async fn exchange(request: &HttpGet) -> Result<Response, Failure> {
         .pool_max_idle_per_host(0)
         .build()
         .map_err(wrong)?;
-    let method =
-        Method::from_bytes(request.method.as_bytes()).map_err(|e| cannot(e.to_string()))?;
+    let method = Method::from_bytes(request.method.as_bytes()).map_err(|e| cannot(e.to_string()))?;
     let mut call = client.request(method, url);
     if let Some((user, password)) = &request.auth {
         call = call.basic_auth(user, Some(password));
@@ -251,8 +248,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_is_told_whole() {
         let (url, server) =
-            serve_once("HTTP/1.1 300 Multiple\r\nX-Token: abc\r\nContent-Length: 2\r\n\r\n{}")
-                .await;
+            serve_once("HTTP/1.1 300 Multiple\r\nX-Token: abc\r\nContent-Length: 2\r\n\r\n{}").await;
         let mut request = get(url);
         request.auth = Some(("me".to_owned(), "pw".to_owned()));
         let Fact::Known(Answer::Http {
@@ -278,27 +274,20 @@ mod tests {
 
     #[tokio::test]
     async fn refused_is_absent_and_errors_carry_the_body() {
-        assert!(
-            ask(&get("http://127.0.0.1:1/".to_owned()))
-                .await
-                .is_absent()
-        );
-        let (url, _server) =
-            serve_once("HTTP/1.1 409 Conflict\r\nContent-Length: 9\r\n\r\nduplicate").await;
+        assert!(ask(&get("http://127.0.0.1:1/".to_owned())).await.is_absent());
+        let (url, _server) = serve_once("HTTP/1.1 409 Conflict\r\nContent-Length: 9\r\n\r\nduplicate").await;
         let mut request = get(url);
         request.method = "POST".to_owned();
         request.body = Some("{\"secret\": 1}".to_owned());
         let error = change(&request).await.unwrap_err();
-        assert!(
-            error.message.ends_with("was answered with status 409"),
-            "{error}"
-        );
+        assert!(error.message.ends_with("was answered with status 409"), "{error}");
         assert_eq!(error.tail, ["duplicate"]);
     }
 
     #[test]
     fn names_of_the_hosts_own_table() {
-        let hosts = "127.0.0.1 localhost\n# 10.0.0.9 api\n10.0.0.1\tapi api.cloud # 10.0.0.2 other\nfd00::1 api\n";
+        let hosts =
+            "127.0.0.1 localhost\n# 10.0.0.9 api\n10.0.0.1\tapi api.cloud # 10.0.0.2 other\nfd00::1 api\n";
         let text = |name| {
             addresses(hosts, name)
                 .iter()
@@ -312,8 +301,7 @@ mod tests {
     #[tokio::test]
     async fn a_bad_ca_is_unknown() {
         let mut request = get("https://127.0.0.1:1/".to_owned());
-        request.ca =
-            Some("-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n".to_owned());
+        request.ca = Some("-----BEGIN CERTIFICATE-----\n!!\n-----END CERTIFICATE-----\n".to_owned());
         assert!(matches!(ask(&request).await, Fact::Unknown(_)));
     }
 }

@@ -49,10 +49,7 @@ fn take_at(path: &Path, held: &Mutex<Option<Lock>>, owner: &str) -> Result<u32, 
                 ..OpError::new(message)
             })
         }
-        Err(Refusal::Io(error)) => Err(OpError::new(format!(
-            "cannot take {}: {error}",
-            path.display()
-        ))),
+        Err(Refusal::Io(error)) => Err(OpError::new(format!("cannot take {}: {error}", path.display()))),
     }
 }
 
@@ -115,10 +112,7 @@ mod tests {
         assert_eq!(take_at(&path, &first, "ann@desk apply 1"), Ok(0));
         let by = take_at(&path, &second, "bob").unwrap_err().held_by.unwrap();
         assert!(by.starts_with("ann@desk apply 1 since 2"), "{by}");
-        assert!(
-            by.ends_with(&format!("(agent {})", std::process::id())),
-            "{by}"
-        );
+        assert!(by.ends_with(&format!("(agent {})", std::process::id())), "{by}");
         drop(first);
         assert_eq!(fs::read_to_string(&path).unwrap(), "");
         assert_eq!(take_at(&path, &second, "bob"), Ok(1));

@@ -43,18 +43,12 @@ impl Names {
 
     /// A user's name, or the number where it has none.
     pub(crate) fn user(&self, uid: u32) -> String {
-        self.uids
-            .get(&uid)
-            .cloned()
-            .unwrap_or_else(|| uid.to_string())
+        self.uids.get(&uid).cloned().unwrap_or_else(|| uid.to_string())
     }
 
     /// A group's name, or the number where it has none.
     pub(crate) fn group(&self, gid: u32) -> String {
-        self.gids
-            .get(&gid)
-            .cloned()
-            .unwrap_or_else(|| gid.to_string())
+        self.gids.get(&gid).cloned().unwrap_or_else(|| gid.to_string())
     }
 }
 

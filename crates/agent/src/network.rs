@@ -126,12 +126,7 @@ fn owners(mut wanted: Vec<u64>) -> HashMap<u64, String> {
     };
     let mut pids: Vec<u32> = processes
         .flatten()
-        .filter_map(|entry| {
-            entry
-                .file_name()
-                .to_str()
-                .and_then(|name| name.parse().ok())
-        })
+        .filter_map(|entry| entry.file_name().to_str().and_then(|name| name.parse().ok()))
         .collect();
     pids.sort_unstable();
     for pid in pids {

@@ -61,11 +61,7 @@ pub(crate) async fn observe(session: &Session, asked: Observe) -> Facts {
         units,
         packages,
         sysctls,
-        answers: queries
-            .into_iter()
-            .map(|named| named.name)
-            .zip(answers)
-            .collect(),
+        answers: queries.into_iter().map(|named| named.name).zip(answers).collect(),
         crm_mon,
         cib,
     }
@@ -90,16 +86,12 @@ mod tests {
         };
         let facts = observe(&Session::default(), asked).await;
         assert_eq!(
-            facts.files["/etc/passwd"]
-                .known()
-                .map(|f| f.stat.owner.as_str()),
+            facts.files["/etc/passwd"].known().map(|f| f.stat.owner.as_str()),
             Some("root")
         );
         assert!(facts.files["/nonexistent"].is_absent());
         assert!(facts.answers["q"].is_absent());
         assert!(matches!(facts.crm_mon, Fact::Unknown(_)));
-        assert!(
-            facts.disk_free["/"] > 0 && !facts.addresses.is_empty() && !facts.hostname.is_empty()
-        );
+        assert!(facts.disk_free["/"] > 0 && !facts.addresses.is_empty() && !facts.hostname.is_empty());
     }
 }

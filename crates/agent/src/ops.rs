@@ -11,8 +11,8 @@ use tokio::sync::OnceCell;
 use wire::{Op, OpError, Reply};
 
 use crate::{
-    audit, cib, expect, files, http, lock, observe, packages, query, run, session::Progress, sql,
-    sysctl, systemd::Systemd, units, wait,
+    audit, cib, expect, files, http, lock, observe, packages, query, run, session::Progress, sql, sysctl,
+    systemd::Systemd, units, wait,
 };
 
 /// What lives as long as the session.
@@ -51,9 +51,7 @@ pub(crate) fn perform<'a>(
     async move {
         let changed = match op {
             Op::Observe(observe) => {
-                return Ok(Reply::Facts(Box::new(
-                    observe::observe(session, observe).await,
-                )));
+                return Ok(Reply::Facts(Box::new(observe::observe(session, observe).await)));
             }
             Op::Ask(query) => return Ok(Reply::Answer(query::ask(&query).await)),
             Op::Lock { owner } => lock::take(&session.lock, &owner)?,
@@ -93,8 +91,7 @@ async fn unless(
     ops: Vec<Op>,
     progress: &Progress,
 ) -> Result<u32, OpError> {
-    let answers =
-        futures::future::join_all(guards.iter().map(|(query, _)| query::ask(query))).await;
+    let answers = futures::future::join_all(guards.iter().map(|(query, _)| query::ask(query))).await;
     // Without a guard there is nothing that says "done already".
     let done = !guards.is_empty()
         && answers

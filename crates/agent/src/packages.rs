@@ -57,8 +57,7 @@ pub(crate) async fn facts(names: &[String]) -> BTreeMap<String, Fact<String>> {
     if names.is_empty() {
         return BTreeMap::new();
     }
-    let all =
-        |fact: &dyn Fn() -> Fact<String>| names.iter().map(|name| (name.clone(), fact())).collect();
+    let all = |fact: &dyn Fn() -> Fact<String>| names.iter().map(|name| (name.clone(), fact())).collect();
     let Some(family) = Family::here() else {
         return all(&|| Fact::Unknown("neither dpkg-query nor rpm is here".to_owned()));
     };
@@ -197,13 +196,7 @@ fn install_argv(family: Family, names: &[String]) -> Vec<String> {
             "-o",
             "DPkg::Lock::Timeout=300",
         ],
-        Family::RedHat => &[
-            "dnf",
-            "install",
-            "-y",
-            "-q",
-            "--setopt=install_weak_deps=False",
-        ],
+        Family::RedHat => &["dnf", "install", "-y", "-q", "--setopt=install_weak_deps=False"],
     };
     fixed
         .iter()
@@ -257,12 +250,9 @@ async fn attempt(
         timeout_ms: INSTALL_MS,
     };
     if family == Family::RedHat {
-        return run::run(session, &command, None, progress)
-            .await
-            .map(|_| ());
+        return run::run(session, &command, None, progress).await.map(|_| ());
     }
-    let policy =
-        |verb: &str, error: &io::Error| OpError::new(format!("cannot {verb} {POLICY}: {error}"));
+    let policy = |verb: &str, error: &io::Error| OpError::new(format!("cannot {verb} {POLICY}: {error}"));
     forbid_starts().map_err(|error| policy("write", &error))?;
     let ran = run::run(session, &command, Some(&undo()), progress).await;
     allow_starts().map_err(|error| policy("restore", &error))?;
@@ -305,9 +295,9 @@ mod tests {
 
     #[test]
     fn cures() {
-        let cure_of =
-            |line: &str| cure(Family::Debian, &[line.to_owned()]).map(|(_, argv)| argv[0].clone());
-        let interrupted = "E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem.";
+        let cure_of = |line: &str| cure(Family::Debian, &[line.to_owned()]).map(|(_, argv)| argv[0].clone());
+        let interrupted =
+            "E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem.";
         assert_eq!(cure_of(interrupted).as_deref(), Some("dpkg"));
         assert_eq!(
             cure_of("E: Unable to locate package foo").as_deref(),

@@ -47,10 +47,7 @@ pub(crate) async fn ask(query: &Query) -> Fact<Answer> {
 fn read(path: &str) -> Fact<Answer> {
     let text = std::fs::metadata(path).and_then(|meta| {
         if meta.len() > MAX_TEXT {
-            return Err(std::io::Error::other(format!(
-                "it has {} bytes",
-                meta.len()
-            )));
+            return Err(std::io::Error::other(format!("it has {} bytes", meta.len())));
         }
         std::fs::read(path)
     });
@@ -70,10 +67,7 @@ async fn tcp(address: &str) -> Fact<Answer> {
         Ok(Ok(_)) => Fact::Known(Answer::Open),
         Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => Fact::Absent,
         Ok(Err(error)) => Fact::Unknown(format!("cannot connect to {address}: {error}")),
-        Err(_) => Fact::Unknown(format!(
-            "{address} did not answer within {} s",
-            CONNECT.as_secs()
-        )),
+        Err(_) => Fact::Unknown(format!("{address} did not answer within {} s", CONNECT.as_secs())),
     }
 }
 
@@ -85,10 +79,7 @@ mod tests {
     async fn tcp_open_refused_nonsense() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        assert_eq!(
-            ask(&Query::Tcp(address.clone())).await,
-            Fact::Known(Answer::Open)
-        );
+        assert_eq!(ask(&Query::Tcp(address.clone())).await, Fact::Known(Answer::Open));
         drop(listener);
         assert!(ask(&Query::Tcp(address)).await.is_absent());
         assert!(matches!(

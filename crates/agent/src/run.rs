@@ -38,8 +38,7 @@ pub(crate) async fn run(
         command: Some(shown.clone()),
         ..OpError::new(message)
     };
-    let on_bus =
-        |error: zbus::Error| failed(format!("cannot run `{shown}` as {unit}: {}", Why(&error)));
+    let on_bus = |error: zbus::Error| failed(format!("cannot run `{shown}` as {unit}: {}", Why(&error)));
 
     if !command
         .unit
@@ -47,10 +46,7 @@ pub(crate) async fn run(
         .all(|c| c.is_ascii_alphanumeric() || c == '-')
         || command.unit.is_empty()
     {
-        return Err(failed(format!(
-            "`{}` cannot be the name of a unit",
-            command.unit
-        )));
+        return Err(failed(format!("`{}` cannot be the name of a unit", command.unit)));
     }
     let before = systemd.unit(&unit).await.map_err(on_bus)?;
     if is_running(&before) {
@@ -59,26 +55,17 @@ pub(crate) async fn run(
         let _ = systemd.unit_call(&unit, "Ref").await;
     } else {
         if before.text("ActiveState") == "failed" {
-            systemd
-                .manager
-                .reset_failed_unit(&unit)
-                .await
-                .map_err(on_bus)?;
+            systemd.manager.reset_failed_unit(&unit).await.map_err(on_bus)?;
         }
         let program = find(&command.argv).map_err(&failed)?;
         place
             .prepare(command)
             .map_err(|error| failed(format!("cannot write to {DIRECTORY}: {error}")))?;
-        let started = start(
-            systemd, &unit, &program, command, &place, afterwards, progress,
-        )
-        .await;
+        let started = start(systemd, &unit, &program, command, &place, afterwards, progress).await;
         place.forget();
         started.map_err(on_bus)?;
     }
-    wait(systemd, &unit, &place.log, progress)
-        .await
-        .map_err(on_bus)?;
+    wait(systemd, &unit, &place.log, progress).await.map_err(on_bus)?;
     let ended = systemd.service(&unit).await.map_err(on_bus)?;
     let _ = systemd.unit_call(&unit, "Unref").await;
 
@@ -111,11 +98,7 @@ pub(crate) async fn run(
 }
 
 /// Waits for the end, whatever it is, of a unit that may be running under the name.
-pub(crate) async fn settle(
-    session: &Session,
-    name: &str,
-    progress: &Progress,
-) -> Result<(), OpError> {
+pub(crate) async fn settle(session: &Session, name: &str, progress: &Progress) -> Result<(), OpError> {
     let systemd = session.systemd().await?;
     let unit = format!("{name}.service");
     let wait = async {
@@ -186,10 +169,7 @@ async fn start(
         vec!["no-env-expand".to_owned()],
     )];
     let mut properties: Vec<(&str, Variant<'_>)> = vec![
-        (
-            "Description",
-            Variant::new(format!("quorate: {}", command.unit)),
-        ),
+        ("Description", Variant::new(format!("quorate: {}", command.unit))),
         ("Type", Variant::new("exec")),
         ("ExecStartEx", Variant::new(line)),
         // Said also for root: systemd then sets HOME and its like.
@@ -239,9 +219,7 @@ async fn start(
             .await
         {
             // What came before is not yet out of systemd's memory.
-            Err(zbus::Error::MethodError(name, ..))
-                if name.ends_with(".UnitExists") && tries < 20 =>
-            {
+            Err(zbus::Error::MethodError(name, ..)) if name.ends_with(".UnitExists") && tries < 20 => {
                 tries += 1;
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }

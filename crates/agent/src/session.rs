@@ -68,11 +68,7 @@ impl Progress {
 ///
 /// # Errors
 /// When the streams break or carry something that is not our protocol.
-pub async fn serve(
-    reader: impl AsyncRead,
-    writer: impl AsyncWrite,
-    build: &str,
-) -> Result<(), AgentError> {
+pub async fn serve(reader: impl AsyncRead, writer: impl AsyncWrite, build: &str) -> Result<(), AgentError> {
     let (out, mut replies) = mpsc::unbounded_channel();
     let hello = Hello {
         protocol: wire::PROTOCOL,
@@ -111,10 +107,7 @@ enum Ended {
     Gone,
 }
 
-async fn read(
-    reader: impl AsyncRead,
-    out: mpsc::UnboundedSender<FromAgent>,
-) -> Result<Ended, AgentError> {
+async fn read(reader: impl AsyncRead, out: mpsc::UnboundedSender<FromAgent>) -> Result<Ended, AgentError> {
     let mut frames = FramedRead::new(Box::pin(reader), codec());
     let session = Arc::new(Session::default());
     // Dropped with this future: calls under way are given up then.
@@ -132,16 +125,11 @@ async fn read(
                 let session = Arc::clone(&session);
                 let out = out.clone();
                 calls.spawn(async move {
-                    let progress = Progress {
-                        id,
-                        out: out.clone(),
-                    };
+                    let progress = Progress { id, out: out.clone() };
                     let result = AssertUnwindSafe(ops::perform(&session, op, &progress))
                         .catch_unwind()
                         .await
-                        .unwrap_or_else(|_| {
-                            Err(OpError::new("the agent has a bug here: it panicked"))
-                        });
+                        .unwrap_or_else(|_| Err(OpError::new("the agent has a bug here: it panicked")));
                     let _ = out.send(FromAgent::Done { id, result });
                 });
             }
@@ -240,10 +228,7 @@ mod tests {
         let Some(FromAgent::Hello(hello)) = operator.next().await else {
             panic!("no hello")
         };
-        assert_eq!(
-            (hello.protocol, hello.build.as_str()),
-            (wire::PROTOCOL, "abc")
-        );
+        assert_eq!((hello.protocol, hello.build.as_str()), (wire::PROTOCOL, "abc"));
         operator.send(sleeper(1, 300)).await;
         operator
             .send(ToAgent::Call {
@@ -292,11 +277,7 @@ mod tests {
     #[tokio::test]
     async fn a_stranger_is_an_error() {
         let (mut operator, agent) = start();
-        operator
-            .write
-            .send(Bytes::from_static(&[0xff; 9]))
-            .await
-            .unwrap();
+        operator.write.send(Bytes::from_static(&[0xff; 9])).await.unwrap();
         assert!(matches!(agent.await.unwrap(), Err(AgentError::Frame(_))));
     }
 }

@@ -59,11 +59,7 @@ pub(crate) async fn execute(sql: &Sql) -> Result<u32, OpError> {
 
 /// What kind of statement it is: its first two words, which hold no secret.
 fn verb(statement: &str) -> String {
-    statement
-        .split_whitespace()
-        .take(2)
-        .collect::<Vec<_>>()
-        .join(" ")
+    statement.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
 }
 
 async fn run(sql: &Sql, limit: Duration) -> Result<Rows, Failure> {
@@ -129,10 +125,7 @@ fn failed_to_connect(sql: &Sql, error: &Error) -> Failure {
     let why = format!("cannot connect to {}: {}", sql.socket, describe(error));
     match error {
         Error::Io(IoError::Io(io))
-            if matches!(
-                io.kind(),
-                ErrorKind::NotFound | ErrorKind::ConnectionRefused
-            ) =>
+            if matches!(io.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) =>
         {
             Failure::Absent(why)
         }

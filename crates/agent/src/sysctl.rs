@@ -51,9 +51,7 @@ pub(crate) fn write(wanted: &[(String, String)], progress: &Progress) -> Result<
                 progress.say(format!("{key} cannot be set here: {error}"));
             }
             Err(error) => {
-                return Err(OpError::new(format!(
-                    "cannot set {key} to `{value}`: {error}"
-                )));
+                return Err(OpError::new(format!("cannot set {key} to `{value}`: {error}")));
             }
         }
     }

@@ -54,12 +54,7 @@ pub(crate) trait Manager {
     fn reset_failed_unit(&self, name: &str) -> zbus::Result<()>;
     fn mask_unit_files(&self, files: &[&str], runtime: bool, force: bool) -> zbus::Result<Changes>;
     fn unmask_unit_files(&self, files: &[&str], runtime: bool) -> zbus::Result<Changes>;
-    fn enable_unit_files(
-        &self,
-        files: &[&str],
-        runtime: bool,
-        force: bool,
-    ) -> zbus::Result<(bool, Changes)>;
+    fn enable_unit_files(&self, files: &[&str], runtime: bool, force: bool) -> zbus::Result<(bool, Changes)>;
     fn disable_unit_files(&self, files: &[&str], runtime: bool) -> zbus::Result<Changes>;
     fn start_transient_unit(
         &self,
@@ -70,13 +65,7 @@ pub(crate) trait Manager {
     ) -> zbus::Result<OwnedObjectPath>;
 
     #[zbus(signal)]
-    fn job_removed(
-        &self,
-        id: u32,
-        job: ObjectPath<'_>,
-        unit: &str,
-        result: &str,
-    ) -> zbus::Result<()>;
+    fn job_removed(&self, id: u32, job: ObjectPath<'_>, unit: &str, result: &str) -> zbus::Result<()>;
 }
 
 /// What can be asked of a unit in one job.
@@ -122,10 +111,7 @@ impl Properties {
 
     /// Whether it is so.
     pub(crate) fn is(&self, name: &str) -> bool {
-        matches!(
-            self.0.get(name).map(|value| &**value),
-            Some(Variant::Bool(true))
-        )
+        matches!(self.0.get(name).map(|value| &**value), Some(Variant::Bool(true)))
     }
 }
 
@@ -214,13 +200,7 @@ impl Systemd {
     async fn properties(&self, path: &str, interface: &str) -> zbus::Result<Properties> {
         let reply = self
             .bus
-            .call_method(
-                Some(SERVICE),
-                path,
-                Some(PROPERTIES),
-                "GetAll",
-                &(interface,),
-            )
+            .call_method(Some(SERVICE), path, Some(PROPERTIES), "GetAll", &(interface,))
             .await?;
         Ok(Properties(reply.body().deserialize()?))
     }
@@ -228,24 +208,13 @@ impl Systemd {
     /// Calls a method of a unit that takes and gives nothing (`Ref`, `Unref`).
     pub(crate) async fn unit_call(&self, name: &str, method: &str) -> zbus::Result<()> {
         self.bus
-            .call_method(
-                Some(SERVICE),
-                unit_path(name).as_str(),
-                Some(UNIT),
-                method,
-                &(),
-            )
+            .call_method(Some(SERVICE), unit_path(name).as_str(), Some(UNIT), method, &())
             .await?;
         Ok(())
     }
 
     /// Does one job and waits for its end.
-    pub(crate) async fn job(
-        &self,
-        unit: &str,
-        verb: Verb,
-        progress: &Progress,
-    ) -> Result<(), OpError> {
+    pub(crate) async fn job(&self, unit: &str, verb: Verb, progress: &Progress) -> Result<(), OpError> {
         let manager = &self.manager;
         let started = async {
             match verb {
@@ -260,9 +229,7 @@ impl Systemd {
                 progress.say(format!("waiting for {unit} to {}", verb.word()));
             })
             .await
-            .map_err(|error| {
-                OpError::new(format!("cannot {} {unit}: {}", verb.word(), Why(&error)))
-            })?;
+            .map_err(|error| OpError::new(format!("cannot {} {unit}: {}", verb.word(), Why(&error))))?;
         if result == "done" {
             return Ok(());
         }

@@ -31,16 +31,13 @@ pub(crate) async fn facts(session: &Session, names: &[String]) -> BTreeMap<Strin
     let asked: Vec<&str> = names.iter().map(String::as_str).collect();
     match systemd.list(&asked).await {
         Ok(listed) => {
-            let facts = names
-                .iter()
-                .zip(listed)
-                .map(|(name, (load, active))| async move {
-                    let fact = match fact(systemd, name, load, active).await {
-                        Ok(fact) => fact,
-                        Err(error) => Fact::Unknown(cannot_ask(name, &error)),
-                    };
-                    (name.clone(), fact)
-                });
+            let facts = names.iter().zip(listed).map(|(name, (load, active))| async move {
+                let fact = match fact(systemd, name, load, active).await {
+                    Ok(fact) => fact,
+                    Err(error) => Fact::Unknown(cannot_ask(name, &error)),
+                };
+                (name.clone(), fact)
+            });
             futures::future::join_all(facts).await.into_iter().collect()
         }
         Err(error) => names
@@ -54,12 +51,7 @@ fn cannot_ask(name: &str, error: &zbus::Error) -> String {
     format!("cannot ask systemd of {name}: {}", Why(error))
 }
 
-async fn fact(
-    systemd: &Systemd,
-    name: &str,
-    load: String,
-    active: String,
-) -> zbus::Result<Fact<UnitFact>> {
+async fn fact(systemd: &Systemd, name: &str, load: String, active: String) -> zbus::Result<Fact<UnitFact>> {
     if load == "not-found" {
         return Ok(Fact::Absent);
     }
@@ -130,9 +122,8 @@ async fn reload(systemd: &Systemd) -> Result<(), OpError> {
 /// Masks, unmasks, enables, disables.
 async fn files(systemd: &Systemd, change: &UnitChange) -> Result<u32, OpError> {
     let name = change.unit.as_str();
-    let cannot = |verb: &str, error: &zbus::Error| {
-        OpError::new(format!("cannot {verb} {name}: {}", Why(error)))
-    };
+    let cannot =
+        |verb: &str, error: &zbus::Error| OpError::new(format!("cannot {verb} {name}: {}", Why(error)));
     let mut changed = 0;
     if let Some(masked) = change.masked {
         let now = file_state(systemd, name).await;
@@ -222,11 +213,7 @@ async fn file_state(systemd: &Systemd, name: &str) -> String {
 }
 
 /// Starts, stops, restarts, reloads.
-async fn state(
-    systemd: &Systemd,
-    change: &UnitChange,
-    progress: &Progress,
-) -> Result<u32, OpError> {
+async fn state(systemd: &Systemd, change: &UnitChange, progress: &Progress) -> Result<u32, OpError> {
     let name = change.unit.as_str();
     if change.active.is_none() && !change.restart && !change.reload {
         return Ok(0);
@@ -273,9 +260,7 @@ async fn verify(systemd: &Systemd, name: &str, verb: Verb) -> Result<(), OpError
     let unit = look(systemd, name).await?;
     let why = match unit.text("ActiveState").as_str() {
         "failed" => "it failed right after",
-        "inactive" if !unit.is("ConditionResult") => {
-            "a condition in its unit file does not hold here"
-        }
+        "inactive" if !unit.is("ConditionResult") => "a condition in its unit file does not hold here",
         _ => return Ok(()),
     };
     Err(OpError {

@@ -191,8 +191,12 @@ impl Project {
 
     fn complete(&self, vault: &mut Vault) -> Result<(), Failure> {
         let now = jiff::Timestamp::now();
-        let mut requests: Vec<SecretRequest> =
-            self.model.secrets().iter().map(|n| request(n, &self.model.cloud)).collect();
+        let mut requests: Vec<SecretRequest> = self
+            .model
+            .secrets()
+            .iter()
+            .map(|n| request(n, &self.model.cloud))
+            .collect();
         requests.extend(power_secrets(&self.model.cloud));
         vault.ensure(&requests, now)?;
         self.import_files(vault, now)

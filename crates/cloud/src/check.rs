@@ -19,10 +19,7 @@ pub(crate) fn addresses(w: &mut Walker, hosts: &[Host], networks: &[Network]) {
         for (name, address) in &host.addresses {
             if let Some((other, span)) = seen.get(&address.value) {
                 let message = if other.name == host.name {
-                    format!(
-                        "host `{}` has the address {address} in two networks",
-                        host.name
-                    )
+                    format!("host `{}` has the address {address} in two networks", host.name)
                 } else {
                     format!(
                         "hosts `{}` and `{}` have the same address {address}",
@@ -68,14 +65,8 @@ pub(crate) fn addresses(w: &mut Walker, hosts: &[Host], networks: &[Network]) {
                     message,
                     "needs one more address",
                 );
-                let finding = finding.also(
-                    link.name.span.clone(),
-                    "the cluster talks over this network too",
-                );
-                w.push(finding.help(format!(
-                    "add `addresses: {{ {}: … }}` to the host",
-                    link.name
-                )));
+                let finding = finding.also(link.name.span.clone(), "the cluster talks over this network too");
+                w.push(finding.help(format!("add `addresses: {{ {}: … }}` to the host", link.name)));
             }
         }
     }
@@ -112,8 +103,7 @@ fn misfit(net: IpNet, address: IpAddr) -> Option<String> {
     if address == net.network() {
         return Some(format!("the address of {net} itself"));
     }
-    (net.addr().is_ipv4() && address == net.broadcast())
-        .then(|| format!("the broadcast address of {net}"))
+    (net.addr().is_ipv4() && address == net.broadcast()).then(|| format!("the broadcast address of {net}"))
 }
 
 /// Virtual addresses: of no host, each once, in the management network.
@@ -210,10 +200,7 @@ fn outside(w: &mut Walker, span: &Range<usize>, what: &str, why: String, network
         network.cidr.span.clone(),
         format!("makes the network {}", network.cidr),
     );
-    w.push(
-        finding
-            .help("virtual addresses move between the hosts of one network: take a free one of it"),
-    );
+    w.push(finding.help("virtual addresses move between the hosts of one network: take a free one of it"));
 }
 
 /// Votes: an odd number, and not all in one place.
@@ -280,10 +267,7 @@ fn even(hosts: &[&Host]) -> bool {
 
 /// Whether one failure of a domain takes the majority away.
 fn one_place(w: &mut Walker, voters: &[&Host], domain: Domain) {
-    let placed: Vec<_> = voters
-        .iter()
-        .filter_map(|h| h.domains.get(&domain))
-        .collect();
+    let placed: Vec<_> = voters.iter().filter_map(|h| h.domains.get(&domain)).collect();
     if voters.len() < 2 || placed.is_empty() {
         return;
     }
@@ -310,14 +294,9 @@ fn one_place(w: &mut Walker, voters: &[&Host], domain: Domain) {
             let help = format!(
                 "no {domain} should hold half of the votes: three of them, or an arbitrator elsewhere"
             );
-            w.error(
-                "quorum::single-domain",
-                &place.span,
-                message,
-                "too many are here",
-            )
-            .help(help)
-            .warning()
+            w.error("quorum::single-domain", &place.span, message, "too many are here")
+                .help(help)
+                .warning()
         };
         let others = here.iter().skip(1);
         w.push(others.fold(finding, |f, other| f.also(other.span.clone(), "as is this")));

@@ -25,8 +25,8 @@ use serde::Serialize;
 pub use names::{BadName, CloudName, HostName, NetworkName, ServiceName};
 pub use tree::Spanned;
 pub use types::{
-    Architecture, Distribution, Domain, Fencing, Host, Keyed, Network, NetworkUse, Overrides,
-    PowerLevel, PowerOption, Profile, Role, Setting, Settings, Ssh, VipPool, VipSource, Vips,
+    Architecture, Distribution, Domain, Fencing, Host, Keyed, Network, NetworkUse, Overrides, PowerLevel,
+    PowerOption, Profile, Role, Setting, Settings, Ssh, VipPool, VipSource, Vips,
 };
 
 /// Reads a cloud file.
@@ -120,10 +120,7 @@ impl Cloud {
     }
 
     /// Each host with its address in a network, for those that have one.
-    pub fn addresses_in<'a>(
-        &'a self,
-        network: &'a str,
-    ) -> impl Iterator<Item = (&'a Host, IpAddr)> {
+    pub fn addresses_in<'a>(&'a self, network: &'a str) -> impl Iterator<Item = (&'a Host, IpAddr)> {
         self.hosts
             .iter()
             .filter_map(move |h| h.address_in(network).map(|a| (h, a)))

@@ -137,10 +137,7 @@ fn word_from(text: &str, most: usize, digit: bool) -> Result<(), BadName> {
         );
     }
     if text.starts_with('-') || text.ends_with('-') {
-        return bad(
-            "has a dash at its end",
-            "start and end with a letter or digit",
-        );
+        return bad("has a dash at its end", "start and end with a letter or digit");
     }
     if !digit && !text.starts_with(|c: char| c.is_ascii_lowercase()) {
         return bad("does not start with a letter", "start with a letter");

@@ -55,9 +55,7 @@ fn read(w: &mut Walker, root: &Node) -> Option<Cloud> {
             let made = CloudName::new(&text.value);
             named(w, "cloud::bad-name", "the cloud's name", text, made)
         });
-    let release = w
-        .require(&top, "release")
-        .and_then(|n| w.text(n, "`release`"));
+    let release = w.require(&top, "release").and_then(|n| w.text(n, "`release`"));
     let architecture = choice(
         w,
         &top,
@@ -193,12 +191,7 @@ fn services(w: &mut Walker, node: &Node) -> Vec<Spanned<ServiceName>> {
         };
         if let Some(first) = services.iter().find(|s| s.value == name.value) {
             let message = format!("the service `{name}` is listed twice");
-            let finding = w.error(
-                "service::duplicate",
-                &name.span,
-                message,
-                "listed again here",
-            );
+            let finding = w.error("service::duplicate", &name.span, message, "listed again here");
             w.push(
                 finding
                     .also(first.span.clone(), "first listed here")
@@ -239,9 +232,10 @@ fn vips(w: &mut Walker, node: &Node) -> Option<Vips> {
                 "`vips` needs `pool` or `shared`",
                 "neither is here",
             );
-            w.push(finding.help(
-                "`pool: FIRST-LAST` gives each service an address, `shared: ADDRESS` one to all",
-            ));
+            w.push(
+                finding
+                    .help("`pool: FIRST-LAST` gives each service an address, `shared: ADDRESS` one to all"),
+            );
             None
         }
         (Some(pool), Some(shared)) => {

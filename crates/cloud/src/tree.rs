@@ -164,10 +164,7 @@ impl Node {
     /// The value under a key, if this is a map that has it.
     pub fn get(&self, key: &str) -> Option<&Node> {
         match &self.kind {
-            Kind::Map(entries) => entries
-                .iter()
-                .find(|e| e.key.value == key)
-                .map(|e| &e.value),
+            Kind::Map(entries) => entries.iter().find(|e| e.key.value == key).map(|e| &e.value),
             _ => None,
         }
     }

@@ -31,10 +31,7 @@ struct Frame {
 
 enum Content {
     List(Vec<Node>),
-    Map {
-        entries: Vec<Entry>,
-        key: Option<Key>,
-    },
+    Map { entries: Vec<Entry>, key: Option<Key> },
 }
 
 /// A key that waits for its value. `None` is one that is not a word.
@@ -76,11 +73,7 @@ pub(crate) fn load(walker: &mut Walker) -> Option<Node> {
         let step = match item {
             Ok((event, span)) => builder.event(event, &span),
             Err(error) => {
-                let at = error
-                    .marker()
-                    .byte_offset()
-                    .unwrap_or(text.len())
-                    .min(text.len());
+                let at = error.marker().byte_offset().unwrap_or(text.len()).min(text.len());
                 Err(builder.stop(at..at, &error.info()))
             }
         };
@@ -108,10 +101,9 @@ impl Builder<'_> {
     fn event(&mut self, event: Event<'_>, span: &Span) -> Result<(), Stop> {
         let range = span.byte_range().unwrap_or(0..0);
         match event {
-            Event::DocumentStart(..) if self.root.is_some() => Err(self.stop(
-                range,
-                "a second document starts here; the file must hold one",
-            )),
+            Event::DocumentStart(..) if self.root.is_some() => {
+                Err(self.stop(range, "a second document starts here; the file must hold one"))
+            }
             Event::Scalar(text, style, anchor, tag) => {
                 let as_text = self.tag(tag.as_deref(), span, &range);
                 let plain = style == ScalarStyle::Plain;
@@ -213,10 +205,7 @@ impl Builder<'_> {
     fn finish(&mut self, built: Built, anchor: usize) -> Result<(), Stop> {
         self.nodes += built.nodes;
         if self.nodes > NODES || self.frames.len() + built.depth > DEPTH {
-            return Err(self.stop(
-                built.node.span,
-                "aliases make the file grow beyond all measure",
-            ));
+            return Err(self.stop(built.node.span, "aliases make the file grow beyond all measure"));
         }
         if anchor != 0 {
             self.anchors.insert(anchor, built.clone());
@@ -237,12 +226,9 @@ impl Builder<'_> {
                         _ => None,
                     };
                     if word.is_none() {
-                        let finding = self.walker.error(
-                            "file::wrong-type",
-                            &span,
-                            "a key must be a word",
-                            "a key",
-                        );
+                        let finding =
+                            self.walker
+                                .error("file::wrong-type", &span, "a key must be a word", "a key");
                         self.walker
                             .push(finding.help("put a text with braces or brackets in quotes"));
                     }
@@ -315,12 +301,7 @@ impl Builder<'_> {
 
     /// The span up to the end of its first line, without trailing blanks.
     fn first_line(&self, span: Range<usize>) -> Range<usize> {
-        let line = self
-            .slice(&span)
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .trim_end();
+        let line = self.slice(&span).lines().next().unwrap_or_default().trim_end();
         span.start..span.start + line.len()
     }
 }

@@ -19,14 +19,8 @@ fn findings_are_drawn_as_expected() {
 #[test]
 fn every_code_has_a_case() {
     let mut codes = BTreeSet::new();
-    collect(
-        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
-        &mut codes,
-    );
-    let cases: BTreeSet<String> = runner::cases(&root())
-        .iter()
-        .map(|c| runner::code(c))
-        .collect();
+    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut codes);
+    let cases: BTreeSet<String> = runner::cases(&root()).iter().map(|c| runner::code(c)).collect();
     assert_eq!(codes, cases);
 }
 
@@ -45,8 +39,7 @@ fn collect(folder: &Path, codes: &mut BTreeSet<String>) {
             .filter(|l| !l.trim_start().starts_with("//"))
             .flat_map(|l| l.split('"'))
         {
-            let word =
-                |w: &str| !w.is_empty() && w.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+            let word = |w: &str| !w.is_empty() && w.chars().all(|c| c.is_ascii_lowercase() || c == '-');
             if literal
                 .split_once("::")
                 .is_some_and(|(area, what)| word(area) && word(what))

@@ -114,12 +114,7 @@ fn everything_that_can_be_said() {
     // The anchor's own key is the one thing in this file that is not known.
     let (cloud, findings) = cloud::parse(&Source::new("cloud.yaml", LONG));
     let codes: Vec<&str> = findings.iter().map(|f| f.code).collect();
-    assert_eq!(
-        codes,
-        ["file::unknown-key"],
-        "{}",
-        draw(&findings, false, 100)
-    );
+    assert_eq!(codes, ["file::unknown-key"], "{}", draw(&findings, false, 100));
     let cloud = cloud.unwrap();
     assert!(!cloud.complete);
     assert_eq!(cloud.release.value, "2025.1");

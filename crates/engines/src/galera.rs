@@ -11,9 +11,14 @@
 //!   it may be the highest: it is repaired and asked again, never passed over.
 //! - A data directory that is not virgin and not ours is never initialised.
 
+mod acts;
+
 use std::collections::BTreeMap;
 
-use wire::{Answer, Command, Expect, Fact, Facts, FileWrite, NamedQuery, Op, Query, Sql, Wait};
+use wire::{Answer, Expect, Fact, Facts, NamedQuery, Query, Sql, Wait};
+
+pub use acts::cleanup;
+use acts::{birth, choice, claim, set_aside, try_again};
 
 use crate::{Intent, Member, Refusal, Seen, Stage, StageStep, Store};
 
@@ -273,7 +278,11 @@ pub fn members(store: &Store, seen: &Seen<'_>) -> Vec<Member> {
                     (
                         "down".to_owned(),
                         false,
-                        [uuid, at, why_not].into_iter().filter(|w| !w.is_empty()).collect::<Vec<_>>().join(", "),
+                        [uuid, at, why_not]
+                            .into_iter()
+                            .filter(|w| !w.is_empty())
+                            .collect::<Vec<_>>()
+                            .join(", "),
                     )
                 }
                 State::Unknown(why) => ("unknown".to_owned(), false, why),
@@ -304,103 +313,6 @@ pub fn ready(store: &Store) -> Vec<Wait> {
         timeout_ms: 300_000,
         every_ms: 250,
     }]
-}
-
-/// Lets the cluster manager forget failures of a resource and try again.
-pub fn cleanup(resource: &str) -> Op {
-    Op::Run(Command {
-        unit: format!("quorate-cleanup-{resource}"),
-        argv: ["crm_resource", "--cleanup", "--resource", resource]
-            .map(str::to_owned)
-            .to_vec(),
-        user: String::new(),
-        env: Vec::new(),
-        stdin: None,
-        cwd: String::new(),
-        timeout_ms: 60_000,
-    })
-}
-
-/// One run of the script that the option `birth` names, unless its work is done.
-fn birth_step(store: &Store, name: String, host: &str, words: &[&str], done: &str, title: String) -> StageStep {
-    let script = store.option("birth").to_owned();
-    let guard = Query::Run { argv: vec![script.clone(), done.to_owned()], timeout_ms: 10_000 };
-    let run = Op::Run(Command {
-        unit: format!("quorate-{}-{name}", store.resource),
-        argv: std::iter::once(script.as_str()).chain(words.iter().copied()).map(str::to_owned).collect(),
-        user: String::new(),
-        env: vec![("QUORATE_UUID".to_owned(), "\u{27e6}secret:cloud/id\u{27e7}".to_owned())],
-        stdin: None,
-        cwd: String::new(),
-        timeout_ms: 300_000,
-    });
-    StageStep {
-        ops: vec![Op::Unless { guards: vec![(guard, Expect::Exit(0))], ops: vec![run] }],
-        name,
-        host: host.to_owned(),
-        title,
-        after: Vec::new(),
-    }
-}
-
-/// The first generation. `alone`: members that may not have had a generation of
-/// one yet; `join`: those that join, one after the other.
-fn birth(store: &Store, alone: &[&String], join: &[&String]) -> Vec<StageStep> {
-    let mut out = Vec::new();
-    for host in alone {
-        // The first stays up, so running is done; the others must have stopped again.
-        let (word, done) =
-            if store.members.first() == Some(host) { ("first", "has-joined") } else { ("other", "was-alone") };
-        let title = format!("start {} on {host} alone", store.resource);
-        out.push(birth_step(store, format!("alone-{host}"), host, &["alone", word], done, title));
-    }
-    let mut before: Vec<String> = out.iter().map(|s| s.name.clone()).collect();
-    for host in join {
-        let title = format!("let {} on {host} join", store.resource);
-        let mut step = birth_step(store, format!("join-{host}"), host, &["join"], "has-joined", title);
-        step.after = before;
-        before = vec![step.name.clone()];
-        out.push(step);
-    }
-    out
-}
-
-/// Says to the cluster that this cloud owns the store.
-fn claim(store: &Store) -> StageStep {
-    let statements = [
-        "CREATE DATABASE IF NOT EXISTS quorate",
-        "CREATE TABLE IF NOT EXISTS quorate.cloud (id CHAR(36) NOT NULL PRIMARY KEY)",
-        "INSERT IGNORE INTO quorate.cloud VALUES ('\u{27e6}secret:cloud/id\u{27e7}')",
-    ];
-    StageStep {
-        name: "claim".to_owned(),
-        host: store.members.first().cloned().unwrap_or_default(),
-        title: format!("mark {} as this cloud's", store.resource),
-        ops: vec![Op::Unless {
-            guards: vec![(
-                Query::Sql(sql(store, &[OWNED])),
-                Expect::SomeRow,
-            )],
-            ops: vec![Op::Sql(sql(store, &statements))],
-        }],
-        after: Vec::new(),
-    }
-}
-
-/// A `grastate.dat` that tells who may begin, and where.
-fn choice(store: &Store, uuid: &str, seqno: i64, begins: bool) -> Op {
-    let safe = u8::from(begins);
-    Op::Files(vec![FileWrite {
-        path: format!("{}/grastate.dat", store.option("datadir")),
-        content: format!(
-            "# GALERA saved state\nversion: 2.1\nuuid:    {uuid}\nseqno:   {seqno}\nsafe_to_bootstrap: {safe}\n"
-        )
-        .into_bytes(),
-        owner: store.option("os-user").to_owned(),
-        group: store.option("os-user").to_owned(),
-        mode: 0o660,
-        directory: false,
-    }])
 }
 
 fn refuse(code: &'static str, message: String, cure: &str) -> Refusal {
@@ -457,21 +369,30 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Re
             store.resource,
             store.members.first().map_or("", String::as_str)
         ));
-        // A member that is up in a view of several has joined; one that is alone must stop first.
-        let alone: Vec<&String> = states
+        // Where several are in one view already, nobody may begin beside them.
+        let joined = |s: &State| matches!(s, State::Up { size, .. } if size != "1");
+        let begun = states.iter().any(|(_, s)| joined(s));
+        let alone: Vec<&String> = states.iter().filter(|_| !begun).map(|(h, _)| *h).collect();
+        let first = store.members.first();
+        let join: Vec<&String> = states
             .iter()
-            .filter(|(_, s)| !matches!(s, State::Up { size, .. } if size != "1"))
+            .filter(|(h, s)| if begun { !joined(s) } else { Some(*h) != first })
             .map(|(h, _)| *h)
             .collect();
-        let join: Vec<&String> = store.members.iter().skip(1).collect();
         out.before = birth(store, &alone, &join);
         out.before_cluster = true;
         return Ok(out);
     }
     if !managed && states.iter().any(|(_, s)| up(s)) && states.iter().any(|(_, s)| *s == State::Virgin) {
-        out.explain.push(format!("{}: a primary component is up; virgin members join it one by one", store.resource));
-        let join: Vec<&String> =
-            states.iter().filter(|(_, s)| *s == State::Virgin).map(|(h, _)| *h).collect();
+        out.explain.push(format!(
+            "{}: a primary component is up; virgin members join it one by one",
+            store.resource
+        ));
+        let join: Vec<&String> = states
+            .iter()
+            .filter(|(_, s)| *s == State::Virgin)
+            .map(|(h, _)| *h)
+            .collect();
         out.before = birth(store, &[], &join);
         out.before_cluster = true;
         return Ok(out);
@@ -523,16 +444,6 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Re
         return Ok(out);
     }
     recover(store, &states, out)
-}
-
-fn try_again(store: &Store, states: &[(&String, State)]) -> StageStep {
-    StageStep {
-        name: "try-again".to_owned(),
-        host: states.first().map(|(h, _)| (*h).clone()).unwrap_or_default(),
-        title: format!("let the cluster start {} again", store.resource),
-        ops: vec![cleanup(&store.resource)],
-        after: Vec::new(),
-    }
 }
 
 /// All members are down and seen, and at least one holds data of ours.
@@ -630,25 +541,6 @@ fn recover(store: &Store, states: &[(&String, State)], mut out: Stage) -> Result
     Ok(out)
 }
 
-/// Moves Aria's logs beside the data: kept, in case somebody wants to look.
-fn set_aside(store: &Store) -> Op {
-    let datadir = store.option("datadir");
-    let script = format!(
-        "set -e; d={datadir}/quorate-aside-$(date +%s); mkdir \"$d\"; mv {datadir}/aria_log* \"$d\"/; \
-         chown -R {user}: \"$d\"",
-        user = store.option("os-user")
-    );
-    Op::Run(Command {
-        unit: format!("quorate-aria-{}", store.resource),
-        argv: vec!["sh".to_owned(), "-c".to_owned(), script],
-        user: String::new(),
-        env: Vec::new(),
-        stdin: None,
-        cwd: String::new(),
-        timeout_ms: 30_000,
-    })
-}
-
 /// A store that is up says whose it is. The id is compared by the store itself,
 /// since it is known on the way to the host only. Nobody's is claimed.
 fn owner_check(store: &Store, seen: &Seen<'_>) -> Result<Vec<StageStep>, Refusal> {
@@ -665,7 +557,11 @@ fn owner_check(store: &Store, seen: &Seen<'_>) -> Result<Vec<StageStep>, Refusal
             "nothing was touched; is the address right, and is this the vault that the cloud was made with?",
         ));
     }
-    Ok(if some("owner").is_some() { Vec::new() } else { vec![claim(store)] })
+    Ok(if some("owner").is_some() {
+        Vec::new()
+    } else {
+        vec![claim(store)]
+    })
 }
 
 #[cfg(test)]

@@ -88,7 +88,11 @@ impl std::fmt::Debug for WaitingDebug {
         write!(
             f,
             "{} calls",
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map_or(0, HashMap::len)
+            self.0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .as_ref()
+                .map_or(0, HashMap::len)
         )
     }
 }
@@ -266,7 +270,13 @@ impl Session {
     ) -> Result<Reply, CallError> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (done, result) = oneshot::channel();
-        match self.waiting.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        match self
+            .waiting
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_mut()
+        {
             Some(waiting) => waiting.insert(id, Pending { done, progress }),
             // The reader has ended: an entry made now would be dropped by nobody.
             None => return Err(CallError::Lost),
@@ -280,7 +290,11 @@ impl Session {
 
     /// Whether the connection is still there.
     pub fn alive(&self) -> bool {
-        self.waiting.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.waiting
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
     }
 }
 

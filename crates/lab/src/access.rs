@@ -72,11 +72,7 @@ pub(crate) fn prepare_host(
         fs_err::set_permissions(&path, mode).map_err(LabError::io(what()))
     };
     let read = |path: PathBuf| fs_err::read(path).map_err(LabError::io(what()));
-    put(
-        etc.join("hostname"),
-        format!("{}\n", host.name).as_bytes(),
-        0o644,
-    )?;
+    put(etc.join("hostname"), format!("{}\n", host.name).as_bytes(), 0o644)?;
     put(
         etc.join("machine-id"),
         format!("{machine_id}\n").as_bytes(),
@@ -88,21 +84,13 @@ pub(crate) fn prepare_host(
         &read(key.with_extension("pub"))?,
         0o644,
     )?;
-    put(
-        ssh.join("lab_authorized_keys"),
-        operator_key.as_bytes(),
-        0o644,
-    )?;
+    put(ssh.join("lab_authorized_keys"), operator_key.as_bytes(), 0o644)?;
 
     // The disk last, whole or not at all; and with it the image that it lies
     // over: a writable layer over another one would be garbage.
     let disk = names::disk(&spec.name, &host.name);
     if !disk.exists() {
-        put(
-            dir.join("image"),
-            image.as_os_str().as_encoded_bytes(),
-            0o644,
-        )?;
+        put(dir.join("image"), image.as_os_str().as_encoded_bytes(), 0o644)?;
         let aside = disk.with_extension("new");
         let file = fs_err::File::create(&aside).map_err(LabError::io(what()))?;
         file.set_len(DISK_BYTES).map_err(LabError::io(what()))?;
@@ -154,16 +142,9 @@ pub(crate) fn write_ssh_files(spec: &LabSpec) -> Result<(), LabError> {
 
 fn known_host(host: &LabHost, key: &str) -> String {
     let mut names = vec![host.name.clone()];
-    names.extend(
-        host.addresses
-            .iter()
-            .map(|(_, address)| address.to_string()),
-    );
+    names.extend(host.addresses.iter().map(|(_, address)| address.to_string()));
     let mut words = key.split_whitespace();
-    let (kind, body) = (
-        words.next().unwrap_or_default(),
-        words.next().unwrap_or_default(),
-    );
+    let (kind, body) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     format!("{} {kind} {body}\n", names.join(","))
 }
 

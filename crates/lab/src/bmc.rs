@@ -49,17 +49,10 @@ const RESETS: [&str; 6] = [
 pub async fn serve_bmc(lab: &str) -> Result<(), LabError> {
     let spec = state::load(lab)?;
     cgroup::enter(lab, &[PART])?;
-    let addresses: Vec<IpAddr> = spec
-        .networks
-        .iter()
-        .map(crate::LabNetwork::gateway)
-        .collect();
+    let addresses: Vec<IpAddr> = spec.networks.iter().map(crate::LabNetwork::gateway).collect();
     let acceptor = acceptor(&addresses).map_err(|why| LabError::Bmc {
         name: lab.to_owned(),
-        address: addresses
-            .first()
-            .copied()
-            .unwrap_or(IpAddr::from([0, 0, 0, 0])),
+        address: addresses.first().copied().unwrap_or(IpAddr::from([0, 0, 0, 0])),
         why,
     })?;
     let (sender, connections) = mpsc::channel(64);
@@ -166,10 +159,7 @@ fn router(lab: Arc<str>) -> Router {
             "/redfish/v1/Systems/{host}/Actions/ComputerSystem.Reset",
             post(reset),
         )
-        .layer(axum::middleware::from_fn_with_state(
-            lab.clone(),
-            authenticate,
-        ))
+        .layer(axum::middleware::from_fn_with_state(lab.clone(), authenticate))
         .route("/redfish/v1", get(root))
         .route("/redfish/v1/", get(root))
         .with_state(lab)
@@ -192,9 +182,7 @@ async fn authenticate(
     let why = "give the BMC's user and password by basic authentication".to_owned();
     let mut refused = Refusal(StatusCode::UNAUTHORIZED, why).into_response();
     let challenge = header::HeaderValue::from_static("Basic realm=\"lab\"");
-    refused
-        .headers_mut()
-        .insert(header::WWW_AUTHENTICATE, challenge);
+    refused.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     Ok(refused)
 }
 
@@ -234,10 +222,7 @@ async fn systems(State(lab): State<Arc<str>>) -> Result<Json<Value>, Refusal> {
     })))
 }
 
-async fn system(
-    State(lab): State<Arc<str>>,
-    Path(host): Path<String>,
-) -> Result<Json<Value>, Refusal> {
+async fn system(State(lab): State<Arc<str>>, Path(host): Path<String>) -> Result<Json<Value>, Refusal> {
     state::load(&lab)?.host(&host)?;
     let power = match state::power(&lab, &host)? {
         Power::On => "On",
@@ -284,9 +269,7 @@ async fn reset(
     };
     // A task of its own: the work goes on although the client hangs up.
     match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result
-            .map(|()| StatusCode::NO_CONTENT)
-            .map_err(Refusal::from),
+        Ok(result) => result.map(|()| StatusCode::NO_CONTENT).map_err(Refusal::from),
         Err(e) => Err(Refusal(StatusCode::INTERNAL_SERVER_ERROR, e.to_string())),
     }
 }
@@ -295,9 +278,7 @@ async fn reset(
 pub(crate) fn processes(lab: &str) -> Vec<i32> {
     procfs::processes()
         .into_iter()
-        .filter(
-            |p| matches!(p.argv.as_slice(), [.., a, b, c] if a == "lab" && b == "bmc" && c == lab),
-        )
+        .filter(|p| matches!(p.argv.as_slice(), [.., a, b, c] if a == "lab" && b == "bmc" && c == lab))
         .map(|p| p.pid)
         .collect()
 }

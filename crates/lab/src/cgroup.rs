@@ -99,11 +99,7 @@ pub(crate) fn remove(lab: &str, part: &str) {
     for dir in all(&Path::new(lab).join(part)) {
         remove_tree(&dir);
         // Parents of other hosts and labs are not empty and stay.
-        for parent in dir
-            .ancestors()
-            .skip(1)
-            .take(if part.is_empty() { 1 } else { 2 })
-        {
+        for parent in dir.ancestors().skip(1).take(if part.is_empty() { 1 } else { 2 }) {
             if parent.ends_with(names::CGROUP) || parent.ends_with(lab) {
                 let _ = std::fs::remove_dir(parent);
             }

@@ -129,11 +129,7 @@ fn hosts(lab: &str, recorded: Option<&LabSpec>) -> BTreeSet<String> {
     };
     found.extend(directories(names::disks_dir(lab)));
     found.extend(directories(names::run_dir(lab).join("mnt")));
-    found.extend(
-        cgroup::parts(lab)
-            .into_iter()
-            .filter(|part| part != bmc::PART),
-    );
+    found.extend(cgroup::parts(lab).into_iter().filter(|part| part != bmc::PART));
     let prefix = names::machine_prefix(lab);
     found.extend(
         net::spaces()
@@ -185,10 +181,7 @@ pub fn residue(lab: &str) -> Result<Vec<String>, LabError> {
         path.strip_prefix("/run/netns/")
             .is_some_and(|name| name.starts_with(&prefix))
     };
-    add(
-        "mount",
-        procfs::mounts_anywhere(|m| below(&m.at) || space(&m.at)),
-    );
+    add("mount", procfs::mounts_anywhere(|m| below(&m.at) || space(&m.at)));
     add("loop", procfs::loops_of(&dirs[1]));
     add("cgroup", cgroup::list(lab));
     let mut processes: Vec<i32> = bmc::processes(lab);
@@ -221,11 +214,7 @@ pub fn residue(lab: &str) -> Result<Vec<String>, LabError> {
 /// Equal before `up` and after `down` on a machine where nothing else changes.
 pub fn inventory() -> Result<Vec<String>, LabError> {
     let mut found = vec![];
-    found.extend(
-        net::links()?
-            .into_iter()
-            .map(|l| format!("link {}", l.ifname)),
-    );
+    found.extend(net::links()?.into_iter().map(|l| format!("link {}", l.ifname)));
     found.extend(
         procfs::mounts("self")
             .into_iter()
@@ -237,11 +226,7 @@ pub fn inventory() -> Result<Vec<String>, LabError> {
             .map(|(device, file)| format!("loop {device} {file}")),
     );
     found.extend(net::spaces().into_iter().map(|s| format!("netns {s}")));
-    found.extend(
-        cgroup::list_machine()
-            .into_iter()
-            .map(|c| format!("cgroup {c}")),
-    );
+    found.extend(cgroup::list_machine().into_iter().map(|c| format!("cgroup {c}")));
     for process in procfs::processes() {
         let word = |word: &str| process.argv.iter().any(|a| a == word);
         let manager = process.argv.iter().any(|a| a.starts_with("--machine="));
@@ -249,11 +234,7 @@ pub fn inventory() -> Result<Vec<String>, LabError> {
             || procfs::is_inner_init(process.pid)
             || (word("lab") && (word("host-supervisor") || word("bmc")))
         {
-            found.push(format!(
-                "process {} {}",
-                process.pid,
-                process.argv.join(" ")
-            ));
+            found.push(format!("process {} {}", process.pid, process.argv.join(" ")));
         }
     }
     found.sort();
@@ -270,10 +251,7 @@ mod tests {
             let argv: Vec<String> = line.split(' ').map(str::to_owned).collect();
             host_of(&argv, "a", "qlab.a.")
         };
-        assert_eq!(
-            host("/bin/tool lab host-supervisor a c1").as_deref(),
-            Some("c1")
-        );
+        assert_eq!(host("/bin/tool lab host-supervisor a c1").as_deref(), Some("c1"));
         assert_eq!(
             host("systemd-nspawn --machine=qlab.a.c2 --boot").as_deref(),
             Some("c2")

@@ -23,9 +23,7 @@ pub struct Tool {
 #[non_exhaustive]
 pub enum LabError {
     /// Mounts, namespaces and cgroups want root.
-    #[error(
-        "the lab makes mounts, network namespaces and cgroups, and needs root for it: run it with sudo"
-    )]
+    #[error("the lab makes mounts, network namespaces and cgroups, and needs root for it: run it with sudo")]
     NotRoot,
     /// Programs that are absent from this machine.
     #[error("this machine lacks {}: apt-get install {}", names(.0), packages(.0))]
@@ -86,9 +84,7 @@ pub enum LabError {
         by: String,
     },
     /// The running lab differs from what is asked, in what cannot change under way.
-    #[error(
-        "lab {name} runs already with {what}: take it down first (lab down), then bring it up anew"
-    )]
+    #[error("lab {name} runs already with {what}: take it down first (lab down), then bring it up anew")]
     Changed {
         /// The lab's name.
         name: String,

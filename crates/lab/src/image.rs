@@ -41,12 +41,7 @@ const ROOM_MIB: u64 = 4096;
 
 /// The directory of the image for a lab, whether or not it is built.
 pub(crate) fn path(spec: &LabSpec) -> PathBuf {
-    let mut packages: Vec<&str> = spec
-        .packages
-        .iter()
-        .map(String::as_str)
-        .chain(BASE)
-        .collect();
+    let mut packages: Vec<&str> = spec.packages.iter().map(String::as_str).chain(BASE).collect();
     packages.sort_unstable();
     packages.dedup();
     let mut kept: Vec<&str> = spec.keep_debs.iter().map(String::as_str).collect();
@@ -125,12 +120,7 @@ fn prune(progress: &dyn Fn(&str)) {
     let mut spare: Vec<_> = entries(Path::new(names::IMAGES))
         .into_iter()
         .filter(|dir| dir.extension().is_none() && !needed.contains(&dir.join("root")))
-        .filter_map(|dir| {
-            Some((
-                std::fs::metadata(dir.join("used")).ok()?.modified().ok()?,
-                dir,
-            ))
-        })
+        .filter_map(|dir| Some((std::fs::metadata(dir.join("used")).ok()?.modified().ok()?, dir)))
         .collect();
     spare.sort();
     let surplus = spare.len().saturating_sub(KEPT);
@@ -156,12 +146,7 @@ async fn build(spec: &LabSpec, dir: &Path, progress: &dyn Fn(&str)) -> Result<()
         archive.uri
     ));
 
-    let mut packages: Vec<&str> = spec
-        .packages
-        .iter()
-        .map(String::as_str)
-        .chain(BASE)
-        .collect();
+    let mut packages: Vec<&str> = spec.packages.iter().map(String::as_str).chain(BASE).collect();
     packages.sort_unstable();
     packages.dedup();
     let mut command = Command::new("mmdebstrap");
@@ -202,9 +187,7 @@ async fn build(spec: &LabSpec, dir: &Path, progress: &dyn Fn(&str)) -> Result<()
     let mut log = tokio::fs::File::create(&log_path)
         .await
         .map_err(LabError::io(format!("making {}", log_path.display())))?;
-    let mut child = command
-        .spawn()
-        .map_err(LabError::io("running mmdebstrap"))?;
+    let mut child = command.spawn().map_err(LabError::io("running mmdebstrap"))?;
     if let Some(stderr) = child.stderr.take() {
         let mut lines = BufReader::new(stderr).lines();
         while let Ok(Some(line)) = lines.next_line().await {

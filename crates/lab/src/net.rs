@@ -114,10 +114,7 @@ pub(crate) fn ensure_bridges(spec: &LabSpec) -> Result<(), LabError> {
 /// What a person reads on a link: whose it is.
 fn alias(spec: &LabSpec, network: &LabNetwork, host: Option<&LabHost>) -> String {
     match host {
-        Some(host) => format!(
-            "lab {} host {} network {}",
-            spec.name, host.name, network.name
-        ),
+        Some(host) => format!("lab {} host {} network {}", spec.name, host.name, network.name),
         None => format!("lab {} network {}", spec.name, network.name),
     }
 }
@@ -201,15 +198,8 @@ fn wiring(spec: &LabSpec, host: &LabHost, space: &str, out: &BTreeSet<String>) -
             "link add {cable} address {near} type veth peer name {name} address {far} netns {space}"
         );
         let label = alias(spec, network, Some(host));
-        let _ = writeln!(
-            outside,
-            "link set dev {cable} alias \"{label}\" master {bridge}"
-        );
-        let power = if out.contains(&network.name) {
-            "down"
-        } else {
-            "up"
-        };
+        let _ = writeln!(outside, "link set dev {cable} alias \"{label}\" master {bridge}");
+        let power = if out.contains(&network.name) { "down" } else { "up" };
         let _ = writeln!(outside, "link set dev {cable} {power}");
         for address in nic.addresses {
             let length = network.cidr.prefix_len();
@@ -218,11 +208,7 @@ fn wiring(spec: &LabSpec, host: &LabHost, space: &str, out: &BTreeSet<String>) -
         }
         let _ = writeln!(inside, "link set dev {name} up");
         if routed.insert(network.cidr.addr().is_ipv6()) {
-            let _ = writeln!(
-                inside,
-                "route add default via {} dev {name}",
-                network.gateway()
-            );
+            let _ = writeln!(inside, "route add default via {} dev {name}", network.gateway());
         }
     }
     (outside, inside)
@@ -239,11 +225,7 @@ pub(crate) fn set_cables(
     for nic in spec.nics(host) {
         if network.is_none_or(|n| n == nic.network.name) {
             let cable = names::cable(&spec.name, &host.name, &nic.network.name);
-            let _ = writeln!(
-                script,
-                "link set dev {cable} {}",
-                if up { "up" } else { "down" }
-            );
+            let _ = writeln!(script, "link set dev {cable} {}", if up { "up" } else { "down" });
         }
     }
     tools::run_with(&["ip", "-force", "-batch", "-"], &script).map(|_| ())

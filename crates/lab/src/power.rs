@@ -87,18 +87,14 @@ fn end_disk(lab: &str, host: &str, container: Identity) -> Result<(), LabError> 
             disk.display()
         ));
     }
-    let seen = PathBuf::from(format!("/proc/{}/root", container.pid))
-        .join(at.strip_prefix("/").unwrap_or(&at));
+    let seen =
+        PathBuf::from(format!("/proc/{}/root", container.pid)).join(at.strip_prefix("/").unwrap_or(&at));
     let what = || format!("opening the disk of {host}");
     let file = std::fs::File::open(&seen).map_err(LabError::io(what()))?;
     let device = rustix::fs::fstat(&file)
         .map_err(|e| LabError::io(what())(e.into()))?
         .st_dev;
-    let device = format!(
-        "{}:{}",
-        rustix::fs::major(device),
-        rustix::fs::minor(device)
-    );
+    let device = format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
     if device != mount.device {
         return wrong(format!(
             "{} is on device {device}, not {}",
@@ -159,10 +155,7 @@ fn await_init(spec: &LabSpec, host: &LabHost, began: Instant) -> Result<(), LabE
         }
         if began.elapsed() > ON_LIMIT {
             let log = names::host_file(&spec.name, &host.name, "supervisor");
-            return Err(failed(format!(
-                "nothing runs yet; {}",
-                tools::tail_of(&log, 5)
-            )));
+            return Err(failed(format!("nothing runs yet; {}", tools::tail_of(&log, 5))));
         }
         std::thread::sleep(TICK);
     }
@@ -171,9 +164,7 @@ fn await_init(spec: &LabSpec, host: &LabHost, began: Instant) -> Result<(), LabE
 /// Asks a host to shut down by itself, as a short press of the button does.
 pub(crate) fn press(lab: &str, host: &str, by: Actor) -> Result<(), LabError> {
     let began = Instant::now();
-    let container = state::host_record(lab, host)?
-        .container
-        .filter(|c| c.alive());
+    let container = state::host_record(lab, host)?.container.filter(|c| c.alive());
     if let Some(init) = container.and_then(|c| procfs::inner_init(c.pid)) {
         // The container's init takes this real-time signal for `poweroff`.
         tools::run(&["kill", "-s", "RTMIN+4", &init.to_string()])?;
@@ -278,18 +269,11 @@ pub(crate) fn host_processes(lab: &str, host: &str) -> Vec<i32> {
 
 fn is_of_host(argv: &[String], lab: &str, host: &str, machine: &str) -> bool {
     let ends = |words: &[&str]| {
-        argv.len() >= words.len()
-            && argv
-                .iter()
-                .rev()
-                .zip(words.iter().rev())
-                .all(|(a, b)| a == b)
+        argv.len() >= words.len() && argv.iter().rev().zip(words.iter().rev()).all(|(a, b)| a == b)
     };
     ends(&["lab", "host-supervisor", lab, host])
         || ends(&[BOOT_WORD, machine])
-        || argv
-            .iter()
-            .any(|a| a.strip_prefix("--machine=") == Some(machine))
+        || argv.iter().any(|a| a.strip_prefix("--machine=") == Some(machine))
 }
 
 #[cfg(test)]

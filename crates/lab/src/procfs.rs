@@ -96,9 +96,7 @@ pub(crate) fn is_inner_init(pid: i32) -> bool {
 pub(crate) fn inner_init(manager: i32) -> Option<i32> {
     pids()
         .into_iter()
-        .filter(|&pid| {
-            stat(pid).is_some_and(|(state, parent, _)| parent == manager && state != 'Z')
-        })
+        .filter(|&pid| stat(pid).is_some_and(|(state, parent, _)| parent == manager && state != 'Z'))
         .find(|&pid| is_inner_init(pid))
 }
 
@@ -135,12 +133,7 @@ fn parse_mount(line: &str) -> Option<Mount> {
 
 /// Undoes the kernel's octal escapes of blanks and backslashes.
 fn unescape(text: &str) -> String {
-    let escapes = [
-        ("\\040", " "),
-        ("\\011", "\t"),
-        ("\\012", "\n"),
-        ("\\134", "\\"),
-    ];
+    let escapes = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
     escapes
         .iter()
         .fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
@@ -157,10 +150,7 @@ pub(crate) fn mounts_anywhere(wanted: impl Fn(&Mount) -> bool) -> Vec<String> {
         };
         if seen.insert(space) {
             for mount in mounts(&pid.to_string()).into_iter().filter(&wanted) {
-                found.push(format!(
-                    "{} {} (seen by process {pid})",
-                    mount.kind, mount.at
-                ));
+                found.push(format!("{} {} (seen by process {pid})", mount.kind, mount.at));
             }
         }
     }

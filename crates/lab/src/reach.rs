@@ -97,10 +97,6 @@ fn cables(lab: &str, host: &str, network: Option<&str>, up: bool) -> Result<(), 
         net::set_cables(&spec, host, network, up)?;
     }
     drop(lock);
-    let event = if up {
-        EventKind::Plug
-    } else {
-        EventKind::Unplug
-    };
+    let event = if up { EventKind::Plug } else { EventKind::Unplug };
     state::tell(lab, &host.name, event, Actor::Operator, network, began)
 }

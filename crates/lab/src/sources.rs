@@ -55,10 +55,7 @@ fn os_suite(release: &str) -> String {
     release
         .lines()
         .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
-        .map_or_else(
-            || "stable".to_owned(),
-            |name| name.trim_matches('"').to_owned(),
-        )
+        .map_or_else(|| "stable".to_owned(), |name| name.trim_matches('"').to_owned())
 }
 
 /// The entry that is Debian's archive: it names the machine's suite itself and
@@ -68,8 +65,7 @@ fn choose(sources: &[Source], suite: &str) -> Option<Archive> {
     let mut fitting: Vec<(&Source, &String)> = sources
         .iter()
         .filter(|s| {
-            s.components.iter().any(|c| c == "main")
-                && s.suites.iter().any(|s| names.contains(&s.as_str()))
+            s.components.iter().any(|c| c == "main") && s.suites.iter().any(|s| names.contains(&s.as_str()))
         })
         .flat_map(|s| s.uris.iter().map(move |uri| (s, uri)))
         .collect();
@@ -93,10 +89,7 @@ fn one_line(text: &str) -> Vec<Source> {
     let mut found = vec![];
     for line in text.lines() {
         let line = line.split('#').next().unwrap_or_default().trim();
-        let Some(rest) = line
-            .strip_prefix("deb")
-            .filter(|r| r.starts_with([' ', '\t']))
-        else {
+        let Some(rest) = line.strip_prefix("deb").filter(|r| r.starts_with([' ', '\t'])) else {
             continue;
         };
         let mut rest = rest.trim_start();
@@ -199,13 +192,8 @@ mod tests {
 
     #[test]
     fn what_is_off_or_source_only_is_passed_over() {
-        assert!(
-            stanzas("Types: deb-src\nURIs: http://a\nSuites: x\nComponents: main\n").is_empty()
-        );
-        assert!(
-            stanzas("Enabled: no\nTypes: deb\nURIs: http://a\nSuites: x\nComponents: main\n")
-                .is_empty()
-        );
+        assert!(stanzas("Types: deb-src\nURIs: http://a\nSuites: x\nComponents: main\n").is_empty());
+        assert!(stanzas("Enabled: no\nTypes: deb\nURIs: http://a\nSuites: x\nComponents: main\n").is_empty());
         assert!(one_line("deb-src http://a/debian x main").is_empty());
     }
 
@@ -219,10 +207,7 @@ mod tests {
 
     #[test]
     fn the_suite_is_read() {
-        assert_eq!(
-            os_suite("ID=debian\nVERSION_CODENAME=bookworm\n"),
-            "bookworm"
-        );
+        assert_eq!(os_suite("ID=debian\nVERSION_CODENAME=bookworm\n"), "bookworm");
         assert_eq!(os_suite("ID=debian\n"), "stable");
     }
 }

@@ -84,9 +84,9 @@ impl LabNetwork {
     /// and the BMC's.
     pub fn gateway(&self) -> IpAddr {
         match self.cidr {
-            IpNet::V4(net) => IpAddr::from(std::net::Ipv4Addr::from(
-                u32::from(net.network()).wrapping_add(1),
-            )),
+            IpNet::V4(net) => {
+                IpAddr::from(std::net::Ipv4Addr::from(u32::from(net.network()).wrapping_add(1)))
+            }
             IpNet::V6(net) => IpAddr::from(std::net::Ipv6Addr::from(
                 u128::from(net.network()).wrapping_add(1),
             )),
@@ -168,18 +168,14 @@ impl LabSpec {
                     return wrong(format!("two networks are named {}", network.name));
                 }
                 if overlap(network.cidr, other.cidr) {
-                    return wrong(format!(
-                        "networks {} and {} overlap",
-                        network.name, other.name
-                    ));
+                    return wrong(format!("networks {} and {} overlap", network.name, other.name));
                 }
             }
         }
         let mut names = BTreeSet::new();
         let mut addresses = BTreeSet::new();
         for host in &self.hosts {
-            let fits =
-                |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+            let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
             let edge = |c: char| c == '-' || c == '.';
             let machine = names::machine(&self.name, &host.name);
             if host.name.is_empty()
@@ -202,10 +198,7 @@ impl LabSpec {
             }
             for (network, address) in &host.addresses {
                 let Some(network) = self.networks.iter().find(|n| n.name == *network) else {
-                    return wrong(format!(
-                        "host {} is on an unknown network {network}",
-                        host.name
-                    ));
+                    return wrong(format!("host {} is on an unknown network {network}", host.name));
                 };
                 if !network.cidr.contains(address) {
                     return wrong(format!(

@@ -218,9 +218,7 @@ pub(crate) fn host_record(lab: &str, host: &str) -> Result<HostRecord, LabError>
 
 /// Whether a host has power.
 pub(crate) fn power(lab: &str, host: &str) -> Result<Power, LabError> {
-    let alive = host_record(lab, host)?
-        .container
-        .is_some_and(Identity::alive);
+    let alive = host_record(lab, host)?.container.is_some_and(Identity::alive);
     Ok(if alive { Power::On } else { Power::Off })
 }
 
@@ -305,10 +303,7 @@ mod tests {
         write(&path, &record).unwrap();
         assert_eq!(read(&path).unwrap(), Some(record));
         std::fs::write(&path, "{").unwrap();
-        assert!(matches!(
-            read::<HostRecord>(&path),
-            Err(LabError::Record { .. })
-        ));
+        assert!(matches!(read::<HostRecord>(&path), Err(LabError::Record { .. })));
     }
 
     #[test]

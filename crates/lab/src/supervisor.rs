@@ -42,9 +42,7 @@ fn supply(lab: &str, host: &str) -> Result<(), LabError> {
     let spec = state::load(lab)?;
     let host = spec.host(host)?;
     cgroup::enter(lab, &[&host.name, "supervisor"])?;
-    let me = i32::try_from(std::process::id())
-        .ok()
-        .and_then(Identity::of);
+    let me = i32::try_from(std::process::id()).ok().and_then(Identity::of);
     let record_path = names::host_file(lab, &host.name, "json");
     loop {
         net::wire(&spec, host)?;
@@ -57,9 +55,7 @@ fn supply(lab: &str, host: &str) -> Result<(), LabError> {
         };
         state::write(&record_path, &record)?;
         let began = Instant::now();
-        let status = child
-            .wait()
-            .map_err(LabError::io("waiting for the container"))?;
+        let status = child.wait().map_err(LabError::io("waiting for the container"))?;
         let event = match (status.code(), status.signal()) {
             (Some(REBOOT), _) => EventKind::Reboot,
             (Some(0), _) => EventKind::Off,

@@ -87,11 +87,7 @@ pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
 pub fn missing_tools() -> Vec<Tool> {
     TOOLS
         .into_iter()
-        .filter(|tool| {
-            !PATH
-                .split(':')
-                .any(|dir| Path::new(dir).join(tool.name).exists())
-        })
+        .filter(|tool| !PATH.split(':').any(|dir| Path::new(dir).join(tool.name).exists()))
         .collect()
 }
 

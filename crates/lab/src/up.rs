@@ -109,13 +109,7 @@ pub async fn wait_ready(lab: &str, hosts: &[String], limit: Duration) -> Result<
         spec.host(host)?;
     }
     let all: Vec<String> = spec.hosts.iter().map(|h| h.name.clone()).collect();
-    ready(
-        &spec,
-        if hosts.is_empty() { &all } else { hosts },
-        limit,
-        &|_| {},
-    )
-    .await
+    ready(&spec, if hosts.is_empty() { &all } else { hosts }, limit, &|_| {}).await
 }
 
 /// The SSH configuration names files; it is used from anywhere.
@@ -127,10 +121,7 @@ fn absolute(path: &Utf8Path) -> Result<Utf8PathBuf, LabError> {
 }
 
 fn bmc_url(address: IpAddr) -> String {
-    format!(
-        "https://{}/redfish/v1",
-        SocketAddr::new(address, names::BMC_PORT)
-    )
+    format!("https://{}/redfish/v1", SocketAddr::new(address, names::BMC_PORT))
 }
 
 fn seconds(began: Instant) -> String {
@@ -291,11 +282,7 @@ mod tests {
     #[test]
     fn hosts_are_added_and_never_lost() {
         let running = spec(&[("a", "198.18.40.11"), ("b", "198.18.40.12")]);
-        let merged = merge(
-            running,
-            &spec(&[("b", "198.18.40.12"), ("c", "198.18.40.13")]),
-        )
-        .unwrap();
+        let merged = merge(running, &spec(&[("b", "198.18.40.12"), ("c", "198.18.40.13")])).unwrap();
         let mut names: Vec<_> = merged.hosts.iter().map(|h| h.name.as_str()).collect();
         names.sort_unstable();
         assert_eq!(names, ["a", "b", "c"]);
@@ -308,9 +295,6 @@ mod tests {
         assert!(matches!(moved, Err(LabError::Changed { .. })));
         let mut other = running.clone();
         other.state = "/elsewhere".into();
-        assert!(matches!(
-            merge(running, &other),
-            Err(LabError::NameTaken { .. })
-        ));
+        assert!(matches!(merge(running, &other), Err(LabError::NameTaken { .. })));
     }
 }

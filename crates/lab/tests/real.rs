@@ -3,10 +3,7 @@
 //! Needs root, and some minutes for the image at the first time:
 //! `cargo test -p lab -- --ignored --test-threads 1`, which also builds the example
 //! that plays the product here.
-#![expect(
-    clippy::unwrap_used,
-    reason = "the helpers of a test may panic like the test"
-)]
+#![expect(clippy::unwrap_used, reason = "the helpers of a test may panic like the test")]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -41,10 +38,7 @@ impl Lab {
             name: format!("h{i}"),
             addresses: vec![
                 ("mgmt".to_owned(), address(i)),
-                (
-                    "six".to_owned(),
-                    format!("fd00:{subnet}::{i}0").parse().unwrap(),
-                ),
+                ("six".to_owned(), format!("fd00:{subnet}::{i}0").parse().unwrap()),
             ],
         });
         let network = |name: &str, cidr: String| LabNetwork {
@@ -140,10 +134,7 @@ fn hosts_are_whole_and_nothing_is_left() {
     assert!(report.ready_ms < 15_000, "{} ms", report.ready_ms);
     for host in ["h1", "h2", "h3"] {
         assert_eq!(lab.says(host, "hostname; id -u"), format!("{host}\n0"));
-        assert_eq!(
-            lab.says(host, "systemctl is-system-running --wait"),
-            "running"
-        );
+        assert_eq!(lab.says(host, "systemctl is-system-running --wait"), "running");
     }
     assert_ne!(
         lab.says("h1", "cat /etc/machine-id"),
@@ -151,10 +142,7 @@ fn hosts_are_whole_and_nothing_is_left() {
     );
     assert_eq!(lab.says("operator@h1", "sudo -n id -u"), "0");
     assert!(!lab.ssh("nosudo@h1", "sudo -n id -u").status.success());
-    lab.says(
-        "h1",
-        "apt-get install --yes --reinstall --no-download rsync",
-    );
+    lab.says("h1", "apt-get install --yes --reinstall --no-download rsync");
     // Twice is once.
     let again = lab.up();
     assert!(!again.image_built);
@@ -164,12 +152,7 @@ fn hosts_are_whole_and_nothing_is_left() {
     assert_eq!(lab::residue("qlab-whole").unwrap(), Vec::<String>::new());
     assert!(!lab.spec.state.exists());
     // Other labs and containers of the machine come and go as they like.
-    let mine = |lines: Vec<String>| {
-        lines
-            .into_iter()
-            .filter(|l| l.contains("qlab-whole"))
-            .collect()
-    };
+    let mine = |lines: Vec<String>| lines.into_iter().filter(|l| l.contains("qlab-whole")).collect();
     let (before, after): (Vec<_>, Vec<_>) = (mine(before), mine(lab::inventory().unwrap()));
     assert_eq!(before, after);
 }
@@ -179,10 +162,7 @@ fn hosts_are_whole_and_nothing_is_left() {
 fn a_cut_loses_what_was_not_synced_and_tells_no_peer() {
     let lab = Lab::new("qlab-cut", 42, 2);
     lab.up();
-    lab.says(
-        "h1",
-        "echo kept > /root/synced; sync; echo lost > /root/unsynced",
-    );
+    lab.says("h1", "echo kept > /root/synced; sync; echo lost > /root/unsynced");
     lab.says("h1", "ip address add 198.18.42.100/24 dev eth0");
     let hardware = lab.says("h1", "cat /sys/class/net/eth0/address");
     let mut peer = TcpStream::connect("198.18.42.11:22").unwrap();
@@ -253,15 +233,11 @@ fn hosts_reboot_and_switch_off_by_themselves() {
     lab.up();
     let boot = lab.says("h1", "cat /proc/sys/kernel/random/boot_id");
     lab.ssh("h1", "systemctl reboot");
-    wait("the reboot", || {
-        lab.events(EventKind::Reboot, Actor::Host) == 1
-    });
+    wait("the reboot", || lab.events(EventKind::Reboot, Actor::Host) == 1);
     lab.ready();
     assert_ne!(lab.says("h1", "cat /proc/sys/kernel/random/boot_id"), boot);
     lab.ssh("h1", "systemctl poweroff");
-    wait("the power off", || {
-        lab.events(EventKind::Off, Actor::Host) == 1
-    });
+    wait("the power off", || lab.events(EventKind::Off, Actor::Host) == 1);
     assert_eq!(lab.power("h1"), Power::Off);
     lab::on("qlab-self", "h1").unwrap();
     lab.ready();
@@ -315,10 +291,7 @@ fn down_cures_whatever_was_killed_half_way() {
     let lab = Lab::new("qlab-crash", 48, 2);
     lab.up();
     let proc = |name: &str| -> Vec<PathBuf> {
-        let entries = std::fs::read_dir("/proc")
-            .unwrap()
-            .flatten()
-            .map(|e| e.path());
+        let entries = std::fs::read_dir("/proc").unwrap().flatten().map(|e| e.path());
         entries
             .filter(|p| {
                 let line = std::fs::read(p.join("cmdline")).unwrap_or_default();

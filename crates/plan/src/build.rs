@@ -108,7 +108,14 @@ pub fn plan(
     Ok(out)
 }
 
-pub(crate) fn step(id: String, hosts: Vec<String>, title: String, why: &str, ops: Vec<Op>, after: Vec<String>) -> Step {
+pub(crate) fn step(
+    id: String,
+    hosts: Vec<String>,
+    title: String,
+    why: &str,
+    ops: Vec<Op>,
+    after: Vec<String>,
+) -> Step {
     Step {
         id,
         hosts,

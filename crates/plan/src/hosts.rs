@@ -21,7 +21,11 @@ impl Planner<'_> {
     pub(crate) fn file_change(&self, file: &DesiredFile, facts: &Facts) -> Option<Change> {
         let path = &file.write.path;
         let Some(Fact::Known(now)) = facts.files.get(path) else {
-            return Some(Change { what: path.clone(), glyph: '+', diff: String::new() });
+            return Some(Change {
+                what: path.clone(),
+                glyph: '+',
+                diff: String::new(),
+            });
         };
         if file.once && !file.write.directory {
             return None;
@@ -191,13 +195,23 @@ impl Planner<'_> {
     /// One host after the other: write, restart, wait until everything is whole again.
     pub(crate) fn roll(&mut self, hosts: Vec<Rolling>) {
         let mut before = self.prepared.clone();
-        for Rolling { host, files, resources, changes } in hosts {
+        for Rolling {
+            host,
+            files,
+            resources,
+            changes,
+        } in hosts
+        {
             let mut ops = vec![Op::Files(files)];
             let mut effects = Vec::new();
             for resource in &resources {
                 if let Some(unit) = resource.strip_prefix("unit/") {
                     let unit = unit.to_owned();
-                    ops.push(Op::Units(vec![UnitChange { unit, restart: true, ..UnitChange::default() }]));
+                    ops.push(Op::Units(vec![UnitChange {
+                        unit,
+                        restart: true,
+                        ..UnitChange::default()
+                    }]));
                 } else if self.instance_runs(resource, &host) {
                     ops.push(restart(resource, &host));
                     effects.push(Effect {

@@ -133,10 +133,17 @@ fn host_reasons(desired: &Desired, host: &str, facts: &Facts, distribution: &str
             continue;
         }
         if let Some(found) = facts.listeners.iter().find(|l| l.port == *port) {
-            let who = if found.process.is_empty() { "somebody" } else { &found.process };
+            let who = if found.process.is_empty() {
+                "somebody"
+            } else {
+                &found.process
+            };
             out.push(refuse(
                 "host::port-taken",
-                format!("{host}: port {port}, wanted by {service}, is taken by `{who}` on {}", found.address),
+                format!(
+                    "{host}: port {port}, wanted by {service}, is taken by `{who}` on {}",
+                    found.address
+                ),
                 format!("stop `{who}` there, or take another host"),
             ));
         }

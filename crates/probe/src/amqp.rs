@@ -11,8 +11,8 @@ use futures::StreamExt;
 use lapin::{
     AsyncTcpStream, BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
     options::{
-        BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions,
-        QueueDeclareOptions, QueueDeleteOptions,
+        BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
+        QueueDeleteOptions,
     },
     tcp::{RustlsConnector, RustlsConnectorConfig},
     types::{AMQPValue, FieldTable, LongString, ShortString},
@@ -61,10 +61,7 @@ impl Publisher {
     /// `patience` is how long sent data may stay unacknowledged by the peer's kernel.
     pub(crate) fn new(publish: &Publish, run: u64, patience: Duration) -> Result<Self, String> {
         let hosts = publish.uris.iter().map(|uri| {
-            let mut uri: AMQPUri = uri
-                .expose()
-                .parse()
-                .map_err(|_| "a URI is not understood")?;
+            let mut uri: AMQPUri = uri.expose().parse().map_err(|_| "a URI is not understood")?;
             address(&uri)?;
             uri.query.heartbeat = Some(HEARTBEAT);
             Ok(uri)
@@ -223,9 +220,7 @@ pub(crate) async fn cleanup(publish: &Publish, within: Duration) -> Result<(), S
     let queue = publisher.queue.clone();
     let deleting = async {
         let channel = publisher.channel().await?;
-        let deleted = channel
-            .queue_delete(queue, QueueDeleteOptions::default())
-            .await;
+        let deleted = channel.queue_delete(queue, QueueDeleteOptions::default()).await;
         deleted.map(drop).map_err(|e| why(&e))
     };
     timeout(within, deleting).await.map_err(|_| "timeout")?
@@ -270,9 +265,7 @@ async fn connect(uri: AMQPUri, tls: Tls, patience: Duration) -> lapin::Result<Li
     )
     .await?;
     let channel = connection.create_channel().await?;
-    channel
-        .confirm_select(ConfirmSelectOptions::default())
-        .await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
     Ok(Link {
         channel,
         _connection: connection,
@@ -280,11 +273,7 @@ async fn connect(uri: AMQPUri, tls: Tls, patience: Duration) -> lapin::Result<Li
 }
 
 fn address(uri: &AMQPUri) -> Result<IpAddr, String> {
-    let host = uri
-        .authority
-        .host
-        .trim_start_matches('[')
-        .trim_end_matches(']');
+    let host = uri.authority.host.trim_start_matches('[').trim_end_matches(']');
     host.parse()
         .map_err(|_| format!("`{host}` is not a numeric address"))
 }

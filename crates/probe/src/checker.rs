@@ -38,10 +38,7 @@ impl Default for View {
 impl View {
     /// The window judged. Gaps are cut at its edges.
     pub(crate) fn window(&self, history: &History) -> (u64, u64) {
-        let to = self
-            .to_ns
-            .unwrap_or(history.stopped_ns)
-            .min(history.stopped_ns);
+        let to = self.to_ns.unwrap_or(history.stopped_ns).min(history.stopped_ns);
         (self.from_ns.unwrap_or(0).min(to), to)
     }
 }
@@ -156,11 +153,7 @@ pub fn writes(history: &History, read: &ReadBack) -> Writes {
     Writes {
         acknowledged: count(acknowledged.len()),
         found: count(read.found.len()),
-        lost: acknowledged
-            .iter()
-            .copied()
-            .filter(|id| !there(id))
-            .collect(),
+        lost: acknowledged.iter().copied().filter(|id| !there(id)).collect(),
         indeterminate: found()
             .filter(|id| tried.contains(id) && !acknowledged.contains(id))
             .collect(),

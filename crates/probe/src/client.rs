@@ -26,10 +26,7 @@ pub(crate) enum Asks {
 }
 
 /// A probe whose answers are promises.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "boxed where it is kept, one a probe"
-)]
+#[expect(clippy::large_enum_variant, reason = "boxed where it is kept, one a probe")]
 pub(crate) enum Writes {
     Sql(sql::Writer),
     Publish(amqp::Publisher),

@@ -218,9 +218,7 @@ impl History {
 
     /// The records of one probe.
     pub fn of<'a>(&'a self, probe: &'a str) -> impl Iterator<Item = &'a Record> {
-        self.records
-            .iter()
-            .filter(move |record| &*record.probe == probe)
+        self.records.iter().filter(move |record| &*record.probe == probe)
     }
 
     /// The prober's CPU share while it ran, as a fraction of one core: an upper
@@ -300,10 +298,7 @@ mod tests {
         sample().write(&mut file).unwrap();
         let text = String::from_utf8(file).unwrap();
         let torn = text.lines().take(5).collect::<Vec<_>>().join("\n");
-        assert!(matches!(
-            History::read(torn.as_bytes()),
-            Err(Error::Torn("stop"))
-        ));
+        assert!(matches!(History::read(torn.as_bytes()), Err(Error::Torn("stop"))));
         assert!(matches!(
             History::read(&b"{}\n"[..]),
             Err(Error::Line { line: 1, .. })

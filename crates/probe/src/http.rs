@@ -30,8 +30,7 @@ impl Asker {
         let mut headers = HeaderMap::new();
         for (name, value) in &http.headers {
             let parsed = HeaderName::try_from(name.as_str()).ok();
-            let Some((key, mut value)) = parsed.zip(HeaderValue::from_str(value.expose()).ok())
-            else {
+            let Some((key, mut value)) = parsed.zip(HeaderValue::from_str(value.expose()).ok()) else {
                 return Err(probe.invalid(format!("header `{name}` cannot be sent")));
             };
             value.set_sensitive(true);
@@ -51,9 +50,7 @@ impl Asker {
         match self.send().await {
             Ok(response) => self.judge(response, Outcome::Ok).await,
             // A request that was refused or cut off, as against one that was answered late.
-            Err(error)
-                if self.http.retry == Retry::Once && error.is_request() && !error.is_timeout() =>
-            {
+            Err(error) if self.http.retry == Retry::Once && error.is_request() && !error.is_timeout() => {
                 match self.send().await {
                     Ok(response) => self.judge(response, Outcome::Retried).await,
                     Err(error) => failed(&error),
@@ -104,10 +101,7 @@ pub(crate) fn client(probe: &Probe, ca_pem: Option<&str>, kept: Connection) -> R
         .tcp_user_timeout(probe.timeout);
     if kept == Connection::Fresh {
         let mut close = HeaderMap::new();
-        close.insert(
-            reqwest::header::CONNECTION,
-            HeaderValue::from_static("close"),
-        );
+        close.insert(reqwest::header::CONNECTION, HeaderValue::from_static("close"));
         builder = builder.pool_max_idle_per_host(0).default_headers(close);
     }
     builder.build().map_err(unusable)

@@ -51,8 +51,6 @@ pub use checker::{Gap, View, Writes, gaps, writes};
 pub use error::{Error, Result};
 pub use history::{Ended, History, Mark, Outcome, Record, Subject};
 pub use prober::{Handle, Limits, Prober};
-pub use probes::{
-    Connection, Http, Kind, Label, Probe, Publish, Renewing, Retry, Secret, SqlWrite,
-};
+pub use probes::{Connection, Http, Kind, Label, Probe, Publish, Renewing, Retry, Secret, SqlWrite};
 pub use read::{ReadBack, cleanup, read_back, read_back_all};
 pub use report::{Bar, Failure, ProbeReport, Report};

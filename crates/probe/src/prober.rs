@@ -70,9 +70,7 @@ impl Prober {
             return Err(Error::Limits("the duration is zero or above 24 h"));
         }
         if limits.requests == 0 || limits.requests > REQUESTS_MAX {
-            return Err(Error::Limits(
-                "the number of requests is zero or above 5 million",
-            ));
+            return Err(Error::Limits("the number of requests is zero or above 5 million"));
         }
         if probes.is_empty() {
             return Err(Error::Limits("there is no probe"));
@@ -80,9 +78,7 @@ impl Prober {
         check_all(&probes)?;
         client::crypto();
 
-        let since_1970 = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let run = nanos(since_1970);
         let mut prepared = Vec::new();
         for probe in &probes {
@@ -212,12 +208,7 @@ impl Shared {
     /// Returns once the prober has ended.
     async fn stopped(&self) {
         // The sender lives as long as `self`, so this cannot fail before it is true.
-        let _ = self
-            .stop
-            .subscribe()
-            .wait_for(Option::is_some)
-            .await
-            .map(drop);
+        let _ = self.stop.subscribe().wait_for(Option::is_some).await.map(drop);
     }
 
     /// Whether one more request may be sent; ends the prober if not.
@@ -290,9 +281,7 @@ fn record(shared: &Shared, probe: &Arc<str>, seq: u64, start_ns: u64, outcome: O
 /// Asks at every tick, whatever is still under way.
 async fn ask(mut lane: Lane, probe: Probe, asker: Arc<Asks>) {
     let most = probe.timeout.as_nanos() / probe.every.as_nanos().max(1) + 2;
-    let most = usize::try_from(most)
-        .unwrap_or(usize::MAX)
-        .min(UNDER_WAY_MAX);
+    let most = usize::try_from(most).unwrap_or(usize::MAX).min(UNDER_WAY_MAX);
     let mut under_way = JoinSet::new();
     let mut seq = 0;
     while lane.tick().await {

@@ -53,11 +53,7 @@ pub async fn read_back(probe: &Probe, history: &History, within: Duration) -> Re
 /// # Errors
 ///
 /// The first error of [`read_back`].
-pub async fn read_back_all(
-    probes: &[Probe],
-    history: &History,
-    within: Duration,
-) -> Result<Vec<ReadBack>> {
+pub async fn read_back_all(probes: &[Probe], history: &History, within: Duration) -> Result<Vec<ReadBack>> {
     let mut read = Vec::new();
     for probe in probes.iter().filter(|probe| probe.kind.label().writes()) {
         read.push(read_back(probe, history, within).await?);

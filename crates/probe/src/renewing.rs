@@ -104,9 +104,7 @@ impl Renewer {
                     *held = Held::Token(Arc::new(token));
                     Outcome::Ok
                 }
-                None => {
-                    Outcome::Failed(format!("no `{}` in the answer", self.renewing.token_header))
-                }
+                None => Outcome::Failed(format!("no `{}` in the answer", self.renewing.token_header)),
             };
         }
         // Only the token that was refused is dropped, not one that came meanwhile.

@@ -9,8 +9,8 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Ended, Gap, History, Label, Mark, Outcome, ReadBack, Record, Subject, View, Writes,
-    checker::every_gap, gaps, history::nanos, writes,
+    Ended, Gap, History, Label, Mark, Outcome, ReadBack, Record, Subject, View, Writes, checker::every_gap,
+    gaps, history::nanos, writes,
 };
 
 mod table;
@@ -155,10 +155,7 @@ impl Report {
     /// All that is below the bar; empty when it is reached.
     #[must_use = "an unread verdict is a pass"]
     pub fn failures(&self, bar: &Bar) -> Vec<Failure> {
-        self.probes
-            .iter()
-            .flat_map(|probe| probe.failures(bar))
-            .collect()
+        self.probes.iter().flat_map(|probe| probe.failures(bar)).collect()
     }
 }
 
@@ -211,12 +208,7 @@ impl ProbeReport {
     }
 }
 
-fn judge(
-    history: &History,
-    subject: &Subject,
-    read: Option<&ReadBack>,
-    view: &View,
-) -> ProbeReport {
+fn judge(history: &History, subject: &Subject, read: Option<&ReadBack>, view: &View) -> ProbeReport {
     let (from, to) = view.window(history);
     let sent = |record: &&Record| (from..=to).contains(&record.start_ns);
     let longest = every_gap(history, &subject.name, view)
@@ -273,9 +265,6 @@ fn judge(
         report.p95_ns = took.value_at_quantile(0.95);
     }
     let pairs = starts.iter().zip(starts.iter().skip(1));
-    report.stall_ns = pairs
-        .map(|(before, after)| after - before)
-        .max()
-        .unwrap_or(0);
+    report.stall_ns = pairs.map(|(before, after)| after - before).max().unwrap_or(0);
     report
 }

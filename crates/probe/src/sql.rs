@@ -61,25 +61,15 @@ impl Writer {
     async fn run(&mut self, statement: String) -> Result<(), String> {
         let conn = match &mut self.conn {
             Some(conn) => conn,
-            none => none.insert(
-                Conn::new(self.opts.clone())
-                    .await
-                    .map_err(|e| connecting(&e))?,
-            ),
+            none => none.insert(Conn::new(self.opts.clone()).await.map_err(|e| connecting(&e))?),
         };
-        conn.query_drop(statement)
-            .await
-            .map_err(|error| why(&error))
+        conn.query_drop(statement).await.map_err(|error| why(&error))
     }
 }
 
 /// All ids of a run and how often each is there, trying until it worked or
 /// `within` is over.
-pub(crate) async fn read(
-    sql: &SqlWrite,
-    run: u64,
-    within: Duration,
-) -> Result<BTreeMap<u64, u64>, String> {
+pub(crate) async fn read(sql: &SqlWrite, run: u64, within: Duration) -> Result<BTreeMap<u64, u64>, String> {
     let mut last = String::from("timeout");
     let reading = async {
         loop {

@@ -4,27 +4,24 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use probe::{
-    Bar, Ended, Failure, History, Label, Mark, Outcome, ReadBack, Record, Report, Subject, View,
-    gaps, writes,
+    Bar, Ended, Failure, History, Label, Mark, Outcome, ReadBack, Record, Report, Subject, View, gaps, writes,
 };
 
 const MS: u64 = 1_000_000;
 
 /// A history of one probe: (sent, known, good), in milliseconds, over `length` ms.
 fn history(kind: Label, length: u64, requests: &[(u64, u64, bool)]) -> History {
-    let records = (1..)
-        .zip(requests)
-        .map(|(seq, &(start, end, good))| Record {
-            probe: "p".into(),
-            seq,
-            start_ns: start * MS,
-            end_ns: end * MS,
-            outcome: if good {
-                Outcome::Ok
-            } else {
-                Outcome::Failed("timeout".into())
-            },
-        });
+    let records = (1..).zip(requests).map(|(seq, &(start, end, good))| Record {
+        probe: "p".into(),
+        seq,
+        start_ns: start * MS,
+        end_ns: end * MS,
+        outcome: if good {
+            Outcome::Ok
+        } else {
+            Outcome::Failed("timeout".into())
+        },
+    });
     History {
         run: 1,
         subjects: vec![Subject {
@@ -56,15 +53,7 @@ fn check(length: u64, requests: &[(u64, u64, bool)], expect: &[(u64, u64, u64, b
     let history = history(Label::Http, length, requests);
     let found: Vec<_> = gaps(&history, "p", &View::default())
         .iter()
-        .map(|g| {
-            (
-                g.from_ns / MS,
-                g.to_ns / MS,
-                g.upper_ns / MS,
-                g.open,
-                g.failed,
-            )
-        })
+        .map(|g| (g.from_ns / MS, g.to_ns / MS, g.upper_ns / MS, g.open, g.failed))
         .collect();
     assert_eq!(found, expect);
 }
@@ -144,20 +133,13 @@ fn the_report_names_the_mark_and_the_slowest() {
     assert_eq!(probe.longest.after.as_deref(), Some("cut c1"));
     assert_eq!(probe.stall_ns, 1000 * MS);
     assert_eq!(probe.reasons["timeout"], 1);
-    assert!(
-        (9 * MS..11 * MS).contains(&probe.p50_ns),
-        "{}",
-        probe.p50_ns
-    );
+    assert!((9 * MS..11 * MS).contains(&probe.p50_ns), "{}", probe.p50_ns);
 
     let bar = |ms| Bar {
         gap: Some(Duration::from_millis(ms)),
     };
     assert_eq!(report.failures(&bar(1100)), []);
-    assert!(matches!(
-        report.failures(&bar(1000))[..],
-        [Failure::Gap { .. }]
-    ));
+    assert!(matches!(report.failures(&bar(1000))[..], [Failure::Gap { .. }]));
     assert!(matches!(
         report.failures(&bar(100))[..],
         [Failure::Gap { .. }, Failure::Coarse { .. }]
@@ -211,10 +193,7 @@ fn a_lost_write_fails() {
     let history = history(Label::Publish, 500, &WRITES);
     let report = Report::of(&history, &read(&[(1, 1), (4, 2)]), &View::default());
     let found = report.probes[0].writes.as_ref().unwrap();
-    assert_eq!(
-        (&found.lost[..], &found.duplicates[..]),
-        (&[2][..], &[4][..])
-    );
+    assert_eq!((&found.lost[..], &found.duplicates[..]), (&[2][..], &[4][..]));
     assert_eq!(
         report.failures(&Bar::default()),
         [Failure::Lost {
@@ -290,8 +269,5 @@ p
   gap of 1.05 s (at most 1.06 s) from 210 ms: 0 failed, after `cut c1`
   1 × timeout
 ";
-    assert_eq!(
-        Report::of(&history, &[], &View::default()).to_string(),
-        expect
-    );
+    assert_eq!(Report::of(&history, &[], &View::default()).to_string(), expect);
 }

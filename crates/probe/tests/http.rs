@@ -83,8 +83,7 @@ impl Fake {
 
 /// A token is the number of the one before plus one; `first` has no number.
 async fn serve(mut stream: TcpStream, mood: u8, nth: u64) {
-    let refuses =
-        mood == Mood::Refuses as u8 || (mood == Mood::Flaky as u8 && nth.is_multiple_of(2));
+    let refuses = mood == Mood::Refuses as u8 || (mood == Mood::Flaky as u8 && nth.is_multiple_of(2));
     if refuses {
         return;
     }
@@ -199,9 +198,7 @@ async fn an_outage_to_the_end_is_open() {
 async fn connections_are_fresh_unless_kept() {
     for (more, fresh) in [("", true), (r#","connection":"kept""#, false)] {
         let fake = Fake::start().await;
-        let handle = Prober::start(vec![fake.probe(more)], limits())
-            .await
-            .unwrap();
+        let handle = Prober::start(vec![fake.probe(more)], limits()).await.unwrap();
         sleep(DOWN).await;
         let history = handle.stop().await;
         let good = history
@@ -210,10 +207,7 @@ async fn connections_are_fresh_unless_kept() {
             .count() as u64;
         assert!(good > 5, "{:?}", history.records);
         let made = fake.connections.load(Ordering::Relaxed);
-        assert!(
-            if fresh { made == good } else { made <= 3 },
-            "{made} for {good}"
-        );
+        assert!(if fresh { made == good } else { made <= 3 }, "{made} for {good}");
     }
 }
 
@@ -228,9 +222,7 @@ async fn one_retry_is_told_apart() {
     sleep(Duration::from_millis(550)).await;
     let history = handle.stop().await;
     assert!(
-        history
-            .of("api")
-            .all(|record| record.outcome == Outcome::Retried),
+        history.of("api").all(|record| record.outcome == Outcome::Retried),
         "{history:?}"
     );
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType, SerialNumber,
 };
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
@@ -184,17 +184,14 @@ fn params(
 ) -> Result<CertificateParams, Error> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, common_name);
+    params.distinguished_name.push(DnType::CommonName, common_name);
     let mut serial = [0; 16];
     Source::new(vault.seed, &format!("{name} serial")).fill(&mut serial)?;
     serial[0] = serial[0] & 0x3f | 0x40; // positive and of full length (RFC 5280, 4.1.2.2)
     params.serial_number = Some(SerialNumber::from_slice(&serial));
     // rcgen's time is counted from a day it can make itself; ours, from the same one.
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
-    let since =
-        |t: Timestamp| Duration::from_secs(u64::try_from(t.as_second()).unwrap_or_default());
+    let since = |t: Timestamp| Duration::from_secs(u64::try_from(t.as_second()).unwrap_or_default());
     params.not_before = epoch + since(now.checked_sub(BACK).unwrap_or(now));
     params.not_after = epoch + since(expiry(now, days));
     Ok(params)

@@ -150,9 +150,9 @@ pub(crate) fn read_identities(paths: &[Utf8PathBuf]) -> Result<Keys, Error> {
                 ssh::Identity::Encrypted(_) => {
                     keys.skipped.push(format!("`{path}` has a passphrase"));
                 }
-                ssh::Identity::Unsupported(_) => keys
-                    .skipped
-                    .push(format!("`{path}` is of a kind age cannot use")),
+                ssh::Identity::Unsupported(_) => {
+                    keys.skipped.push(format!("`{path}` is of a kind age cannot use"));
+                }
             }
             continue;
         }

@@ -143,11 +143,8 @@ impl Vault {
 
     /// Writes the vault: all of it or nothing, and durable before this returns.
     pub fn save(&mut self) -> Result<(), Error> {
-        let stored: BTreeMap<&String, Stored> = self
-            .entries
-            .iter()
-            .map(|(name, e)| (name, store(e)))
-            .collect();
+        let stored: BTreeMap<&String, Stored> =
+            self.entries.iter().map(|(name, e)| (name, store(e))).collect();
         let mut plain = Zeroizing::new(Vec::new());
         serde_json::to_writer_pretty(&mut *plain, &stored).map_err(std::io::Error::from)?;
         for (_, mut s) in stored {
@@ -182,11 +179,7 @@ impl Vault {
     /// What is there is kept, whatever its kind. A certificate is made again when
     /// it no longer covers the names and addresses asked for, when its authority
     /// has changed, and when less than a third of its time is left.
-    pub fn ensure(
-        &mut self,
-        requests: &[SecretRequest],
-        now: Timestamp,
-    ) -> Result<Vec<String>, Error> {
+    pub fn ensure(&mut self, requests: &[SecretRequest], now: Timestamp) -> Result<Vec<String>, Error> {
         let digest = SecretRequest::new(DIGEST_KEY, SecretKind::Hex { bytes: 32 });
         let mut made = Vec::new();
         // Authorities first: a leaf may be asked for before its own.
@@ -349,9 +342,7 @@ fn replace(path: &Utf8Path, content: &[u8]) -> Result<(), Error> {
         _ => Utf8Path::new("."),
     };
     fs::create_dir_all(folder)?;
-    let mut file = tempfile::Builder::new()
-        .prefix(".vault-")
-        .tempfile_in(folder)?; // mode 0600
+    let mut file = tempfile::Builder::new().prefix(".vault-").tempfile_in(folder)?; // mode 0600
     file.write_all(content)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|e| e.error)?;

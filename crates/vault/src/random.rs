@@ -35,8 +35,7 @@ impl Source {
 
     /// Letters and digits, each as likely as the other.
     pub(crate) fn alphanumeric(&mut self, length: usize) -> Result<String, Error> {
-        const LETTERS: &[u8; 62] =
-            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+        const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
         let mut out = String::with_capacity(length);
         let mut bytes = [0; 64];
         while out.len() < length {

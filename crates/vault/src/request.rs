@@ -97,9 +97,7 @@ pub(crate) fn make(
     now: Timestamp,
 ) -> Result<Vec<(String, Entry)>, Error> {
     let pair = match &request.kind {
-        SecretKind::CaCert { common_name } => {
-            certificate::authority(vault, &request.name, common_name, now)?
-        }
+        SecretKind::CaCert { common_name } => certificate::authority(vault, &request.name, common_name, now)?,
         SecretKind::Leaf {
             ca,
             common_name,

@@ -6,9 +6,7 @@ use std::process::{Command, Output};
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
-use vault::{
-    Error, SecretKind, SecretRequest, Vault, identities, placeholder, recipients, references,
-};
+use vault::{Error, SecretKind, SecretRequest, Vault, identities, placeholder, recipients, references};
 
 struct Folder {
     _guard: tempfile::TempDir,
@@ -19,10 +17,7 @@ struct Folder {
 fn folder() -> Folder {
     let guard = tempfile::tempdir().unwrap();
     let path = Utf8PathBuf::from_path_buf(guard.path().join(".quorate/demo")).unwrap();
-    Folder {
-        _guard: guard,
-        path,
-    }
+    Folder { _guard: guard, path }
 }
 
 impl Folder {
@@ -89,10 +84,7 @@ fn what_is_made_is_kept_and_read_again() {
     assert!(!vault.is_changed());
 
     let mut again = Vault::open(&f.vault(), &f.keys()).unwrap();
-    assert_eq!(
-        again.ensure(&requests(), now()).unwrap(),
-        Vec::<String>::new()
-    );
+    assert_eq!(again.ensure(&requests(), now()).unwrap(), Vec::<String>::new());
     assert!(!again.is_changed());
     let value = |v: &Vault, name: &str| v.get(name).map(|s| s.expose_secret().to_owned()).unwrap();
     for name in vault.names() {
@@ -154,23 +146,14 @@ fn the_age_tool_reads_it() {
     let mut vault = f.create().unwrap();
     vault.ensure(&requests(), now()).unwrap();
     vault.save().unwrap();
-    let Some(out) = tool(
-        "age",
-        &["-d", "-i", f.keys()[0].as_str(), f.vault().as_str()],
-    ) else {
+    let Some(out) = tool("age", &["-d", "-i", f.keys()[0].as_str(), f.vault().as_str()]) else {
         return;
     };
-    assert!(
-        out.status.success(),
-        "{}",
-        String::from_utf8_lossy(&out.stderr)
-    );
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let json: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
     assert_eq!(
         json["keystone/database"]["value"].as_str(),
-        vault
-            .get("keystone/database")
-            .map(ExposeSecret::expose_secret)
+        vault.get("keystone/database").map(ExposeSecret::expose_secret)
     );
     assert_eq!(json["tls/c1.crt"]["kind"], "leaf");
 }
@@ -191,17 +174,11 @@ fn an_ssh_key_reads_it() {
     let mut vault = f.create().unwrap();
     vault.import("a", "b".into(), now()).unwrap();
     vault.save().unwrap();
-    assert!(
-        !f.keys()[0].exists(),
-        "no key is made where recipients are named"
-    );
+    assert!(!f.keys()[0].exists(), "no key is made where recipients are named");
     let vault = Vault::open(&f.vault(), std::slice::from_ref(&key)).unwrap();
     assert_eq!(vault.get("a").unwrap().expose_secret(), "b");
 
-    let Some(_) = tool(
-        "ssh-keygen",
-        &["-q", "-p", "-N", "secret", "-f", key.as_str()],
-    ) else {
+    let Some(_) = tool("ssh-keygen", &["-q", "-p", "-N", "secret", "-f", key.as_str()]) else {
         return;
     };
     let error = Vault::open(&f.vault(), &[key]).unwrap_err();
@@ -225,12 +202,7 @@ fn openssl_accepts_the_certificates() {
     for check in [
         ["-purpose", "sslserver", "-verify_ip", "198.51.100.11"],
         ["-purpose", "sslserver", "-verify_ip", "2001:db8::11"],
-        [
-            "-purpose",
-            "sslclient",
-            "-verify_hostname",
-            "vip.example.org",
-        ],
+        ["-purpose", "sslclient", "-verify_hostname", "vip.example.org"],
     ] {
         let mut args = vec!["verify", "-x509_strict", "-CAfile", &ca];
         args.extend(check);
@@ -244,14 +216,7 @@ fn openssl_accepts_the_certificates() {
             String::from_utf8_lossy(&out.stderr)
         );
     }
-    let mut args = vec![
-        "verify",
-        "-CAfile",
-        &ca,
-        "-verify_ip",
-        "198.51.100.12",
-        &crt,
-    ];
+    let mut args = vec!["verify", "-CAfile", &ca, "-verify_ip", "198.51.100.12", &crt];
     assert!(!tool("openssl", &args).unwrap().status.success());
     args = vec!["pkey", "-in", &key, "-noout", "-text"];
     let text = String::from_utf8(tool("openssl", &args).unwrap().stdout).unwrap();
@@ -279,9 +244,7 @@ fn a_leaf_is_issued_again_when_it_must_be() {
             .is_empty()
     );
     assert_eq!(
-        vault
-            .ensure(&[leaf(&["198.51.100.12"], 365)], now())
-            .unwrap(),
+        vault.ensure(&[leaf(&["198.51.100.12"], 365)], now()).unwrap(),
         pair
     );
     let same = leaf(&["198.51.100.12"], 365);
@@ -291,10 +254,7 @@ fn a_leaf_is_issued_again_when_it_must_be() {
             .unwrap()
             .is_empty()
     );
-    assert_eq!(
-        vault.ensure(std::slice::from_ref(&same), day(245)).unwrap(),
-        pair
-    );
+    assert_eq!(vault.ensure(std::slice::from_ref(&same), day(245)).unwrap(), pair);
     // Another authority.
     assert!(vault.remove("tls/ca.crt"));
     let ca = SecretRequest::new(
@@ -306,9 +266,7 @@ fn a_leaf_is_issued_again_when_it_must_be() {
     assert_eq!(vault.ensure(&[same, ca], day(245)).unwrap().len(), 4);
     // No authority.
     vault.remove("tls/ca.key");
-    let error = vault
-        .ensure(&[leaf(&["198.51.100.99"], 365)], now())
-        .unwrap_err();
+    let error = vault.ensure(&[leaf(&["198.51.100.99"], 365)], now()).unwrap_err();
     assert!(matches!(error, Error::Unknown { name } if name == "tls/ca.key"));
 }
 
@@ -334,10 +292,7 @@ fn damage_is_told_apart() {
             .collect();
         std::fs::write(f.vault(), text.join("\n")).unwrap();
         let error = Vault::open(&f.vault(), &f.keys()).unwrap_err();
-        assert!(
-            matches!(error, Error::Corrupt { .. }),
-            "line {broken}: {error}"
-        );
+        assert!(matches!(error, Error::Corrupt { .. }), "line {broken}: {error}");
     }
     let short: String = good.lines().take(lines / 2).collect::<Vec<_>>().join("\n");
     for text in ["", "hello", &short] {

@@ -31,9 +31,7 @@ impl Code {
                     raw_end(&chars, i, raw_hashes(&chars, i).unwrap_or(0)),
                 ),
                 // A character, not a lifetime: it closes after one, or after an escape.
-                '\'' if at(i + 1) == '\\' || at(i + 2) == '\'' => {
-                    (Class::Text, text_end(&chars, i, '\''))
-                }
+                '\'' if at(i + 1) == '\\' || at(i + 2) == '\'' => (Class::Text, text_end(&chars, i, '\'')),
                 _ => (Class::Code, i + 1),
             };
             out.extend((i..end.min(chars.len())).map(|j| (at(j), class)));
@@ -44,11 +42,7 @@ impl Code {
 
     fn keep(&self, keep: impl Fn(usize, Class) -> bool) -> String {
         let blank = |(i, (c, class)): (usize, &(char, Class))| {
-            if *c == '\n' || keep(i, *class) {
-                *c
-            } else {
-                ' '
-            }
+            if *c == '\n' || keep(i, *class) { *c } else { ' ' }
         };
         self.0.iter().enumerate().map(blank).collect()
     }
@@ -191,19 +185,14 @@ fn text_end(chars: &[char], from: usize, quote: char) -> usize {
 
 /// The number of hashes of a raw text that begins here.
 fn raw_hashes(chars: &[char], from: usize) -> Option<usize> {
-    let hashes = chars
-        .iter()
-        .skip(from + 1)
-        .take_while(|c| **c == '#')
-        .count();
+    let hashes = chars.iter().skip(from + 1).take_while(|c| **c == '#').count();
     (chars.get(from + 1 + hashes) == Some(&'"')).then_some(hashes)
 }
 
 fn raw_end(chars: &[char], from: usize, hashes: usize) -> usize {
     let mut i = from + hashes + 2;
     while i < chars.len() {
-        let closes =
-            chars.get(i) == Some(&'"') && (1..=hashes).all(|n| chars.get(i + n) == Some(&'#'));
+        let closes = chars.get(i) == Some(&'"') && (1..=hashes).all(|n| chars.get(i + n) == Some(&'#'));
         if closes {
             return i + hashes + 1;
         }
@@ -224,18 +213,12 @@ pub fn names(line: &str, word: &str) -> bool {
     let lower = line.to_ascii_lowercase();
     lower.match_indices(word).any(|(start, _)| {
         let end = start + word.len();
-        let first = line
-            .get(start..)
-            .and_then(|l| l.chars().next())
-            .unwrap_or(' ');
+        let first = line.get(start..).and_then(|l| l.chars().next()).unwrap_or(' ');
         let before = line
             .get(..start)
             .and_then(|l| l.chars().next_back())
             .unwrap_or(' ');
-        let after = line
-            .get(end..)
-            .and_then(|l| l.chars().next())
-            .unwrap_or(' ');
+        let after = line.get(end..).and_then(|l| l.chars().next()).unwrap_or(' ');
         let begins = !before.is_alphabetic() || (first.is_uppercase() && before.is_lowercase());
         let ends = !after.is_lowercase() || word_of_daemon(line, end);
         begins && ends

@@ -17,13 +17,7 @@ fn resource(id: &str, role: &str, count: u32, node: &str) -> ResourceWant {
     }
 }
 
-fn check(
-    xml: &str,
-    online: u32,
-    resources: Vec<ResourceWant>,
-    idle: bool,
-    expect: Result<(), &str>,
-) {
+fn check(xml: &str, online: u32, resources: Vec<ResourceWant>, idle: bool, expect: Result<(), &str>) {
     let want = ClusterWant {
         online,
         resources,

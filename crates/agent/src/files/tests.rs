@@ -34,20 +34,14 @@ fn changed_means_changed() {
             "{content} {mode:o}"
         );
         assert_eq!(fs::read_to_string(&path).unwrap(), content);
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
-            mode
-        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, mode);
     };
     check("one", 0o640, 1);
     check("one", 0o640, 0);
     check("one", 0o600, 1);
     check("two", 0o600, 1);
     assert_eq!(listing(path.parent().unwrap()), ["a.conf"]);
-    let all = [
-        path.to_string_lossy().into_owned(),
-        "/nonexistent/x".to_owned(),
-    ];
+    let all = [path.to_string_lossy().into_owned(), "/nonexistent/x".to_owned()];
     assert_eq!(remove(&all), Ok(1));
     assert_eq!(remove(&all), Ok(0));
 }
@@ -75,9 +69,7 @@ fn directories() {
     assert_eq!(write(std::slice::from_ref(&want)), Ok(1));
     assert_eq!(write(std::slice::from_ref(&want)), Ok(0));
     assert_eq!(
-        fact(&[0; 32], &want.path, false, &Names::read())
-            .unwrap()
-            .digest,
+        fact(&[0; 32], &want.path, false, &Names::read()).unwrap().digest,
         DIRECTORY
     );
     let error = write(&[file(&path, "x", 0o640)]).unwrap_err();
@@ -94,9 +86,7 @@ fn an_unknown_owner_is_named() {
     want.owner = "no-such-user".to_owned();
     let error = write(&[want]).unwrap_err();
     assert!(
-        error
-            .message
-            .ends_with("there is no user `no-such-user` here"),
+        error.message.ends_with("there is no user `no-such-user` here"),
         "{error}"
     );
     assert!(listing(dir.path()).is_empty());
@@ -129,15 +119,7 @@ fn a_full_disk_leaves_the_old_file_and_says_how_much() {
     let dir = tempfile::tempdir().unwrap();
     let target = dir.path();
     let flags = nix::mount::MsFlags::empty();
-    if nix::mount::mount(
-        Some("tmpfs"),
-        target,
-        Some("tmpfs"),
-        flags,
-        Some("size=64k"),
-    )
-    .is_err()
-    {
+    if nix::mount::mount(Some("tmpfs"), target, Some("tmpfs"), flags, Some("size=64k")).is_err() {
         return;
     }
     let path = target.join("f");

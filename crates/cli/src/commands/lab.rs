@@ -31,9 +31,10 @@ fn spec(project: &Project) -> Result<LabSpec, Failure> {
         .collect();
     packages.sort();
     packages.dedup();
-    let password = vault
-        .get("lab/bmc-password")
-        .map_or_else(|| uuid::Uuid::new_v4().simple().to_string(), |s| s.expose_secret().to_owned());
+    let password = vault.get("lab/bmc-password").map_or_else(
+        || uuid::Uuid::new_v4().simple().to_string(),
+        |s| s.expose_secret().to_owned(),
+    );
     let cloud = &project.model.cloud;
     Ok(LabSpec {
         name: cloud.name.value.as_str().to_owned(),

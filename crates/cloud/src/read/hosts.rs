@@ -133,10 +133,7 @@ fn host(w: &mut Walker, entry: &Entry, ssh: &SshDefaults) -> Option<Host> {
     if let Some(node) = fields.get("addresses") {
         further_addresses(w, node, &mut addresses);
     }
-    let domains = fields
-        .get("domain")
-        .map(|n| domains(w, n))
-        .unwrap_or_default();
+    let domains = fields.get("domain").map(|n| domains(w, n)).unwrap_or_default();
     Some(Host {
         name: name?,
         roles: roles.unwrap_or_else(|| Spanned::new(Vec::new(), fields.span.clone())),
@@ -158,20 +155,12 @@ fn roles(w: &mut Walker, node: &Node) -> Vec<Role> {
             roles.push(*one);
         } else {
             known = false;
-            let words = || {
-                Role::WORDS
-                    .iter()
-                    .map(|(word, _)| *word)
-                    .chain(["controller"])
-            };
+            let words = || Role::WORDS.iter().map(|(word, _)| *word).chain(["controller"]);
             let help = did_you_mean(&role.value, words()).map_or_else(
                 || {
                     format!(
                         "roles are {}",
-                        words()
-                            .map(|w| format!("`{w}`"))
-                            .collect::<Vec<_>>()
-                            .join(", ")
+                        words().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", ")
                     )
                 },
                 |near| format!("did you mean `{near}`?"),
@@ -196,12 +185,7 @@ fn further_addresses(
     for entry in w.map(node, "`addresses`").unwrap_or_default() {
         if entry.key.value == NetworkName::MANAGEMENT {
             let message = "the address in `management` is given by `address`";
-            let finding = w.error(
-                "host::unknown-network",
-                &entry.key.span,
-                message,
-                "not here",
-            );
+            let finding = w.error("host::unknown-network", &entry.key.span, message, "not here");
             w.push(finding.help("move it to the host's `address`"));
             continue;
         }
@@ -227,31 +211,21 @@ fn domains(w: &mut Walker, node: &Node) -> IndexMap<Domain, Spanned<String>> {
     };
     let mut domains = IndexMap::new();
     for (word, domain) in Domain::WORDS {
-        if let Some(value) = fields
-            .get(word)
-            .and_then(|n| w.text(n, &format!("`{word}`")))
-        {
+        if let Some(value) = fields.get(word).and_then(|n| w.text(n, &format!("`{word}`"))) {
             domains.insert(*domain, value);
         }
     }
     domains
 }
 
-fn host_ssh(
-    w: &mut Walker,
-    node: Option<&Node>,
-    defaults: &SshDefaults,
-    main: Option<String>,
-) -> Ssh {
+fn host_ssh(w: &mut Walker, node: Option<&Node>, defaults: &SshDefaults, main: Option<String>) -> Ssh {
     let mut ssh = Ssh {
         user: defaults.user.clone(),
         port: defaults.port,
         address: main.unwrap_or_default(),
         config: defaults.config.clone(),
     };
-    let Some(fields) =
-        node.and_then(|n| w.fields(n, "a host's `ssh`", &["user", "port", "address"]))
-    else {
+    let Some(fields) = node.and_then(|n| w.fields(n, "a host's `ssh`", &["user", "port", "address"])) else {
         return ssh;
     };
     if let Some(user) = user(w, &fields) {
@@ -271,10 +245,7 @@ fn host_ssh(
                 message,
                 "ssh cannot connect to this",
             );
-            w.push(
-                finding
-                    .help("write a host name or an address; user and port have keys of their own"),
-            );
+            w.push(finding.help("write a host name or an address; user and port have keys of their own"));
         }
     }
     ssh

@@ -44,23 +44,12 @@ fn network(w: &mut Walker, entry: &Entry) -> Option<Network> {
         entry.key.clone(),
         made,
     );
-    let fields = w.fields(
-        &entry.value,
-        format!("network `{}`", entry.key),
-        &["cidr", "use"],
-    )?;
+    let fields = w.fields(&entry.value, format!("network `{}`", entry.key), &["cidr", "use"])?;
     let cidr = w.require(&fields, "cidr").and_then(|n| cidr(w, n));
     let uses = fields.get("use").map(Node::one_or_list).unwrap_or_default();
     let uses = uses
         .into_iter()
-        .filter_map(|n| {
-            w.choice(
-                n,
-                "a network's `use`",
-                "network::unknown-use",
-                NetworkUse::WORDS,
-            )
-        })
+        .filter_map(|n| w.choice(n, "a network's `use`", "network::unknown-use", NetworkUse::WORDS))
         .map(|u| u.value)
         .collect();
     Some(Network {

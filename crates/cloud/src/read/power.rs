@@ -37,9 +37,9 @@ pub(super) fn read(
             .collect();
         unknown_hosts(w, &levels, hosts);
         for host in &mut *hosts {
-            let mine = levels.iter().filter(|l| {
-                l.hosts.is_empty() || l.hosts.iter().any(|h| *h.value == *host.name.as_str())
-            });
+            let mine = levels
+                .iter()
+                .filter(|l| l.hosts.is_empty() || l.hosts.iter().any(|h| *h.value == *host.name.as_str()));
             host.power = mine.map(|l| filled(&l.level, host)).collect();
         }
     }
@@ -74,10 +74,7 @@ fn own_levels(w: &mut Walker, entry: &Entry, hosts: &mut [Host]) -> bool {
         .into_iter()
         .filter_map(|n| level(w, n, false))
         .collect();
-    if let Some(host) = hosts
-        .iter_mut()
-        .find(|h| h.name.as_str() == entry.key.value)
-    {
+    if let Some(host) = hosts.iter_mut().find(|h| h.name.as_str() == entry.key.value) {
         host.power = levels.iter().map(|l| filled(&l.level, host)).collect();
     }
     true
@@ -90,16 +87,24 @@ fn level(w: &mut Walker, node: &Node, for_hosts: bool) -> Option<Level> {
         &["agent", "options"]
     };
     let fields = w.fields(node, "`power`", known)?;
-    let agent = w
-        .require(&fields, "agent")
-        .and_then(|n| w.text(n, "`agent`"));
+    let agent = w.require(&fields, "agent").and_then(|n| w.text(n, "`agent`"));
     let agent = agent.filter(|agent| {
         let rest = agent.value.strip_prefix("fence_").unwrap_or_default();
-        let good = !rest.is_empty() && rest.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+        let good = !rest.is_empty()
+            && rest
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
         if !good {
             let message = format!("`{agent}` is not a fence agent");
-            let finding = w.error("fencing::bad-agent", &agent.span, message, "does not name an agent");
-            w.push(finding.help("agents are the programs `fence_…` of the package fence-agents, such as `fence_ipmilan`"));
+            let finding = w.error(
+                "fencing::bad-agent",
+                &agent.span,
+                message,
+                "does not name an agent",
+            );
+            w.push(finding.help(
+                "agents are the programs `fence_…` of the package fence-agents, such as `fence_ipmilan`",
+            ));
         }
         good
     });
@@ -177,12 +182,7 @@ fn placeholders(w: &mut Walker, text: &Spanned<String>) {
                 .all(|c| c.is_ascii_lowercase() || c == '_' || c == '-');
         if word && !PLACEHOLDERS.contains(&name) {
             let message = format!("`{{{name}}}` stands for nothing");
-            let finding = w.error(
-                "power::unknown-placeholder",
-                &text.span,
-                message,
-                "not filled in",
-            );
+            let finding = w.error("power::unknown-placeholder", &text.span, message, "not filled in");
             let help = diagnostic::did_you_mean(name, PLACEHOLDERS).map_or_else(
                 || "there are `{host}` and `{address}`".to_owned(),
                 |near| format!("did you mean `{{{near}}}`?"),
@@ -239,10 +239,7 @@ fn fencing(w: &mut Walker, entry: &Entry, power_given: bool) -> Fencing {
     let without = |w: &mut Walker, span: &Range<usize>| {
         let message = "fencing is switched off without a reason";
         let finding = w.error("fencing::none-without-reason", span, message, "why?");
-        w.push(
-            finding
-                .help("say why, it is shown wherever it matters: `fencing: { none: \"reason\" }`"),
-        );
+        w.push(finding.help("say why, it is shown wherever it matters: `fencing: { none: \"reason\" }`"));
     };
     let off = Fencing::None {
         reason: Spanned::new(String::new(), node.span.clone()),
@@ -309,10 +306,7 @@ fn lab_power(hosts: &mut [Host], networks: Option<&[Network]>) {
             ("ip", PowerOption::Text(bmc.to_string())),
             ("ipport", text("8443")),
             ("username", text("quorate")),
-            (
-                "password",
-                PowerOption::Secret("lab/bmc-password".to_owned()),
-            ),
+            ("password", PowerOption::Secret("lab/bmc-password".to_owned())),
             (
                 "systems_uri",
                 PowerOption::Text(format!("/redfish/v1/Systems/{}", host.name)),

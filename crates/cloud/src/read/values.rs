@@ -9,9 +9,7 @@ use crate::types::{Keyed, Overrides, Setting, Settings};
 
 /// `service: { key: value }`.
 pub(super) fn settings(w: &mut Walker, node: Option<&Node>) -> Settings {
-    let entries = node
-        .and_then(|n| w.map(n, "`settings`"))
-        .unwrap_or_default();
+    let entries = node.and_then(|n| w.map(n, "`settings`")).unwrap_or_default();
     let mut settings = Settings::new();
     for entry in entries {
         let made = ServiceName::new(&entry.key.value);
@@ -70,10 +68,7 @@ pub(super) fn overrides(w: &mut Walker, node: Option<&Node>) -> Overrides {
                 keyed(&section.key, &section.value, values),
             );
         }
-        overrides.insert(
-            file.key.value.clone(),
-            keyed(&file.key, &file.value, sections),
-        );
+        overrides.insert(file.key.value.clone(), keyed(&file.key, &file.value, sections));
     }
     overrides
 }
@@ -94,19 +89,11 @@ fn value(w: &mut Walker, node: &Node, what: &str) -> Option<Setting> {
         }),
         Kind::List(items) => {
             // Not `?` within: each wrong item is said.
-            let values: Vec<Option<Setting>> =
-                items.iter().map(|item| value(w, item, what)).collect();
-            values
-                .into_iter()
-                .collect::<Option<Vec<_>>>()
-                .map(Setting::List)
+            let values: Vec<Option<Setting>> = items.iter().map(|item| value(w, item, what)).collect();
+            values.into_iter().collect::<Option<Vec<_>>>().map(Setting::List)
         }
         Kind::Null | Kind::Map(_) => {
-            w.wrong_type(
-                node,
-                what,
-                "text, a number, `true`, `false` or a list of them",
-            );
+            w.wrong_type(node, what, "text, a number, `true`, `false` or a list of them");
             None
         }
     }

@@ -100,13 +100,8 @@ impl Walker {
                 );
                 let message = format!("unknown key `{key}` in {what}");
                 self.push(
-                    self.error(
-                        "file::unknown-key",
-                        &entry.key.span,
-                        message,
-                        "not known here",
-                    )
-                    .help(help),
+                    self.error("file::unknown-key", &entry.key.span, message, "not known here")
+                        .help(help),
                 );
             }
         }
@@ -186,12 +181,7 @@ impl Walker {
     }
 
     /// A whole number within a range.
-    pub fn integer(
-        &mut self,
-        node: &Node,
-        what: &str,
-        range: RangeInclusive<i64>,
-    ) -> Option<Spanned<i64>> {
+    pub fn integer(&mut self, node: &Node, what: &str, range: RangeInclusive<i64>) -> Option<Spanned<i64>> {
         let wanted = format!("a whole number from {} to {}", range.start(), range.end());
         if let Kind::Scalar(scalar) = &node.kind
             && let Value::Int(number) = scalar.value
@@ -236,10 +226,7 @@ impl Walker {
             |near| format!("did you mean `{near}`?"),
         );
         let message = format!("{what} cannot be `{}`", text.value);
-        self.push(
-            self.error(code, &text.span, message, "not known")
-                .help(help),
-        );
+        self.push(self.error(code, &text.span, message, "not known").help(help));
         None
     }
 }

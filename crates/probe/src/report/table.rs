@@ -34,10 +34,7 @@ impl Display for Report {
         };
         let share = self.cpu_share * 100.0;
         let seen = time(self.to_ns - self.from_ns);
-        writeln!(
-            f,
-            "{seen} seen, {ended}; the prober used {share:.1} % of a core"
-        )?;
+        writeln!(f, "{seen} seen, {ended}; the prober used {share:.1} % of a core")?;
         for mark in &self.marks {
             writeln!(f, "  {} {}", time(mark.at_ns), mark.text)?;
         }
@@ -83,11 +80,7 @@ fn row(probe: &ProbeReport) -> [String; HEAD.len()] {
     ]
 }
 
-fn line(
-    f: &mut Formatter<'_>,
-    cells: &[String; HEAD.len()],
-    widths: &[usize; HEAD.len()],
-) -> fmt::Result {
+fn line(f: &mut Formatter<'_>, cells: &[String; HEAD.len()], widths: &[usize; HEAD.len()]) -> fmt::Result {
     let mut text = String::new();
     for (index, (cell, &width)) in cells.iter().zip(widths).enumerate() {
         let cell = if index < 2 {
@@ -140,11 +133,7 @@ fn said(gap: &Gap) -> String {
 }
 
 fn kept(f: &mut Formatter<'_>, found: &Writes) -> fmt::Result {
-    writeln!(
-        f,
-        "  {} acknowledged, {} found",
-        found.acknowledged, found.found
-    )?;
+    writeln!(f, "  {} acknowledged, {} found", found.acknowledged, found.found)?;
     let lists = [
         ("LOST", &found.lost),
         ("found without an acknowledgement", &found.indeterminate),

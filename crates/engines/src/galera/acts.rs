@@ -1,0 +1,166 @@
+//! What is done to Galera's members: the operations that a stage is made of.
+//! Which of them, and when, is decided in the parent.
+
+use wire::{Command, Expect, FileWrite, Op, Query};
+
+use super::{OWNED, State, sql};
+use crate::{StageStep, Store};
+
+/// Lets the cluster manager forget failures of a resource and try again.
+pub fn cleanup(resource: &str) -> Op {
+    Op::Run(Command {
+        unit: format!("quorate-cleanup-{resource}"),
+        argv: ["crm_resource", "--cleanup", "--resource", resource]
+            .map(str::to_owned)
+            .to_vec(),
+        user: String::new(),
+        env: Vec::new(),
+        stdin: None,
+        cwd: String::new(),
+        timeout_ms: 60_000,
+    })
+}
+
+/// One run of the script that the option `birth` names, unless its work is done.
+fn birth_step(
+    store: &Store,
+    name: String,
+    host: &str,
+    words: &[&str],
+    done: &str,
+    title: String,
+) -> StageStep {
+    let script = store.option("birth").to_owned();
+    let guard = Query::Run {
+        argv: vec![script.clone(), done.to_owned()],
+        timeout_ms: 10_000,
+    };
+    let run = Op::Run(Command {
+        unit: format!("quorate-{}-{name}", store.resource),
+        argv: std::iter::once(script.as_str())
+            .chain(words.iter().copied())
+            .map(str::to_owned)
+            .collect(),
+        user: String::new(),
+        env: vec![(
+            "QUORATE_UUID".to_owned(),
+            "\u{27e6}secret:cloud/id\u{27e7}".to_owned(),
+        )],
+        stdin: None,
+        cwd: String::new(),
+        timeout_ms: 300_000,
+    });
+    StageStep {
+        ops: vec![Op::Unless {
+            guards: vec![(guard, Expect::Exit(0))],
+            ops: vec![run],
+        }],
+        name,
+        host: host.to_owned(),
+        title,
+        after: Vec::new(),
+    }
+}
+
+/// The first generation. `alone`: members that may not have had a generation of
+/// one yet; `join`: those that join, one after the other.
+pub(super) fn birth(store: &Store, alone: &[&String], join: &[&String]) -> Vec<StageStep> {
+    let mut out = Vec::new();
+    for host in alone {
+        // The first stays up, so running is done; the others must have stopped again.
+        let (word, done) = if store.members.first() == Some(host) {
+            ("first", "has-joined")
+        } else {
+            ("other", "was-alone")
+        };
+        let title = format!("start {} on {host} alone", store.resource);
+        out.push(birth_step(
+            store,
+            format!("alone-{host}"),
+            host,
+            &["alone", word],
+            done,
+            title,
+        ));
+    }
+    let mut before: Vec<String> = out.iter().map(|s| s.name.clone()).collect();
+    for host in join {
+        let title = format!("let {} on {host} join", store.resource);
+        let mut step = birth_step(
+            store,
+            format!("join-{host}"),
+            host,
+            &["join"],
+            "has-joined",
+            title,
+        );
+        step.after = before;
+        before = vec![step.name.clone()];
+        out.push(step);
+    }
+    out
+}
+
+/// Says to the cluster that this cloud owns the store.
+pub(super) fn claim(store: &Store) -> StageStep {
+    let statements = [
+        "CREATE DATABASE IF NOT EXISTS quorate",
+        "CREATE TABLE IF NOT EXISTS quorate.cloud (id CHAR(36) NOT NULL PRIMARY KEY)",
+        "INSERT IGNORE INTO quorate.cloud VALUES ('\u{27e6}secret:cloud/id\u{27e7}')",
+    ];
+    StageStep {
+        name: "claim".to_owned(),
+        host: store.members.first().cloned().unwrap_or_default(),
+        title: format!("mark {} as this cloud's", store.resource),
+        ops: vec![Op::Unless {
+            guards: vec![(Query::Sql(sql(store, &[OWNED])), Expect::SomeRow)],
+            ops: vec![Op::Sql(sql(store, &statements))],
+        }],
+        after: Vec::new(),
+    }
+}
+
+/// A `grastate.dat` that tells who may begin, and where.
+pub(super) fn choice(store: &Store, uuid: &str, seqno: i64, begins: bool) -> Op {
+    let safe = u8::from(begins);
+    Op::Files(vec![FileWrite {
+        path: format!("{}/grastate.dat", store.option("datadir")),
+        content: format!(
+            "# GALERA saved state\nversion: 2.1\nuuid:    {uuid}\nseqno:   {seqno}\nsafe_to_bootstrap: {safe}\n"
+        )
+        .into_bytes(),
+        owner: store.option("os-user").to_owned(),
+        group: store.option("os-user").to_owned(),
+        mode: 0o660,
+        directory: false,
+    }])
+}
+
+pub(super) fn try_again(store: &Store, states: &[(&String, State)]) -> StageStep {
+    StageStep {
+        name: "try-again".to_owned(),
+        host: states.first().map(|(h, _)| (*h).clone()).unwrap_or_default(),
+        title: format!("let the cluster start {} again", store.resource),
+        ops: vec![cleanup(&store.resource)],
+        after: Vec::new(),
+    }
+}
+
+/// Moves Aria's logs beside the data: kept, in case somebody wants to look.
+pub(super) fn set_aside(store: &Store) -> Op {
+    let datadir = store.option("datadir");
+    let script = format!(
+        "set -e; d={datadir}/quorate-aside-$(date +%s); mkdir \"$d\"; mv {datadir}/aria_log* \"$d\"/; \
+         chown -R {user}: \"$d\"",
+        user = store.option("os-user")
+    );
+    Op::Run(Command {
+        unit: format!("quorate-aria-{}", store.resource),
+        argv: vec!["sh".to_owned(), "-c".to_owned(), script],
+        user: String::new(),
+        env: Vec::new(),
+        stdin: None,
+        cwd: String::new(),
+        timeout_ms: 30_000,
+    })
+}
