@@ -199,20 +199,21 @@ impl Planner<'_> {
     /// left to the second.
     pub(crate) fn cib_foundation(&mut self, quorum: Option<String>) -> Option<String> {
         let layer = self.foundation_layer();
-        if self.virgin || layer.resources.len() == self.desired.cib.resources.len() {
+        if self.virgin {
             return quorum;
         }
+        // Where every service is in the cluster already, drift is mended first:
+        // a store that somebody stopped by its configuration would be waited for in vain.
+        let (id, what) = if layer == self.desired.cib {
+            ("cib/services", "everything")
+        } else {
+            ("cib/foundation", "what needs no schema")
+        };
         let (sections, changes) = self.sections(&layer);
         if sections.is_empty() {
             return quorum;
         }
-        Some(self.cib_step(
-            "cib/foundation",
-            "what needs no schema",
-            sections,
-            changes,
-            quorum.into_iter().collect(),
-        ))
+        Some(self.cib_step(id, what, sections, changes, quorum.into_iter().collect()))
     }
 
     pub(crate) fn cib_step(
@@ -240,6 +241,9 @@ impl Planner<'_> {
 
     /// Everything, once its services' scripts are done.
     pub(crate) fn cib_services(&mut self, scripts: &[String], foundation: Option<&str>) -> Option<String> {
+        if foundation == Some("cib/services") {
+            return foundation.map(str::to_owned);
+        }
         let cib = self.desired.cib.clone();
         let (sections, changes) = self.sections(&cib);
         if sections.is_empty() {

@@ -147,13 +147,7 @@ pub fn snapshot(
         .map(|(service, address)| Vip {
             service: service.clone(),
             address: address.clone(),
-            host: observed
-                .iter()
-                .find(|(_, f)| {
-                    f.as_ref()
-                        .is_ok_and(|f| f.addresses.iter().any(|a| a.address == *address))
-                })
-                .map(|(h, _)| h.clone()),
+            host: holders(observed, address).next().map(str::to_owned),
         })
         .collect();
     let seen: Seen<'_> = observed
@@ -180,6 +174,17 @@ pub fn snapshot(
             member.state,
             tail(&member.detail)
         ));
+    }
+    for vip in &vips {
+        let holders: Vec<&str> = holders(observed, &vip.address).collect();
+        if holders.len() > 1 {
+            problems.push(format!(
+                "{} of {} is held by {} at the same time: the cluster is split, or a host was not fenced",
+                vip.address,
+                vip.service,
+                holders.join(" and ")
+            ));
+        }
     }
     for vip in vips.iter().filter(|v| v.host.is_none()) {
         problems.push(format!("nobody holds {} of {}", vip.address, vip.service));
@@ -217,7 +222,11 @@ pub fn snapshot(
     });
     let apis_one_more = apis.iter().all(|a| a.instances.len() > 1);
     let serving = apis.iter().all(|a| a.ok);
-    let (verdict, reason, next) = if !quorate {
+    let asked = observed.iter().any(|(_, f)| f.is_ok());
+    let (verdict, reason, next) = if !asked {
+        // What cannot be seen may well be working; nothing is to be done over it.
+        (Verdict::Down, "no host could be asked".to_owned(), "quorate ssh")
+    } else if !quorate {
         (
             Verdict::Down,
             "the cluster has no quorum".to_owned(),
@@ -261,6 +270,17 @@ pub fn snapshot(
         problems,
         remarks,
     }
+}
+
+/// Hosts that have an address.
+fn holders<'a>(observed: &'a Observed, address: &'a str) -> impl Iterator<Item = &'a str> {
+    observed
+        .iter()
+        .filter(move |(_, f)| {
+            f.as_ref()
+                .is_ok_and(|f| f.addresses.iter().any(|a| a.address == *address))
+        })
+        .map(|(h, _)| h.as_str())
 }
 
 fn tail(detail: &str) -> String {

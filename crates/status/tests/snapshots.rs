@@ -184,6 +184,19 @@ fn an_address_that_nobody_holds_is_a_problem() {
     assert_eq!(found.next, "quorate plan");
 }
 
+/// Two holders answer each other's clients: the split that fencing is for.
+#[test]
+fn an_address_that_two_hold_is_a_problem() {
+    let found = check("address-twice", None, |d| {
+        let mut seen = seen(d, "healthy", &[]);
+        let held = facts(&mut seen, "c1").addresses.clone();
+        facts(&mut seen, "c3").addresses.extend(held);
+        seen
+    });
+    assert_eq!(found.verdict, Verdict::Degraded);
+    assert!(found.problems.iter().any(|p| p.contains("c1 and c3")), "{:?}", found.problems);
+}
+
 /// A partition of one that was cut off must not speak for the cloud.
 #[test]
 fn the_quorate_partition_is_believed() {
