@@ -26,6 +26,8 @@ use crate::{Intent, Member, Refusal, Seen, Stage, StageStep, Store};
 const VIRGIN: [&str; 4] = ["mysql", "performance_schema", "sys", "test"];
 /// The database in which the cloud's id is kept.
 const OURS: &str = "quorate";
+/// Said of a member whose server runs and does not answer yet.
+const STARTING: &str = "its server is starting";
 const NIL: &str = "00000000-0000-0000-0000-000000000000";
 
 fn sql(store: &Store, statements: &[&str]) -> Sql {
@@ -46,15 +48,17 @@ const STATUS: &str = "SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_cluster_
      'wsrep_last_committed')";
 
 /// Asks the server without starting it: prints `position UUID:SEQNO`, or the
-/// reason why there is none. Only ever asked of a member that is down; InnoDB's
-/// own lock guards against one that is just starting.
+/// reason why there is none. A member that is up is not asked: InnoDB's lock
+/// would hold the question up for half a minute.
 fn position_query(store: &Store) -> Query {
     // `--log-error` keeps the server's words out of the host's log.
     let script = format!(
-        "f=$(mktemp) && chown {user} \"$f\" && \
+        "for p in /proc/[0-9]*/comm; do [ \"$(cat $p 2>/dev/null)\" != {process} ] || exit 0; done; \
+         f=$(mktemp) && chown {user} \"$f\" && \
          runuser -u {user} -- {binary} --defaults-file={config} --wsrep-recover --log-error=\"$f\" >/dev/null 2>&1; \
          sed -n 's/.*WSREP: Recovered position: *\\([^ ]*\\).*/position \\1/p' \"$f\" | tail -1; \
          grep -E 'ERROR' \"$f\" | tail -5; rm -f \"$f\"",
+        process = store.option("binary").rsplit('/').next().unwrap_or_default(),
         user = store.option("os-user"),
         binary = store.option("binary"),
         config = store.option("config"),
@@ -238,7 +242,12 @@ fn state(store: &Store, facts: Option<&Facts>) -> State {
                 None => State::Down {
                     uuid,
                     seqno: None,
-                    why_not: stdout.trim().to_owned(),
+                    why_not: if stdout.trim().is_empty() {
+                        STARTING
+                    } else {
+                        stdout.trim()
+                    }
+                    .to_owned(),
                 },
             }
         }
@@ -441,6 +450,14 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Re
             "{}: down; the cluster manager is starting it",
             store.resource
         ));
+        return Ok(out);
+    }
+    if states
+        .iter()
+        .any(|(_, s)| matches!(s, State::Down { why_not, .. } if why_not == STARTING))
+    {
+        out.explain
+            .push(format!("{}: the cluster manager is starting it", store.resource));
         return Ok(out);
     }
     recover(store, &states, out)

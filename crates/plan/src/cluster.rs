@@ -163,12 +163,17 @@ impl Planner<'_> {
                 continue;
             }
             let before = have.unwrap_or_default();
-            let diff = TextDiff::from_lines(mask_secrets(&before, &want).as_str(), want.as_str())
+            let (old, new) = (mask_secrets(&before, &want), hide_placeholders(&want));
+            let diff = TextDiff::from_lines(old.as_str(), new.as_str())
                 .unified_diff()
                 .context_radius(0)
-                .to_string()
-                .replace('\u{27e6}', "‹")
-                .replace('\u{27e7}', "›");
+                .to_string();
+            // Only a secret is another one.
+            let diff = if diff.is_empty() {
+                "‹secret› changed".to_owned()
+            } else {
+                diff
+            };
             changes.push(Change {
                 what: format!("cluster {name}"),
                 glyph: if before.is_empty() { '+' } else { '~' },
@@ -266,6 +271,16 @@ fn mask_secrets(have: &str, want: &str) -> String {
                 Some(at) if device && !wanted.contains(&l.trim()) => format!("{}value=‹secret›\n", &l[..at]),
                 _ => format!("{l}\n"),
             }
+        })
+        .collect()
+}
+
+/// A wanted line with a secret as [`mask_secrets`] shows what the cluster has.
+fn hide_placeholders(want: &str) -> String {
+    want.lines()
+        .map(|l| match l.find("value=") {
+            Some(at) if l.contains('\u{27e6}') => format!("{}value=‹secret›\n", &l[..at]),
+            _ => format!("{l}\n"),
         })
         .collect()
 }

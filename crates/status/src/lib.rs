@@ -239,6 +239,13 @@ pub fn snapshot(
             .cloned()
             .unwrap_or_default();
         (Verdict::Down, reason, "quorate recover")
+    } else if let Some(store) = stores.iter().find(|s| !s.members.iter().any(|m| m.healthy)) {
+        // An API may still give its static answers; nothing that matters works.
+        (
+            Verdict::Down,
+            format!("no member of {} serves", store.name),
+            "quorate recover",
+        )
     } else if !one_more || !stores_one_more || !apis_one_more {
         let reason = problems
             .first()

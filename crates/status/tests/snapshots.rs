@@ -194,7 +194,11 @@ fn an_address_that_two_hold_is_a_problem() {
         seen
     });
     assert_eq!(found.verdict, Verdict::Degraded);
-    assert!(found.problems.iter().any(|p| p.contains("c1 and c3")), "{:?}", found.problems);
+    assert!(
+        found.problems.iter().any(|p| p.contains("c1 and c3")),
+        "{:?}",
+        found.problems
+    );
 }
 
 /// A partition of one that was cut off must not speak for the cloud.

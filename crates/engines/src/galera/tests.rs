@@ -124,6 +124,16 @@ fn the_highest_position_begins() {
 }
 
 #[test]
+fn a_server_that_is_starting_is_waited_for() {
+    let (a, b) = (down("u", -1, Some("")), down("u", 9, None));
+    check(
+        [Some(&a), Some(&b), Some(&b)],
+        Intent::Recover,
+        "galera: the cluster manager is starting it",
+    );
+}
+
+#[test]
 fn two_clusters_are_refused() {
     let (a, b) = (down("u", 7, None), down("w", 9, None));
     check(
