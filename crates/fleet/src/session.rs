@@ -37,6 +37,23 @@ pub struct Target {
     pub config: Option<Utf8PathBuf>,
 }
 
+impl Target {
+    /// The words that tell `ssh` where to go, destination last.
+    pub fn words(&self) -> Vec<String> {
+        let options = [
+            ("-F", self.config.as_ref().map(ToString::to_string)),
+            ("-p", self.port.map(|port| port.to_string())),
+            ("-l", self.user.clone()),
+        ];
+        let mut out = Vec::new();
+        for (flag, value) in options {
+            out.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value]));
+        }
+        out.extend(["--".to_owned(), self.destination.clone()]);
+        out
+    }
+}
+
 /// Why there is no session.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{host}: {message}")]
@@ -189,17 +206,7 @@ impl Session {
         ssh.args(["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=8"]);
         // A host that loses power says nothing: 3 × 3 s without an answer is lost.
         ssh.args(["-o", "ServerAliveInterval=3", "-o", "ServerAliveCountMax=3"]);
-        if let Some(config) = &target.config {
-            ssh.args(["-F", config.as_str()]);
-        }
-        if let Some(port) = target.port {
-            ssh.args(["-p", &port.to_string()]);
-        }
-        if let Some(user) = &target.user {
-            ssh.args(["-l", user]);
-        }
-        ssh.arg("--")
-            .arg(&target.destination)
+        ssh.args(target.words())
             .arg(bootstrap(binary.hash(), packed.len()));
         let mut child = ssh
             .stdin(Stdio::piped())

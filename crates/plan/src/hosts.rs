@@ -325,24 +325,19 @@ fn unit_changes(
 
 /// Restarts one instance through the cluster manager, and waits for it.
 fn restart(resource: &str, host: &str) -> Op {
-    Op::Run(Command {
-        unit: format!("quorate-restart-{resource}"),
-        argv: [
-            "crm_resource",
-            "--restart",
-            "--resource",
-            resource,
-            "--node",
-            host,
-            "--timeout",
-            "300s",
-        ]
-        .map(str::to_owned)
-        .to_vec(),
-        user: String::new(),
-        env: Vec::new(),
-        stdin: None,
-        cwd: String::new(),
-        timeout_ms: 320_000,
-    })
+    let argv = [
+        "crm_resource",
+        "--restart",
+        "--resource",
+        resource,
+        "--node",
+        host,
+        "--timeout",
+        "300s",
+    ];
+    Op::Run(Command::new(
+        format!("quorate-restart-{resource}"),
+        &argv,
+        320_000,
+    ))
 }

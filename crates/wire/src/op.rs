@@ -61,6 +61,21 @@ pub struct Command {
     pub timeout_ms: u64,
 }
 
+impl Command {
+    /// A command as root in `/`, without environment or input of its own.
+    pub fn new(unit: String, argv: &[&str], timeout_ms: u64) -> Self {
+        Self {
+            unit,
+            argv: argv.iter().map(|word| (*word).to_owned()).collect(),
+            user: String::new(),
+            env: Vec::new(),
+            stdin: None,
+            cwd: String::new(),
+            timeout_ms,
+        }
+    }
+}
+
 /// One section of the CIB, replaced whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CibSection {

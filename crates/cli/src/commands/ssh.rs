@@ -24,17 +24,10 @@ pub fn run(args: &SshArgs, catalog: Option<&Utf8Path>) -> Result<ExitCode, Failu
             args.host
         )));
     };
-    let mut ssh = Command::new("ssh");
-    if let Some(config) = &target.config {
-        ssh.args(["-F", config.as_str()]);
-    }
-    if let Some(port) = target.port {
-        ssh.args(["-p", &port.to_string()]);
-    }
-    if let Some(user) = &target.user {
-        ssh.args(["-l", user]);
-    }
-    let error = ssh.arg("--").arg(&target.destination).args(&args.command).exec();
+    let error = Command::new("ssh")
+        .args(target.words())
+        .args(&args.command)
+        .exec();
     Err(Failure::world(
         format!("cannot run ssh: {error}"),
         "install OpenSSH's client",

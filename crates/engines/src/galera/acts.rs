@@ -8,17 +8,8 @@ use crate::{StageStep, Store};
 
 /// Lets the cluster manager forget failures of a resource and try again.
 pub fn cleanup(resource: &str) -> Op {
-    Op::Run(Command {
-        unit: format!("quorate-cleanup-{resource}"),
-        argv: ["crm_resource", "--cleanup", "--resource", resource]
-            .map(str::to_owned)
-            .to_vec(),
-        user: String::new(),
-        env: Vec::new(),
-        stdin: None,
-        cwd: String::new(),
-        timeout_ms: 60_000,
-    })
+    let argv = ["crm_resource", "--cleanup", "--resource", resource];
+    Op::Run(Command::new(format!("quorate-cleanup-{resource}"), &argv, 60_000))
 }
 
 /// One run of the script that the option `birth` names, unless its work is done.
@@ -154,13 +145,10 @@ pub(super) fn set_aside(store: &Store) -> Op {
          chown -R {user}: \"$d\"",
         user = store.option("os-user")
     );
-    Op::Run(Command {
-        unit: format!("quorate-aria-{}", store.resource),
-        argv: vec!["sh".to_owned(), "-c".to_owned(), script],
-        user: String::new(),
-        env: Vec::new(),
-        stdin: None,
-        cwd: String::new(),
-        timeout_ms: 30_000,
-    })
+    let argv = ["sh", "-c", script.as_str()];
+    Op::Run(Command::new(
+        format!("quorate-aria-{}", store.resource),
+        &argv,
+        30_000,
+    ))
 }
