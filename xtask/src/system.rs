@@ -12,9 +12,25 @@ const MORE: [(&str, &str); 1] = [("/usr/bin/gpg", "gpg")];
 /// `CAP_SYS_ADMIN`, as a bit of `CapEff` (capabilities(7)).
 const SYS_ADMIN: u32 = 21;
 
+/// Every program that the lab runs, and its package: the lab's own list, as text, so
+/// that these chores need not wait until the lab is built.
+const LAB: &str = include_str!("../../crates/lab/src/tools.txt");
+
+/// Where programs are looked for; root's search path may lack sbin.
+const PATH: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/// The lab's programs that are not there, each with its package.
+fn missing() -> impl Iterator<Item = (&'static str, &'static str)> {
+    LAB.lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once(' '))
+        .map(|(name, package)| (name, package.trim_start()))
+        .filter(|(name, _)| !PATH.iter().any(|dir| Path::new(dir).join(name).exists()))
+}
+
 /// Installs the packages that are missing; prints nothing to do if there are none.
 pub fn install() -> Result<(), Error> {
-    let mut packages: Vec<&str> = lab::missing_tools().iter().map(|tool| tool.package).collect();
+    let mut packages: Vec<&str> = missing().map(|(_, package)| package).collect();
     packages.extend(
         MORE.iter()
             .filter(|(file, _)| !Path::new(file).exists())
@@ -48,7 +64,7 @@ pub fn no_lab() -> Option<String> {
     if !is_root() {
         return Some("a lab needs root".to_owned());
     }
-    let missing: Vec<&str> = lab::missing_tools().iter().map(|tool| tool.name).collect();
+    let missing: Vec<&str> = missing().map(|(name, _)| name).collect();
     if !missing.is_empty() {
         return Some(format!(
             "this machine lacks {}: cargo xtask tools",

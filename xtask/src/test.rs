@@ -108,21 +108,19 @@ fn units(args: &Args, suites: &mut Vec<(String, Tally)>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The stories on lab hosts, and the lab's own tests on the real kernel.
+/// The stories on lab hosts, and what is tried with the programs of their image.
+///
+/// Of the whole workspace, as the unit tests were: asked for a package alone,
+/// cargo would choose other features and build most dependencies again.
 fn lab(args: &Args, suites: &mut Vec<(String, Tally)>) -> Result<(), Error> {
-    let target = |package: &str, test: &str| {
+    let stories = |targets: &[&str]| {
         let mut command = cargo();
+        command.args(["test", "--workspace", "--no-fail-fast"]);
+        for target in targets {
+            command.args(["--test", target]);
+        }
         command
-            .args([
-                "test",
-                "--package",
-                package,
-                "--test",
-                test,
-                "--no-fail-fast",
-                "--",
-            ])
-            .args(["--ignored", "--test-threads=1", "--nocapture"])
+            .args(["--", "--ignored", "--test-threads=1", "--nocapture"])
             .args(&args.filter);
         if args.long {
             command.env("QUORATE_LONG", "1");
@@ -130,10 +128,7 @@ fn lab(args: &Args, suites: &mut Vec<(String, Tally)>) -> Result<(), Error> {
         command
     };
     if args.long {
-        suites.push((
-            "the lab itself".to_owned(),
-            run_tests(&mut target("lab", "real"))?,
-        ));
+        suites.push(("the lab itself".to_owned(), run_tests(&mut stories(&["real"]))?));
     }
     for round in 1..=args.repeat {
         let name = if args.repeat == 1 {
@@ -141,8 +136,13 @@ fn lab(args: &Args, suites: &mut Vec<(String, Tally)>) -> Result<(), Error> {
         } else {
             format!("lab stories, round {round}")
         };
-        suites.push((name, run_tests(&mut target("quorate", "lab"))?));
+        suites.push((name, run_tests(&mut stories(&["lab"]))?));
     }
+    // They take their programs from the image that the stories made.
+    suites.push((
+        "the image's programs".to_owned(),
+        run_tests(&mut stories(&["image"]))?,
+    ));
     Ok(())
 }
 

@@ -40,14 +40,13 @@ async fn run(arguments: &[String]) -> Result<ExitCode, Failure> {
         ["events", name] => println!("{}", serde_json::to_string_pretty(&lab::events(name)?)?),
         ["residue", name] => println!("{}", lab::residue(name)?.join("\n")),
         ["inventory"] => println!("{}", lab::inventory()?.join("\n")),
-        ["missing"] => println!("{:?}", lab::missing_tools()),
         ["shell", name, host, argv @ ..] => {
             let argv: Vec<String> = argv.iter().map(|&a| a.to_owned()).collect();
             let status = lab::shell(name, host, &argv)?;
             let code = status.code().and_then(|c| u8::try_from(c).ok()).unwrap_or(1);
             return Ok(ExitCode::from(code));
         }
-        _ => return Err("lab up SPEC.json | down|events|residue LAB | cut|on LAB HOST | unplug|plug LAB HOST [NETWORK] | ready LAB [HOST…] | shell LAB HOST [ARGV…] | list | inventory | missing".into()),
+        _ => return Err("lab up SPEC.json | down|events|residue LAB | cut|on LAB HOST | unplug|plug LAB HOST [NETWORK] | ready LAB [HOST…] | shell LAB HOST [ARGV…] | list | inventory".into()),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -11,82 +11,23 @@ use std::process::{Command, Stdio};
 use crate::error::{LabError, Tool};
 
 /// Every program that the lab runs, with its Debian package.
-const TOOLS: [Tool; 16] = [
-    Tool {
-        name: "awk",
-        package: "mawk",
-    },
-    Tool {
-        name: "chroot",
-        package: "coreutils",
-    },
-    Tool {
-        name: "e2fsck",
-        package: "e2fsprogs",
-    },
-    Tool {
-        name: "eatmydata",
-        package: "eatmydata",
-    },
-    Tool {
-        name: "ip",
-        package: "iproute2",
-    },
-    Tool {
-        name: "kill",
-        package: "procps",
-    },
-    Tool {
-        name: "losetup",
-        package: "mount",
-    },
-    Tool {
-        name: "mkfs.ext4",
-        package: "e2fsprogs",
-    },
-    Tool {
-        name: "mmdebstrap",
-        package: "mmdebstrap",
-    },
-    Tool {
-        name: "mount",
-        package: "mount",
-    },
-    Tool {
-        name: "nsenter",
-        package: "util-linux",
-    },
-    Tool {
-        name: "setsid",
-        package: "util-linux",
-    },
-    Tool {
-        name: "ssh",
-        package: "openssh-client",
-    },
-    Tool {
-        name: "ssh-keygen",
-        package: "openssh-client",
-    },
-    Tool {
-        name: "systemd-nspawn",
-        package: "systemd-container",
-    },
-    Tool {
-        name: "unshare",
-        package: "util-linux",
-    },
-];
+const TOOLS: &str = include_str!("tools.txt");
 
 /// The search path for programs: a service's or a test's own may lack sbin.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The programs that this machine lacks for a lab, each with its package.
 ///
-/// Empty when the lab can work. Asked by the set-up of a development machine.
-pub fn missing_tools() -> Vec<Tool> {
+/// Empty when the lab can work.
+pub(crate) fn missing_tools() -> Vec<Tool> {
     TOOLS
-        .into_iter()
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| line.split_once(' '))
+        .map(|(name, package)| Tool {
+            name,
+            package: package.trim_start(),
+        })
         .filter(|tool| !PATH.split(':').any(|dir| Path::new(dir).join(tool.name).exists()))
         .collect()
 }
