@@ -69,6 +69,10 @@ fn every_code_has_a_case() {
 fn the_examples_are_without_findings() {
     for entry in std::fs::read_dir(compare::root().join("examples")).unwrap() {
         let path = entry.unwrap().path();
+        // A cloud that was tried has its state beside its file.
+        if path.extension().is_none_or(|e| e != "yaml") {
+            continue;
+        }
         let text = std::fs::read_to_string(&path).unwrap();
         let source = Source::new(path.to_str().unwrap(), text);
         let findings = check(&source);
