@@ -47,18 +47,24 @@ const STATUS: &str = "SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_cluster_
      'wsrep_local_state_comment', 'wsrep_cluster_size', 'wsrep_ready', 'wsrep_cluster_state_uuid', \
      'wsrep_last_committed')";
 
+/// Shell words that hold where a server runs, in whatever state it is.
+fn runs(store: &Store) -> String {
+    let process = store.option("binary").rsplit('/').next().unwrap_or_default();
+    format!("grep -qsx {process} /proc/[0-9]*/comm")
+}
+
 /// Asks the server without starting it: prints `position UUID:SEQNO`, or the
 /// reason why there is none. A member that is up is not asked: InnoDB's lock
 /// would hold the question up for half a minute.
 fn position_query(store: &Store) -> Query {
     // `--log-error` keeps the server's words out of the host's log.
     let script = format!(
-        "for p in /proc/[0-9]*/comm; do [ \"$(cat $p 2>/dev/null)\" != {process} ] || exit 0; done; \
+        "{runs} && exit 0; \
          f=$(mktemp) && chown {user} \"$f\" && \
          runuser -u {user} -- {binary} --defaults-file={config} --wsrep-recover --log-error=\"$f\" >/dev/null 2>&1; \
          sed -n 's/.*WSREP: Recovered position: *\\([^ ]*\\).*/position \\1/p' \"$f\" | tail -1; \
          grep -E 'ERROR' \"$f\" | tail -5; rm -f \"$f\"",
-        process = store.option("binary").rsplit('/').next().unwrap_or_default(),
+        runs = runs(store),
         user = store.option("os-user"),
         binary = store.option("binary"),
         config = store.option("config"),
@@ -460,6 +466,8 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Re
             .push(format!("{}: the cluster manager is starting it", store.resource));
         return Ok(out);
     }
+    // Where the cluster manager does not run yet, it must find the choice made.
+    out.before_cluster = !managed;
     recover(store, &states, out)
 }
 
@@ -549,12 +557,14 @@ fn recover(store: &Store, states: &[(&String, State)], mut out: Stage) -> Result
         name: "choose".to_owned(),
         host: (*host).clone(),
         title: format!("let {host} begin at {uuid}:{seqno}"),
-        ops: vec![choice(store, uuid, *seqno, true)],
+        ops: vec![choice(store, uuid, *seqno)],
         after: Vec::new(),
     });
-    let mut again = try_again(store, states);
-    again.after = written;
-    out.before.push(again);
+    if !out.before_cluster {
+        let mut again = try_again(store, states);
+        again.after = written;
+        out.before.push(again);
+    }
     Ok(out)
 }
 

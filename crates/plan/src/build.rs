@@ -76,7 +76,6 @@ pub fn plan(
         let prepared = planner.prepared.clone();
         born.extend(planner.stage_before(store, stage, &prepared));
     }
-    let quorum = planner.cluster(&born);
     let mut out = Plan {
         intent: match intent {
             Intent::Converge => "apply",
@@ -85,6 +84,14 @@ pub fn plan(
         .to_owned(),
         ..Plan::default()
     };
+    // What must be asked again before the cluster manager may start ends the plan here.
+    if stages.iter().any(|(_, s)| s.before_cluster && s.barrier) {
+        out.explain = stages.into_iter().flat_map(|(_, s)| s.explain).collect();
+        out.barrier = true;
+        out.steps = planner.steps;
+        return Ok(out);
+    }
+    let quorum = planner.cluster(&born);
     let foundation = planner.cib_foundation(quorum);
     let mut store_done = Vec::new();
     let mut sql_done = Vec::new();

@@ -14,6 +14,8 @@ mod cloud;
 mod killed;
 mod nothing_left;
 mod observed;
+mod power;
+mod recovers;
 mod said;
 mod survives;
 mod writers;

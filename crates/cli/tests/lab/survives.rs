@@ -133,7 +133,7 @@ fn fenced(cloud: &Cloud, host: &str) -> usize {
         .count()
 }
 
-fn one_cut(cloud: &Cloud, host: &str) -> Seen {
+pub fn one_cut(cloud: &Cloud, host: &str) -> Seen {
     cloud.forget_boots();
     let before = fenced(cloud, host);
     let probes = writers::all(cloud);

@@ -3,7 +3,7 @@
 
 use wire::{Command, Expect, FileWrite, Op, Query};
 
-use super::{OWNED, State, sql};
+use super::{OWNED, State, runs, sql};
 use crate::{StageStep, Store};
 
 /// Lets the cluster manager forget failures of a resource and try again.
@@ -111,20 +111,29 @@ pub(super) fn claim(store: &Store) -> StageStep {
     }
 }
 
-/// A `grastate.dat` that tells who may begin, and where.
-pub(super) fn choice(store: &Store, uuid: &str, seqno: i64, begins: bool) -> Op {
-    let safe = u8::from(begins);
-    Op::Files(vec![FileWrite {
+/// A `grastate.dat` that tells who begins, and where; nothing where a server runs
+/// already: it keeps its position itself, and an old one in that file would be
+/// believed after the next kill.
+pub(super) fn choice(store: &Store, uuid: &str, seqno: i64) -> Op {
+    let file = Op::Files(vec![FileWrite {
         path: format!("{}/grastate.dat", store.option("datadir")),
         content: format!(
-            "# GALERA saved state\nversion: 2.1\nuuid:    {uuid}\nseqno:   {seqno}\nsafe_to_bootstrap: {safe}\n"
+            "# GALERA saved state\nversion: 2.1\nuuid:    {uuid}\nseqno:   {seqno}\nsafe_to_bootstrap: 1\n"
         )
         .into_bytes(),
         owner: store.option("os-user").to_owned(),
         group: store.option("os-user").to_owned(),
         mode: 0o660,
         directory: false,
-    }])
+    }]);
+    let running = Query::Run {
+        argv: vec!["sh".to_owned(), "-c".to_owned(), runs(store)],
+        timeout_ms: 10_000,
+    };
+    Op::Unless {
+        guards: vec![(running, Expect::Exit(0))],
+        ops: vec![file],
+    }
 }
 
 pub(super) fn try_again(store: &Store, states: &[(&String, State)]) -> StageStep {
@@ -137,13 +146,14 @@ pub(super) fn try_again(store: &Store, states: &[(&String, State)]) -> StageStep
     }
 }
 
-/// Moves Aria's logs beside the data: kept, in case somebody wants to look.
+/// Moves Aria's logs away, not beside the data, where a folder is a database. They
+/// are kept, in case somebody wants to look.
 pub(super) fn set_aside(store: &Store) -> Op {
-    let datadir = store.option("datadir");
     let script = format!(
-        "set -e; d={datadir}/quorate-aside-$(date +%s); mkdir \"$d\"; mv {datadir}/aria_log* \"$d\"/; \
-         chown -R {user}: \"$d\"",
-        user = store.option("os-user")
+        "set -e; d=/var/lib/quorate/aside/{resource}-$(date +%s); mkdir -p \"$d\"; \
+         mv {datadir}/aria_log* \"$d\"/",
+        resource = store.resource,
+        datadir = store.option("datadir"),
     );
     let argv = ["sh", "-c", script.as_str()];
     Op::Run(Command::new(

@@ -119,6 +119,15 @@ fn the_highest_position_begins() {
         [Some(&a), Some(&b), Some(&c)],
         Intent::Recover,
         "galera: cluster u; c1 at 7, c2 at 9, c3 at 8; c2 begins, since nobody is ahead of it\n\
+         c2: let c2 begin at u:9",
+    );
+    // A cluster manager that has given up is told to try again.
+    let mut managed = c;
+    managed.crm_mon = Fact::Known("<crm_mon/>".to_owned());
+    check(
+        [Some(&a), Some(&b), Some(&managed)],
+        Intent::Recover,
+        "galera: cluster u; c1 at 7, c2 at 9, c3 at 8; c2 begins, since nobody is ahead of it\n\
          c2: let c2 begin at u:9\nc1: let the cluster start galera again",
     );
 }
