@@ -86,12 +86,14 @@ pub fn plan(
     };
     // What must be asked again before the cluster manager may start ends the plan here.
     if stages.iter().any(|(_, s)| s.before_cluster && s.barrier) {
-        out.explain = stages.into_iter().flat_map(|(_, s)| s.explain).collect();
-        out.barrier = true;
-        out.steps = planner.steps;
-        return Ok(out);
+        return Ok(planner.barrier(out, stages));
     }
     let quorum = planner.cluster(&born);
+    // What a cluster that is down holds is not known before it runs: taken for
+    // absent, services would be taken out of it and put in again.
+    if planner.starting && !planner.virgin && planner.cib_now().is_none() {
+        return Ok(planner.barrier(out, stages));
+    }
     let foundation = planner.cib_foundation(quorum);
     let mut store_done = Vec::new();
     let mut sql_done = Vec::new();
@@ -136,6 +138,14 @@ pub(crate) fn step(
 }
 
 impl Planner<'_> {
+    /// The plan as far as it goes: then the hosts are looked at again.
+    fn barrier(self, mut plan: Plan, stages: Vec<(&engines::Store, engines::Stage)>) -> Plan {
+        plan.explain = stages.into_iter().flat_map(|(_, s)| s.explain).collect();
+        plan.barrier = true;
+        plan.steps = self.steps;
+        plan
+    }
+
     pub(crate) fn facts(&self, host: &str) -> Option<&Facts> {
         self.observed.get(host).and_then(|f| f.as_ref().ok())
     }

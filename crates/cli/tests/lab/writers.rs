@@ -11,6 +11,9 @@ use tokio::runtime::Runtime;
 use crate::cloud::{Cloud, HOSTS};
 use crate::said::{tell, until};
 
+/// Seconds after which a writer gives up a request and connects again. One that
+/// waits longer on a dead connection measures its own patience, not the cloud.
+const PATIENCE: u64 = 1;
 const READ_WITHIN: Duration = Duration::from_mins(1);
 const MOST: Limits = Limits {
     duration: Duration::from_mins(15),
@@ -53,7 +56,7 @@ pub fn sql(cloud: &Cloud, host: &str, every_ms: u64) -> Probe {
         // A member that lags answers when it has caught up.
         before_read: vec!["SET SESSION wsrep_sync_wait = 1".to_owned()],
     });
-    probe("sql", every_ms, 5, kind)
+    probe("sql", every_ms, PATIENCE, kind)
 }
 
 /// All four ways to look.
@@ -101,7 +104,7 @@ pub fn all(cloud: &Cloud) -> Vec<Probe> {
         probe("get", 50, 2, Kind::Http(get)),
         probe("token", 250, 5, Kind::Renewing(tokens)),
         sql(cloud, &cloud.vip("galera"), 50),
-        probe("publish", 50, 5, Kind::Publish(publish)),
+        probe("publish", 50, PATIENCE, Kind::Publish(publish)),
     ]
 }
 
