@@ -11,6 +11,7 @@
 
 mod bad_luck;
 mod cloud;
+mod guide;
 mod killed;
 mod nothing_left;
 mod observed;

@@ -5,6 +5,7 @@
 //! asks for as many as it wants through `QUORATE_CUTS`.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use lab::{Actor, EventKind};
@@ -75,7 +76,7 @@ fn table(profile: &str, times: &mut BTreeMap<&str, Vec<Duration>>) -> String {
         all.sort();
         let (median, worst) = (all[all.len() / 2], all[all.len() - 1]);
         let (median, worst) = (median.as_secs_f64(), worst.as_secs_f64());
-        out += &format!("  {what:<12} {median:>6.2} {worst:>6.2}  n={}\n", all.len());
+        writeln!(out, "  {what:<12} {median:>6.2} {worst:>6.2}  n={}", all.len()).unwrap();
     }
     out
 }

@@ -1,6 +1,7 @@
 //! `recover` where the members of the store do not agree: stopped one after the
 //! other, so that only the last has everything; and cut while one of them cannot
-//! tell its position. Nothing acknowledged is lost, and the choice is told.
+//! tell its position. Nothing acknowledged is lost, and the choice is told. And a
+//! host that was fenced again and again stays out until somebody lets it in.
 
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ fn members_that_differ() {
     cloud.until_redundant(Duration::from_secs(30));
     one_after_the_other(&cloud);
     unreadable(&cloud);
+    kept_out(&cloud);
 }
 
 /// Each stop leaves a member behind; the last one writes alone to the end.
@@ -85,6 +87,41 @@ fn unreadable(cloud: &Cloud) {
     whole(cloud, writers);
 }
 
+/// Fenced for the fourth time within half an hour, a host comes up and does not
+/// join; the status tells it with the cure, and the cure works.
+fn kept_out(cloud: &Cloud) {
+    // As three fences would have left it: boots without an end before them.
+    let fenced = "for i in 1 2 3; do echo \"came b$i $(date +%s)\"; done >/var/lib/quorate/boots && sync";
+    cloud.shell("c3", fenced).good();
+    cloud.lab("cut", &["c3"]).good();
+    let of_c3 = || {
+        let status = cloud.status()?;
+        let members = status["members"].as_array().cloned().unwrap_or_default();
+        members
+            .into_iter()
+            .find(|m| m["host"] == "c3")
+            .ok_or_else(|| format!("{status:#}"))
+    };
+    until("c3 to be kept out", WHOLE, || {
+        let c3 = of_c3()?;
+        if c3["state"] == "kept-out" {
+            Ok(())
+        } else {
+            Err(c3.to_string())
+        }
+    });
+    let status = cloud.status().unwrap();
+    assert_eq!(status["verdict"], "exposed", "{status:#}");
+    let text = status.to_string();
+    assert!(text.contains("rm /var/lib/quorate/boots"), "no cure: {status:#}");
+    tell("a host fenced too often stays out");
+    cloud
+        .shell("c3", "rm /var/lib/quorate/boots && sync && systemctl reboot")
+        .good();
+    cloud.until_redundant(WHOLE);
+    tell("and is let in by the cure that the status tells");
+}
+
 /// Redundant again, with every acknowledged row on every member.
 fn whole(cloud: &Cloud, writers: Writers) {
     cloud.until_redundant(WHOLE);
@@ -92,10 +129,10 @@ fn whole(cloud: &Cloud, writers: Writers) {
     let seen = writers.stop();
     seen.kept();
     for host in HOSTS {
-        let writes = writers::kept_on(cloud, host, &seen.history);
+        let fate = writers::kept_on(cloud, host, &seen.history);
         assert!(
-            writes.lost.is_empty() && writes.unknown.is_empty(),
-            "{host}: {writes:?}"
+            fate.lost.is_empty() && fate.unknown.is_empty(),
+            "{host}: {fate:?}"
         );
     }
     let again = cloud.say(&["plan", "--detailed-exitcode"]).good();

@@ -1,0 +1,163 @@
+//! The guide as its reader follows it: every console block of every page, in
+//! order, on a lab of its own; what a page shows as output must come out.
+//!
+//! A block after `<!-- not run: REASON -->` is left out. Lines between what is
+//! shown may be left out with `…`.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::cloud::Cloud;
+use crate::said::{Said, program, run, tell, wait};
+
+const PAGES: [&str; 2] = ["first-cloud.md", "power-cut.md"];
+/// A host that was just switched on is not there at once.
+const BOOTS: Duration = Duration::from_mins(2);
+
+/// A command, and what the page shows below it.
+struct Shown {
+    command: String,
+    output: Vec<String>,
+}
+
+#[test]
+#[ignore = "lab"]
+fn the_guide_is_true() {
+    let cloud = Cloud::new("st-guide", 21);
+    let folder = cloud.file().parent().unwrap().to_owned();
+    fs_err::create_dir_all(folder.join("examples")).unwrap();
+    fs_err::create_dir_all(folder.join("bin")).unwrap();
+    fs_err::os::unix::fs::symlink(program(), folder.join("bin/quorate")).unwrap();
+    let root = folder_of_the_repository();
+    let example = "examples/three-controllers.yaml";
+    let text = fs_err::read_to_string(root.join(example)).unwrap();
+    fs_err::write(folder.join(example), ours(&text)).unwrap();
+    let mut booting = false;
+    for page in PAGES {
+        let text = ours(&fs_err::read_to_string(root.join("docs/guide").join(page)).unwrap());
+        let all = blocks(&text);
+        assert!(all.len() > 3, "{page}: {} commands", all.len());
+        for shown in all {
+            let said = follow(&folder, &shown, booting);
+            tell(&format!(
+                "{page}: {} ({:.1} s)",
+                shown.command.lines().next().unwrap(),
+                said.took.as_secs_f64()
+            ));
+            booting = shown.command.contains("lab on") || shown.command.contains("lab plug");
+            compare(page, &shown, &said);
+        }
+        // The last words of the first page take everything away.
+        if page == PAGES[0] {
+            assert_eq!(lab::residue(&cloud.name).unwrap(), Vec::<String>::new());
+            let up = "quorate lab up examples/three-controllers.yaml && \
+                quorate apply --yes examples/three-controllers.yaml";
+            let shown = Shown {
+                command: up.to_owned(),
+                output: vec![],
+            };
+            compare(page, &shown, &follow(&folder, &shown, false));
+        }
+    }
+}
+
+fn folder_of_the_repository() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .to_owned()
+}
+
+/// The pages' cloud under a name and in a network of our own: a reader's own lab
+/// of that name stays as it is.
+fn ours(text: &str) -> String {
+    text.replace("demo", "st-guide")
+        .replace("198.18.0.", "198.18.21.")
+}
+
+/// The commands of a page's console blocks.
+fn blocks(page: &str) -> Vec<Shown> {
+    let mut found: Vec<Shown> = vec![];
+    let (mut inside, mut left_out) = (false, false);
+    for line in page.lines() {
+        if line.starts_with("<!-- not run: ") {
+            left_out = true;
+        } else if line == "```console" {
+            inside = true;
+        } else if line == "```" {
+            inside = false;
+            left_out = false;
+        } else if inside && !left_out {
+            let open = found
+                .last()
+                .is_some_and(|s| s.output.is_empty() && !whole(&s.command));
+            if let (Some(shown), true) = (found.last_mut(), open) {
+                shown.command = format!("{}\n{line}", shown.command);
+            } else if let Some(command) = line.strip_prefix("# ").or_else(|| line.strip_prefix("$ ")) {
+                found.push(Shown {
+                    command: command.to_owned(),
+                    output: vec![],
+                });
+            } else if !line.trim().is_empty() {
+                found.last_mut().unwrap().output.push(line.trim_end().to_owned());
+            }
+        }
+    }
+    found
+}
+
+/// Whether the shell would not ask for more lines.
+fn whole(command: &str) -> bool {
+    let status = Command::new("bash")
+        .args(["-n", "-c", command])
+        .stderr(Stdio::null())
+        .status();
+    status.unwrap().success()
+}
+
+/// Does what the page says, on a terminal, and says yes to what asks.
+fn follow(folder: &std::path::Path, shown: &Shown, booting: bool) -> Said {
+    // What never ends, its reader ends.
+    let limit = if shown.command.starts_with("while ") {
+        "3"
+    } else {
+        "400"
+    };
+    fs_err::write(folder.join("command"), &shown.command).unwrap();
+    let script = format!(
+        "cd '{folder}' && touch env && . ./env && export PATH='{folder}/bin':\"$PATH\" NO_COLOR=1 && \
+         printf 'y\\n' | script --quiet --return --command \
+         \"timeout --foreground {limit} bash -c '. ./command; e=\\$?; export -p >env; exit \\$e'\" /dev/null",
+        folder = folder.display()
+    );
+    let once = || run(std::path::Path::new("bash"), &["-c", &script]);
+    if !booting {
+        return once();
+    }
+    let mut look = || {
+        let said = once();
+        if said.ok() {
+            Ok(said)
+        } else {
+            Err(said.to_string())
+        }
+    };
+    wait(BOOTS, &mut look).unwrap_or_else(|last| panic!("{last}"))
+}
+
+/// Shown lines come out, in their order; what shows nothing ends well.
+#[track_caller]
+fn compare(page: &str, shown: &Shown, said: &Said) {
+    let out = said.all().replace('\r', "");
+    let mut lines = out.lines().map(str::trim_end);
+    for wanted in shown.output.iter().filter(|l| l.trim() != "…") {
+        assert!(
+            lines.any(|line| line == wanted),
+            "{page}: `{}` does not say {wanted:?}, but:\n{said}",
+            shown.command
+        );
+    }
+    let ended = shown.command.starts_with("while ") && said.code == Some(124);
+    assert!(said.ok() || ended || !shown.output.is_empty(), "{page}: {said}");
+}
