@@ -1,124 +1,102 @@
-//! `cargo xtask bench`: what it costs, each number beside its yardstick.
+//! `cargo xtask bench`: what it costs, each number beside its goal, and beside a
+//! yardstick where there is one.
 //!
 //! A yardstick is another way to the same end, measured in the same session on
 //! the same hosts: for `apply`, the longest chain of commands that cannot be
-//! avoided, by plain ssh (`benches/chain.sh`, when it is there); for `plan`,
-//! Ansible's fact gathering (`ansible -m setup`). What could not be measured is
-//! said with its reason; no number is printed that was not measured.
+//! avoided, by plain ssh (`benches/chain.sh`); for `plan`, Ansible's fact
+//! gathering (`ansible -m setup`). What could not be measured is said with its
+//! reason, and is the only thing that makes the chore fail: a missed goal is
+//! said and no more. No number is printed that was not measured.
+
+mod journal;
+mod table;
+mod watch;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use self::table::{Row, Runs, print};
+use self::watch::{Cost, machine, watched};
 use crate::dist;
 use crate::shell::{Error, build, program, root, run_quietly};
 use crate::system;
 
 /// The cloud that is measured, and its lab.
 const NAME: &str = "bench";
+/// Its addresses, and those of the example that it is made of: another lab of
+/// the example may be up.
+const RANGES: (&str, &str) = ("198.18.0.", "198.18.30.");
+
+const BINARY_MB: u64 = 30;
+const CHECK: Duration = Duration::from_millis(50);
+const APPLY: Duration = Duration::from_mins(1);
+const APPLY_BY_CHAIN: f64 = 1.3;
+const PLAN: Duration = Duration::from_secs(2);
+const FASTER_THAN_ANSIBLE: f64 = 5.0;
+/// Other work on the machine above this is said, in per cent.
+const QUIET: u64 = 10;
 
 /// What and how often to measure.
 #[derive(clap::Args)]
 pub struct Args {
-    /// How often `apply` is run, each time on fresh hosts
+    /// How often `apply` and its yardstick are run, each time on fresh hosts
     #[arg(long, default_value_t = 3, value_name = "N")]
     applies: usize,
-    /// How often `check` and `plan` are run
+    /// How often `check`, `plan` and its yardstick are run
     #[arg(long, default_value_t = 11, value_name = "N")]
     repeat: usize,
     /// Leaves out what needs a lab
     #[arg(long)]
     no_lab: bool,
-}
-
-/// One line of the table.
-struct Row {
-    what: &'static str,
-    measured: String,
-    yardstick: String,
-}
-
-/// Several runs of the same thing.
-#[derive(Clone, Default)]
-struct Runs(Vec<Duration>);
-
-impl Runs {
-    fn median(&self) -> Option<Duration> {
-        let mut sorted = self.0.clone();
-        sorted.sort_unstable();
-        sorted.get(sorted.len() / 2).copied()
-    }
-
-    /// The median, and between what all lie.
-    fn tell(&self) -> String {
-        let (Some(median), Some(low), Some(high)) = (self.median(), self.0.iter().min(), self.0.iter().max())
-        else {
-            return "not measured".to_owned();
-        };
-        format!(
-            "{} ({}…{}, n={})",
-            short(median),
-            short(*low),
-            short(*high),
-            self.0.len()
-        )
-    }
-}
-
-/// Milliseconds below a second, seconds above.
-fn short(took: Duration) -> String {
-    if took < Duration::from_secs(1) {
-        format!("{:.1} ms", took.as_secs_f64() * 1000.0)
-    } else {
-        format!("{:.2} s", took.as_secs_f64())
-    }
+    /// Measures this binary instead of building the release
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
 }
 
 /// Runs everything that can be run here and prints the table.
 pub fn run(args: &Args) -> Result<(), Error> {
-    let quorate = build(true)?;
-    let bench = Bench::new(quorate)?;
-    let mut rows = vec![Row {
-        what: "binary, release",
-        measured: dist::megabytes(dist::size(&bench.quorate)?),
-        yardstick: String::new(),
-    }];
-    let check = Bench::repeat(args.repeat, || bench.verb(&["check"]))?;
-    rows.push(Row {
-        what: "check",
-        measured: check.tell(),
-        yardstick: String::new(),
-    });
-    let why_not = if args.no_lab {
-        Some("left out, as asked".to_owned())
-    } else {
-        system::no_lab()
+    let quorate = match &args.binary {
+        // Programs are run in the repository's root, which need not be here.
+        Some(path) => fs::canonicalize(path).map_err(|e| Error::Said(format!("{}: {e}", path.display())))?,
+        None => build(true)?,
     };
-    match why_not {
-        Some(why) => println!("apply and plan: not measured: {why}"),
-        None => rows.extend(bench.on_lab(args)?),
+    let bench = Bench::new(quorate)?;
+    let (busy, cpus) = machine();
+    println!("machine: {cpus} CPUs, {busy} % busy with other things");
+    if busy > QUIET {
+        println!("machine: not quiet: what is measured now holds for a busy machine only");
     }
+    let size = dist::size(&bench.quorate)?;
+    let what = if args.binary.is_some() {
+        "binary, as given"
+    } else {
+        "binary, release"
+    };
+    let check = Bench::repeat(args.repeat, || bench.verb(&["check"]))?;
+    let mut rows = vec![
+        Row::size(what, size, dist::megabytes(size), BINARY_MB),
+        Row::time("check", &check, CHECK),
+    ];
+    let done = if args.no_lab {
+        println!("apply and plan: left out, as asked");
+        Ok(())
+    } else if let Some(why) = system::no_lab() {
+        Err(Error::Said(format!("apply and plan: not measured: {why}")))
+    } else {
+        bench.on_lab(args, &mut rows)
+    };
+    // What was measured before something failed is told all the same.
     print(&rows);
-    Ok(())
-}
-
-fn print(rows: &[Row]) {
-    println!();
-    println!(
-        "{:<28} {:<36} yardstick, same session",
-        "what", "median (least…most)"
-    );
-    for row in rows {
-        println!("{:<28} {:<36} {}", row.what, row.measured, row.yardstick);
-    }
+    done
 }
 
 /// What all measurements share.
 struct Bench {
     quorate: PathBuf,
-    /// The cloud file: the example under another name, so that the
-    /// demonstration's lab and secrets are left alone.
+    /// The cloud file: the example under another name and in another range, so
+    /// that the demonstration's lab and secrets are left alone.
     cloud: PathBuf,
 }
 
@@ -128,8 +106,11 @@ impl Bench {
         let example = root().join("examples/three-controllers.yaml");
         let failed = |e: std::io::Error| Error::Said(format!("cannot write {}: {e}", cloud.display()));
         let text = fs::read_to_string(example).map_err(failed)?;
+        let text = text
+            .replacen("cloud: demo", &format!("cloud: {NAME}"), 1)
+            .replace(RANGES.0, RANGES.1);
         fs::create_dir_all(cloud.parent().unwrap_or(Path::new("."))).map_err(failed)?;
-        fs::write(&cloud, text.replacen("cloud: demo", &format!("cloud: {NAME}"), 1)).map_err(failed)?;
+        fs::write(&cloud, text).map_err(failed)?;
         Ok(Self { quorate, cloud })
     }
 
@@ -137,6 +118,11 @@ impl Bench {
         let mut command = program(&self.quorate);
         command.args(words).arg(&self.cloud);
         command
+    }
+
+    /// Where a program's words go.
+    fn log(&self, name: &str) -> PathBuf {
+        self.cloud.with_file_name(format!("{name}.log"))
     }
 
     fn repeat(times: usize, make: impl Fn() -> Command) -> Result<Runs, Error> {
@@ -163,68 +149,92 @@ impl Bench {
         Ok(())
     }
 
-    fn on_lab(&self, args: &Args) -> Result<Vec<Row>, Error> {
-        let done = self.measure(args);
-        self.down()?;
-        done
+    fn on_lab(&self, args: &Args, rows: &mut Vec<Row>) -> Result<(), Error> {
+        let done = self.measure(args, rows);
+        let down = self.down();
+        done.and(down)
     }
 
-    fn measure(&self, args: &Args) -> Result<Vec<Row>, Error> {
-        let chain_script = root().join("benches/chain.sh");
-        let (mut ups, mut chains, mut applies) = (Runs::default(), Runs::default(), Runs::default());
+    fn measure(&self, args: &Args, rows: &mut Vec<Row>) -> Result<(), Error> {
         // The first brings the image too, which is built once and not measured.
         println!("lab: first hosts");
         self.fresh()?;
+        let (mut ups, mut chains, mut applies) = (Runs::default(), Runs::default(), Runs::default());
+        let mut cost = Cost::default();
         for round in 1..=args.applies {
-            if chain_script.exists() {
-                println!("round {round} of {}: the chain by hand", args.applies);
-                self.fresh()?;
-                let mut chain = program(&chain_script);
-                chain.arg(self.state().join("ssh_config"));
-                chains.0.push(run_quietly(&mut chain)?);
-            }
+            println!("round {round} of {}: the chain by hand", args.applies);
+            self.fresh()?;
+            chains.0.push(self.chain()?);
             println!("round {round} of {}: apply", args.applies);
             ups.0.push(self.fresh()?);
-            applies.0.push(run_quietly(&mut self.verb(&["apply", "--yes"]))?);
+            let log = self.log("apply");
+            let run = watched(&mut self.verb(&["apply", "--yes"]), &log)?;
+            applies.0.push(run.took);
+            cost = run;
+            journal::print_steps(&self.state().join("runs"));
         }
+        rows.push(Row::plain("lab up, image there", ups.tell()));
+        rows.push(Row::time("apply, fresh hosts", &applies, APPLY));
+        let ratio = applies.ratio(&chains);
+        rows.push(
+            Row::at_most("apply : chain", ratio, APPLY_BY_CHAIN)
+                .beside(format!("chain of commands by ssh: {}", chains.tell())),
+        );
+        rows.push(Row::plain("apply, its own process", cost.tell()));
+
         println!("plan, {} times", args.repeat);
         let plans = Self::repeat(args.repeat, || self.verb(&["plan"]))?;
+        rows.push(Row::time("plan, nothing to do", &plans, PLAN));
         println!("ansible -m setup, {} times", args.repeat);
-        let ansible = self
-            .ansible(args.repeat)
-            .unwrap_or_else(|e| format!("not measured: {e}"));
-        let chain = if chain_script.exists() {
-            let ratio = applies
-                .median()
-                .zip(chains.median())
-                .map(|(a, c)| a.as_secs_f64() / c.as_secs_f64());
-            let ratio = ratio.map(|r| format!(", ratio {r:.2}")).unwrap_or_default();
-            format!("chain of commands by ssh: {}{ratio}", chains.tell())
-        } else {
-            "not measured: benches/chain.sh is not there".to_owned()
+        let ansible = self.ansible(args.repeat);
+        let (runs, told) = match &ansible {
+            Ok((plain, tuned)) => (
+                plain.clone(),
+                format!("{}; tuned: {}", plain.tell(), tuned.tell()),
+            ),
+            Err(_) => (Runs::default(), "not measured, see below".to_owned()),
         };
-        Ok(vec![
-            Row {
-                what: "lab up, image there",
-                measured: ups.tell(),
-                yardstick: String::new(),
-            },
-            Row {
-                what: "apply, fresh hosts",
-                measured: applies.tell(),
-                yardstick: chain,
-            },
-            Row {
-                what: "plan, nothing to do",
-                measured: plans.tell(),
-                yardstick: ansible,
-            },
-        ])
+        rows.push(
+            Row::at_least("ansible : plan", runs.ratio(&plans), FASTER_THAN_ANSIBLE)
+                .beside(format!("ansible -m setup: {told}")),
+        );
+        let cost = watched(&mut self.verb(&["plan"]), &self.log("plan"))?;
+        rows.push(Row::plain("plan, its own process", cost.tell()));
+        ansible.map(|_| ())
     }
 
-    /// Ansible asking the same hosts for their facts, with connections kept
-    /// open between its runs, as its users have it.
-    fn ansible(&self, times: usize) -> Result<String, Error> {
+    /// The chain by hand, and its table of parts. The time is its own: what it
+    /// does afterwards to prove its work does not count.
+    fn chain(&self) -> Result<Duration, Error> {
+        let script = root().join("benches/chain.sh");
+        let start = |why| Error::Start {
+            command: script.display().to_string(),
+            why,
+        };
+        let output = program(&script)
+            .arg(self.state().join("ssh_config"))
+            .stdin(Stdio::null())
+            .output()
+            .map_err(start)?;
+        print!("{}", String::from_utf8_lossy(&output.stderr));
+        if !output.status.success() {
+            return Err(Error::Failed {
+                command: script.display().to_string(),
+                status: output.status,
+            });
+        }
+        let said = String::from_utf8_lossy(&output.stdout);
+        said.trim()
+            .parse()
+            .ok()
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+            .ok_or_else(|| Error::Said(format!("{} told no time: `{}`", script.display(), said.trim())))
+    }
+
+    /// Ansible asking the same hosts for their facts: as it comes, which keeps
+    /// connections open between its runs (`plan` makes new ones), and tuned: one
+    /// exchange a task (pipelining) and no search for the hosts' Python.
+    fn ansible(&self, times: usize) -> Result<(Runs, Runs), Error> {
         let venv = root().join("target/ansible");
         let ansible = venv.join("bin/ansible");
         if !ansible.exists() {
@@ -238,33 +248,26 @@ impl Bench {
             .lines()
             .filter_map(|line| line.strip_prefix("Host "))
             .collect();
-        let ask = || {
+        // Its defaults, and nobody's own settings.
+        let settings = self.cloud.with_file_name("ansible.cfg");
+        fs::write(&settings, "[defaults]\n")
+            .map_err(|e| Error::Said(format!("{}: {e}", settings.display())))?;
+        let plain = || {
             let mut command = program(&ansible);
             command
-                .env(
-                    "ANSIBLE_SSH_ARGS",
-                    format!(
-                        "-F {} -o ControlMaster=auto -o ControlPersist=60s",
-                        config.display()
-                    ),
-                )
+                .env("ANSIBLE_CONFIG", &settings)
+                .env("ANSIBLE_SSH_COMMON_ARGS", format!("-F {}", config.display()))
                 .args(["all", "-m", "setup", "-i", &format!("{},", hosts.join(","))]);
             command
         };
-        run_quietly(&mut ask())?; // opens the connections
-        let runs = Self::repeat(times, ask)?;
-        Ok(format!("ansible -m setup: {}", runs.tell()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn runs_tell_their_median_and_ends() {
-        let runs = Runs([30, 1000, 20].map(Duration::from_millis).to_vec());
-        assert_eq!(runs.tell(), "30.0 ms (20.0 ms…1.00 s, n=3)");
-        assert_eq!(Runs::default().tell(), "not measured");
+        let tuned = || {
+            let mut command = plain();
+            command
+                .env("ANSIBLE_PIPELINING", "True")
+                .env("ANSIBLE_PYTHON_INTERPRETER", "/usr/bin/python3");
+            command
+        };
+        run_quietly(&mut plain())?; // opens the connections
+        Ok((Self::repeat(times, plain)?, Self::repeat(times, tuned)?))
     }
 }
