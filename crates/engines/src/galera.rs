@@ -374,10 +374,7 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Re
     let unborn = states
         .iter()
         .all(|(_, s)| matches!(s, State::Virgin | State::Up { empty: true, .. }));
-    let managed = seen
-        .values()
-        .flatten()
-        .any(|f| matches!(f.crm_mon, Fact::Known(_)));
+    let managed = crate::managed(store, seen);
     if unborn && !managed {
         out.explain.push(format!(
             "{}: no member ever held anything; {} begins, the others join it one by one",

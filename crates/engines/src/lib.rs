@@ -85,8 +85,8 @@ pub struct Stage {
     pub explain: Vec<String>,
     /// Before the cluster manager may start it.
     pub before: Vec<StageStep>,
-    /// `before` goes even before the cluster manager itself, which then finds
-    /// the store running and adopts it.
+    /// `before` goes even before the cluster manager knows of the store, which it
+    /// then finds running and adopts.
     pub before_cluster: bool,
     /// Waits that tell when it is up; on the first reachable member.
     pub ready: Vec<Wait>,
@@ -116,6 +116,13 @@ pub struct Refusal {
 
 /// What each member answered; `None` for one that could not be reached.
 pub type Seen<'a> = IndexMap<String, Option<&'a Facts>>;
+
+/// Whether the cluster manager runs somewhere and has the store in its configuration.
+fn managed(store: &Store, seen: &Seen<'_>) -> bool {
+    let name = format!("id=\"{}\"", store.resource);
+    let knows = |facts: &&Facts| facts.crm_mon.known().is_some_and(|xml| xml.contains(&name));
+    seen.values().flatten().any(knows)
+}
 
 /// What to ask on each member. `deep`: also what costs seconds and is only
 /// asked of a store that is down.
@@ -188,5 +195,29 @@ pub fn database(name: &str, password: &str, socket: &str, user: &str) -> Databas
             )],
         }),
         expect: Expect::SomeRow,
+    }
+}
+
+/// A host that nothing was asked of.
+#[cfg(test)]
+fn silent() -> Facts {
+    use std::collections::BTreeMap;
+    use wire::Fact;
+    Facts {
+        hostname: String::new(),
+        boot_id: String::new(),
+        os: Fact::Absent,
+        clock: 0,
+        memory_kib: 0,
+        disk_free: BTreeMap::new(),
+        addresses: Vec::new(),
+        listeners: Vec::new(),
+        files: BTreeMap::new(),
+        units: BTreeMap::new(),
+        packages: BTreeMap::new(),
+        sysctls: BTreeMap::new(),
+        answers: BTreeMap::new(),
+        crm_mon: Fact::Absent,
+        cib: Fact::Absent,
     }
 }

@@ -4,7 +4,7 @@
 //! management API on loopback: `rabbitmqctl` would cost two CPU seconds.
 
 use serde_json::Value;
-use wire::{Answer, Expect, HttpGet, NamedQuery, Query, Wait};
+use wire::{Answer, Expect, Fact, HttpGet, NamedQuery, Op, Query, UnitChange, Wait};
 
 use crate::{Intent, Member, Seen, Stage, StageStep, Store};
 
@@ -22,12 +22,29 @@ fn get(store: &Store, path: &str) -> Query {
     })
 }
 
-/// The nodes as each member sees them.
+/// The nodes as each member sees them, and whether it ever ran.
 pub fn queries(store: &Store) -> Vec<NamedQuery> {
-    vec![NamedQuery {
-        name: store.answer("nodes"),
-        query: get(store, "/api/nodes?columns=name,running,partitions"),
-    }]
+    let data = ["find", store.option("data"), "-mindepth", "1", "-maxdepth", "1"].map(str::to_owned);
+    vec![
+        NamedQuery {
+            name: store.answer("nodes"),
+            query: get(store, "/api/nodes?columns=name,running,partitions"),
+        },
+        NamedQuery {
+            name: store.answer("data"),
+            query: Query::Run {
+                argv: data.to_vec(),
+                timeout_ms: 10_000,
+            },
+        },
+    ]
+}
+
+/// Whether a member is known to have never run: its folder is empty, or is not
+/// there, as before its package is.
+fn unborn(store: &Store, facts: &wire::Facts) -> bool {
+    let answer = facts.answers.get(&store.answer("data"));
+    matches!(answer, Some(Fact::Known(Answer::Ran { stdout, .. })) if stdout.is_empty())
 }
 
 /// Names of the nodes that a member sees running.
@@ -105,6 +122,32 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Stage {
         ready: ready(store),
         ..Stage::default()
     };
+    // A birth wants all members at once and nothing of the cluster manager: begun
+    // beside it, the brokers boot while others wait.
+    let all_unborn = store
+        .members
+        .iter()
+        .all(|h| seen.get(h).copied().flatten().is_some_and(|f| unborn(store, f)));
+    if all_unborn && !crate::managed(store, seen) {
+        out.explain.push(format!(
+            "{}: no member ever ran; they are started together and find each other",
+            store.resource
+        ));
+        let start = |host: &String| StageStep {
+            name: format!("start-{host}"),
+            host: host.clone(),
+            title: format!("start {} on {host}", store.resource),
+            ops: vec![Op::Units(vec![UnitChange {
+                unit: store.option("unit").to_owned(),
+                active: Some(true),
+                ..UnitChange::default()
+            }])],
+            after: Vec::new(),
+        };
+        out.before = store.members.iter().map(start).collect();
+        out.before_cluster = true;
+        return out;
+    }
     let down: Vec<&str> = members
         .iter()
         .filter(|m| m.state == "down")
@@ -135,20 +178,37 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Stage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wire::Op;
 
-    #[test]
-    fn a_birth_only_waits() {
+    fn said(data: &str, crm_mon: Fact<String>) -> Vec<String> {
         let store = Store {
             engine: "rabbitmq".to_owned(),
-            resource: "rabbitmq".to_owned(),
+            resource: "broker".to_owned(),
             members: vec!["c1".to_owned()],
             ..Store::default()
         };
-        let seen: Seen<'_> = [("c1".to_owned(), None)].into_iter().collect();
+        let mut facts = crate::silent();
+        facts.crm_mon = crm_mon;
+        let ran = Answer::Ran {
+            status: 0,
+            stdout: data.to_owned(),
+            stderr: String::new(),
+        };
+        facts.answers.insert(store.answer("data"), Fact::Known(ran));
+        let seen: Seen<'_> = [("c1".to_owned(), Some(&facts))].into_iter().collect();
         let stage = stage(&store, &seen, Intent::Converge);
-        assert!(stage.before.is_empty());
         assert_eq!(stage.ready.len(), 1);
-        assert!(matches!(crate::galera::cleanup("x"), Op::Run(_)));
+        stage.before.into_iter().map(|s| s.title).collect()
+    }
+
+    #[test]
+    fn those_that_never_ran_are_started_together() {
+        assert_eq!(said("", Fact::Absent), ["start broker on c1"]);
+    }
+
+    #[test]
+    fn those_that_ran_are_the_cluster_managers() {
+        assert_eq!(said("/data/broker@c1\n", Fact::Absent), [""; 0]);
+        let named = Fact::Known("<resource id=\"broker\"/>".to_owned());
+        assert_eq!(said("", named), [""; 0]);
     }
 }

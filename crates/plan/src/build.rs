@@ -69,8 +69,14 @@ pub fn plan(
             f.crm_mon.known().is_none() && matches!(f.files.get(look::CIB_FILE), Some(Fact::Absent))
         })
     });
-    planner.hosts();
-    // A birth goes before the cluster manager, which then adopts what it finds.
+    let births: Vec<&str> = stages
+        .iter()
+        .filter(|(_, s)| s.before_cluster)
+        .map(|(store, _)| store.resource.as_str())
+        .collect();
+    planner.hosts(&births);
+    // A birth goes beside the start of the cluster manager, which adopts the store
+    // once it is there: until then its configuration does not name it.
     let mut born = Vec::new();
     for (store, stage) in stages.iter().filter(|(_, s)| s.before_cluster) {
         let prepared = planner.prepared.clone();
@@ -88,13 +94,14 @@ pub fn plan(
     if stages.iter().any(|(_, s)| s.before_cluster && s.barrier) {
         return Ok(planner.barrier(out, stages));
     }
-    let quorum = planner.cluster(&born);
+    // A configuration that is there already may name the stores: they go first then.
+    let quorum = planner.cluster(if planner.virgin { &[] } else { &born });
     // What a cluster that is down holds is not known before it runs: taken for
     // absent, services would be taken out of it and put in again.
     if planner.starting && !planner.virgin && planner.cib_now().is_none() {
         return Ok(planner.barrier(out, stages));
     }
-    let foundation = planner.cib_foundation(quorum);
+    let foundation = planner.cib_foundation(quorum, &born);
     let mut store_done = Vec::new();
     let mut sql_done = Vec::new();
     for (store, stage) in &stages {
@@ -108,7 +115,7 @@ pub fn plan(
     }
     if !out.barrier {
         // Schemas need the SQL store only; services are let in when all stores serve.
-        let mut before = planner.databases_and_scripts(&sql_done, foundation.as_deref());
+        let mut before = planner.databases_and_scripts(&sql_done);
         before.extend(store_done);
         let services = planner.cib_services(&before, foundation.as_deref());
         planner.settle(services.as_deref());
@@ -197,13 +204,16 @@ impl Planner<'_> {
             return Vec::new();
         }
         let id = |what: &str| format!("store/{}/{what}", store.resource);
-        let foundation: Vec<String> = foundation.map(str::to_owned).into_iter().collect();
-        let mut before = if stage.before_cluster {
-            Vec::new()
+        let before = if stage.before_cluster {
+            // Its own steps start it: it is not waited for by way of the cluster.
+            let own = stage.before.iter().map(|s| id(&s.name));
+            own.chain(self.prepared.iter().cloned()).collect()
         } else {
-            self.stage_before(store, stage, &foundation)
+            let foundation: Vec<String> = foundation.map(str::to_owned).into_iter().collect();
+            let mut before = self.stage_before(store, stage, &foundation);
+            before.extend(foundation);
+            before
         };
-        before.extend(foundation);
         let mut ready = Vec::new();
         for host in &store.members {
             for (i, wait) in stage.ready.iter().enumerate() {
@@ -263,9 +273,8 @@ impl Planner<'_> {
             })
     }
 
-    fn databases_and_scripts(&mut self, stores: &[String], foundation: Option<&str>) -> Vec<String> {
+    fn databases_and_scripts(&mut self, stores: &[String]) -> Vec<String> {
         let mut base: Vec<String> = stores.to_vec();
-        base.extend(foundation.map(str::to_owned));
         base.extend(self.prepared.iter().cloned());
         let mut made = Vec::new();
         for db in &self.desired.databases {

@@ -15,10 +15,12 @@ impl Planner<'_> {
     /// A fresh Pacemaker takes a complete file as it is, and then elects its
     /// controller after the `dc-deadtime` in it instead of the default's 20 s;
     /// configuring it afterwards would cost that wait and a transition more.
-    pub(crate) fn first_cib(&self) -> FileWrite {
+    /// `births`: stores that are born beside it, which it does not name yet.
+    pub(crate) fn first_cib(&self, births: &[&str]) -> FileWrite {
+        let layer = self.foundation_layer().only(&|id| !births.contains(&id));
         FileWrite {
             path: look::CIB_FILE.to_owned(),
-            content: self.foundation_layer().document(&self.desired.nodes).into_bytes(),
+            content: layer.document(&self.desired.nodes).into_bytes(),
             owner: "hacluster".to_owned(),
             group: "haclient".to_owned(),
             mode: 0o600,
@@ -76,8 +78,8 @@ impl Planner<'_> {
         }
     }
 
-    /// Starts the cluster manager where it does not run. Gives the step after which it is quorate.
-    pub(crate) fn cluster(&mut self, born: &[String]) -> Option<String> {
+    /// Starts the cluster manager where it does not run, after some steps. Gives the step after which it is quorate.
+    pub(crate) fn cluster(&mut self, before: &[String]) -> Option<String> {
         let nodes = self.nodes();
         let down: Vec<String> = nodes.iter().filter(|n| !self.clustered(n)).cloned().collect();
         if down.is_empty() {
@@ -85,7 +87,7 @@ impl Planner<'_> {
         }
         self.starting = true;
         let mut prepared = self.prepared.clone();
-        prepared.extend(born.iter().cloned());
+        prepared.extend(before.iter().cloned());
         let mut after = Vec::new();
         for host in &down {
             let Some(wanted) = self.desired.hosts.get(host) else {
@@ -202,7 +204,8 @@ impl Planner<'_> {
 
     /// The layer that needs no schema. On a cloud that has all layers it is
     /// left to the second.
-    pub(crate) fn cib_foundation(&mut self, quorum: Option<String>) -> Option<String> {
+    /// `born`: the steps after which stores that are born now may be named in it.
+    pub(crate) fn cib_foundation(&mut self, quorum: Option<String>, born: &[String]) -> Option<String> {
         let layer = self.foundation_layer();
         if self.virgin {
             return quorum;
@@ -218,7 +221,8 @@ impl Planner<'_> {
         if sections.is_empty() {
             return quorum;
         }
-        Some(self.cib_step(id, what, sections, changes, quorum.into_iter().collect()))
+        let after = quorum.into_iter().chain(born.iter().cloned()).collect();
+        Some(self.cib_step(id, what, sections, changes, after))
     }
 
     pub(crate) fn cib_step(

@@ -64,8 +64,8 @@ impl Planner<'_> {
     }
 
     /// What every host needs that restarts nothing; then, where the cluster
-    /// already runs, what does, host by host.
-    pub(crate) fn hosts(&mut self) {
+    /// already runs, what does, host by host. `births`: stores about to be born.
+    pub(crate) fn hosts(&mut self, births: &[&str]) {
         let mut rolling: Vec<Rolling> = Vec::new();
         for (host, wanted) in &self.desired.hosts {
             let Some(facts) = self.facts(host) else {
@@ -149,7 +149,7 @@ impl Planner<'_> {
                 ops.push(Op::Sysctls(sysctls));
             }
             if self.virgin && self.desired.nodes.iter().any(|(n, _)| n == host) {
-                ops.push(Op::Files(vec![self.first_cib()]));
+                ops.push(Op::Files(vec![self.first_cib(births)]));
             }
             if !units.is_empty() {
                 ops.push(Op::Units(units));

@@ -116,7 +116,7 @@ fn whole(command: &str) -> bool {
     status.unwrap().success()
 }
 
-/// Does what the page says, on a terminal, and says yes to what asks.
+/// Does what the page says; what asks is on a terminal and is told yes.
 fn follow(folder: &std::path::Path, shown: &Shown, booting: bool) -> Said {
     // What never ends, its reader ends.
     let limit = if shown.command.starts_with("while ") {
@@ -125,11 +125,19 @@ fn follow(folder: &std::path::Path, shown: &Shown, booting: bool) -> Said {
         "400"
     };
     fs_err::write(folder.join("command"), &shown.command).unwrap();
+    let folder = folder.display();
+    // Exported variables live on from one command to the next.
+    let command =
+        format!("timeout --foreground {limit} bash -c '. ./command; e=$?; export -p >env; exit $e'");
+    let asks = ["quorate apply ", "quorate recover "];
+    let command = if asks.iter().any(|verb| shown.command.starts_with(verb)) {
+        fs_err::write(format!("{folder}/terminal"), command).unwrap();
+        "printf 'y\n' | script --quiet --return --command 'sh ./terminal' /dev/null".to_owned()
+    } else {
+        command
+    };
     let script = format!(
-        "cd '{folder}' && touch env && . ./env && export PATH='{folder}/bin':\"$PATH\" NO_COLOR=1 && \
-         printf 'y\\n' | script --quiet --return --command \
-         \"timeout --foreground {limit} bash -c '. ./command; e=\\$?; export -p >env; exit \\$e'\" /dev/null",
-        folder = folder.display()
+        "cd '{folder}' && touch env && . ./env && export PATH='{folder}/bin':\"$PATH\" NO_COLOR=1 && {command}"
     );
     let once = || run(std::path::Path::new("bash"), &["-c", &script]);
     if !booting {

@@ -13,26 +13,10 @@ fn store() -> Store {
 }
 
 fn facts(answers: Vec<(&str, Fact<Answer>)>) -> Facts {
-    Facts {
-        hostname: String::new(),
-        boot_id: String::new(),
-        os: Fact::Absent,
-        clock: 0,
-        memory_kib: 0,
-        disk_free: BTreeMap::new(),
-        addresses: Vec::new(),
-        listeners: Vec::new(),
-        files: BTreeMap::new(),
-        units: BTreeMap::new(),
-        packages: BTreeMap::new(),
-        sysctls: BTreeMap::new(),
-        answers: answers
-            .into_iter()
-            .map(|(k, v)| (format!("galera/{k}"), v))
-            .collect(),
-        crm_mon: Fact::Absent,
-        cib: Fact::Absent,
-    }
+    let mut facts = crate::silent();
+    let named = answers.into_iter().map(|(k, v)| (format!("galera/{k}"), v));
+    facts.answers = named.collect();
+    facts
 }
 
 fn ran(stdout: &str) -> Fact<Answer> {
@@ -123,7 +107,7 @@ fn the_highest_position_begins() {
     );
     // A cluster manager that has given up is told to try again.
     let mut managed = c;
-    managed.crm_mon = Fact::Known("<crm_mon/>".to_owned());
+    managed.crm_mon = Fact::Known("<resource id=\"galera\"/>".to_owned());
     check(
         [Some(&a), Some(&b), Some(&managed)],
         Intent::Recover,
