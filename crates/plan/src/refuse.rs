@@ -25,11 +25,19 @@ pub fn reasons(desired: &Desired, observed: &Observed, distribution: &str) -> Ve
     for host in desired.hosts.keys() {
         match observed.get(host) {
             Some(Ok(facts)) => host_reasons(desired, host, facts, distribution, &mut out),
-            Some(Err(why)) => out.push(refuse(
-                "host::unreachable",
-                why.clone(),
-                "bring it back, or take it out of the cloud file",
-            )),
+            Some(Err(why)) => {
+                // A member stays one while it is away: the others serve without it.
+                let member = desired.nodes.iter().any(|(n, _)| n == host);
+                let cure = if member {
+                    format!(
+                        "the cloud serves without {host}, but is not changed without it: switch it on, wait \
+                         until `quorate status` shows it online, then run this again"
+                    )
+                } else {
+                    format!("switch {host} on and run this again, or take it out of the cloud file")
+                };
+                out.push(refuse("host::unreachable", why.clone(), cure));
+            }
             None => out.push(refuse(
                 "host::unreachable",
                 format!("{host} was not asked"),

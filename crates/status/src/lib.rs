@@ -144,10 +144,11 @@ pub fn snapshot(
     let members = members(desired, observed, mon.as_ref());
     let vips: Vec<Vip> = vips
         .iter()
-        .map(|(service, address)| Vip {
-            service: service.clone(),
-            address: address.clone(),
-            host: holders(observed, address).next().map(str::to_owned),
+        .map(|v| Vip {
+            service: v.service.clone(),
+            address: v.address.clone(),
+            host: holders(observed, &v.address).next().map(str::to_owned),
+            home: v.home.clone(),
         })
         .collect();
     let seen: Seen<'_> = observed
@@ -230,7 +231,7 @@ pub fn snapshot(
         (
             Verdict::Down,
             "the cluster has no quorum".to_owned(),
-            "quorate recover",
+            "quorate recover".to_owned(),
         )
     } else if !serving {
         let reason = problems
@@ -238,13 +239,13 @@ pub fn snapshot(
             .find(|p| p.contains("does not answer"))
             .cloned()
             .unwrap_or_default();
-        (Verdict::Down, reason, "quorate recover")
+        (Verdict::Down, reason, "quorate recover".to_owned())
     } else if let Some(store) = stores.iter().find(|s| !s.members.iter().any(|m| m.healthy)) {
         // An API may still give its static answers; nothing that matters works.
         (
             Verdict::Down,
             format!("no member of {} serves", store.name),
-            "quorate recover",
+            "quorate recover".to_owned(),
         )
     } else if !one_more || !stores_one_more || !apis_one_more {
         let reason = problems
@@ -254,13 +255,13 @@ pub fn snapshot(
         (
             Verdict::Exposed,
             format!("everything answers, and one more loss would not be survived: {reason}"),
-            "",
+            to_be_redundant(&members, &stores),
         )
     } else if !problems.is_empty() {
         (
             Verdict::Degraded,
             problems.first().cloned().unwrap_or_default(),
-            "quorate plan",
+            "quorate plan".to_owned(),
         )
     } else {
         (Verdict::Redundant, "any one host can be lost".to_owned(), "")
@@ -268,7 +269,7 @@ pub fn snapshot(
     Snapshot {
         verdict,
         reason,
-        next: next.to_owned(),
+        next,
         cloud: cloud.to_owned(),
         members,
         vips,
@@ -277,6 +278,49 @@ pub fn snapshot(
         problems,
         remarks,
     }
+}
+
+/// What to do, or to wait for, where everything answers and nothing can be lost.
+fn to_be_redundant(members: &[Host], stores: &[Store]) -> String {
+    let again = "then `quorate status`";
+    let named = |state: &[&str]| -> Vec<&str> {
+        let found = members.iter().filter(|m| state.contains(&m.state.as_str()));
+        found.map(|m| m.host.as_str()).collect()
+    };
+    let out = named(&["kept-out"]);
+    if !out.is_empty() {
+        return format!(
+            "on {}: `rm /var/lib/quorate/boots && reboot`, {again}",
+            out.join(" and ")
+        );
+    }
+    let standby = named(&["standby"]);
+    if let Some(first) = standby.first() {
+        return format!("on {first}: `crm_standby --delete`, {again}");
+    }
+    let away = named(&["unreachable", "offline", "unclean"]);
+    if !away.is_empty() {
+        return format!(
+            "switch {} on, if fencing does not; it joins by itself, {again}",
+            away.join(" and ")
+        );
+    }
+    let joining: Vec<String> = stores
+        .iter()
+        .flat_map(|s| s.members.iter().filter(|m| !m.healthy).map(move |m| (s, m)))
+        .map(|(s, m)| format!("{} on {}", s.name, m.host))
+        .chain(named(&["pending"]).iter().map(|h| format!("the cluster on {h}")))
+        .collect();
+    if !joining.is_empty() {
+        return format!(
+            "wait for {}, {again}; if it stays so: `quorate apply`",
+            joining.join(", ")
+        );
+    }
+    if members.len() < 2 {
+        return "name three controllers in the cloud file: one host alone is never redundant".to_owned();
+    }
+    "quorate apply".to_owned()
 }
 
 /// Hosts that have an address.
