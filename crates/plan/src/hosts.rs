@@ -214,7 +214,7 @@ impl Planner<'_> {
                     }]));
                 } else if self.instance_runs(resource, &host) {
                     ops.push(restart(resource, &host));
-                    effects.push(Effect {
+                    effects.push(Effect::Restart {
                         resource: resource.clone(),
                         host: host.clone(),
                     });

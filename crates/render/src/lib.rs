@@ -122,6 +122,19 @@ pub struct DesiredApi {
     pub members: Vec<String>,
 }
 
+/// A service's virtual address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DesiredVip {
+    /// Service.
+    pub service: String,
+    /// Address.
+    pub address: String,
+    /// Resource id; services that share an address share it.
+    pub resource: String,
+    /// The host that it prefers; empty without one.
+    pub home: String,
+}
+
 /// The whole.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Desired {
@@ -131,6 +144,10 @@ pub struct Desired {
     pub nodes: Vec<(String, u32)>,
     /// The cluster's configuration.
     pub cib: Cib,
+    /// Virtual addresses.
+    pub vips: Vec<DesiredVip>,
+    /// Seconds in which all must have been whole before an address comes home.
+    pub home_after: u32,
     /// Resources that wait for scripts of their service.
     pub gated: Vec<String>,
     /// Databases.
@@ -155,6 +172,8 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
     let mut templates = Templates::new(model, &mut findings);
     let mut out = Desired {
         nodes: cluster::nodes(model),
+        vips: cluster::addresses(model),
+        home_after: model.cloud.timeouts.home_after,
         ..Desired::default()
     };
     for host in &model.cloud.hosts {

@@ -14,10 +14,12 @@ use std::fmt::Write as _;
 use pacemaker::Resource;
 use plan::Observed;
 use render::{Desired, UnitRun};
-use wire::{Answer, Expect, Fact, Facts, FileFact, NamedQuery, OsRelease, Stat, UnitFact};
+use wire::{Address, Answer, Expect, Fact, Facts, FileFact, NamedQuery, OsRelease, Stat, UnitFact};
 
 /// Stands in every value that is a secret, and nowhere else.
 pub const MARK: &str = "s3cr3t";
+/// When the last thing happened in the cluster, seconds since the epoch.
+pub const LAST: i64 = 1_700_000_000;
 /// What the clouds' hosts run.
 pub const DISTRIBUTION: &str = "debian-13";
 
@@ -64,7 +66,7 @@ fn empty(host: &str) -> Facts {
             id: "debian".to_owned(),
             version: "13".to_owned(),
         }),
-        clock: 0,
+        clock: LAST,
         memory_kib: 8 << 20,
         disk_free: BTreeMap::from([("/".to_owned(), 100 << 30)]),
         addresses: Vec::new(),
@@ -160,9 +162,67 @@ pub fn applied(desired: &Desired, host: &str) -> Facts {
         .collect();
     if desired.nodes.iter().any(|(n, _)| n == host) {
         out.crm_mon = Fact::Known(crm_mon(desired));
-        out.cib = Fact::Known(filled(&desired.cib.document(&desired.nodes)));
+        let cib = filled(&desired.cib.document(&desired.nodes));
+        out.cib = Fact::Known(cib.replace("<status/>", &states(desired)));
     }
+    let mut held: Vec<&str> = desired
+        .vips
+        .iter()
+        .filter(|v| v.home == host)
+        .map(|v| v.address.as_str())
+        .collect();
+    held.dedup();
+    out.addresses = held
+        .into_iter()
+        .map(|address| Address {
+            interface: "eth0".to_owned(),
+            address: address.to_owned(),
+            prefix: 24,
+        })
+        .collect();
     out
+}
+
+/// The members in the CIB's status: nothing happened since [`LAST`].
+fn states(desired: &Desired) -> String {
+    let mut out = String::from("<status>");
+    for (node, id) in &desired.nodes {
+        let _ = write!(
+            out,
+            "<node_state id=\"{id}\" uname=\"{node}\" in_ccm=\"{LAST}\" crmd=\"{LAST}\" join=\"member\" expected=\"member\"/>"
+        );
+    }
+    out + "</status>"
+}
+
+/// Puts a virtual address on another host.
+pub fn put(desired: &Desired, observed: &mut Observed, resource: &str, host: &str) {
+    let vip = desired.vips.iter().find(|v| v.resource == resource).unwrap();
+    for (name, facts) in observed {
+        let facts = facts.as_mut().unwrap();
+        facts.addresses.retain(|a| a.address != vip.address);
+        if name == host {
+            facts.addresses.push(Address {
+                interface: "eth0".to_owned(),
+                address: vip.address.clone(),
+                prefix: 24,
+            });
+        }
+        if let Fact::Known(xml) = &mut facts.crm_mon {
+            let from = format!("<resource id=\"{resource}\"");
+            let at = xml.find(&from).unwrap();
+            let node = xml[at..].find("<node name=\"").unwrap() + at + 12;
+            let end = xml[node..].find('"').unwrap() + node;
+            xml.replace_range(node..end, host);
+        }
+    }
+}
+
+/// So many seconds later by every clock.
+pub fn later(observed: &mut Observed, seconds: i64) {
+    for facts in observed.values_mut().flatten() {
+        facts.clock += seconds;
+    }
 }
 
 /// All hosts, each made by `make`.
@@ -261,6 +321,7 @@ fn crm_mon(desired: &Desired) -> String {
     out.push_str("</nodes><resources>");
     for resource in &desired.cib.resources {
         let id = resource.id();
+        let home = desired.vips.iter().find(|v| v.resource == id).map(|v| &v.home);
         let allowed = desired.nodes.iter().map(|(n, _)| n).filter(|n| {
             !desired
                 .cib
@@ -273,7 +334,7 @@ fn crm_mon(desired: &Desired) -> String {
             Resource::Clone(c) if c.meta.contains_key("promotable") => ("Promoted", usize::MAX),
             Resource::Clone(_) => ("Started", usize::MAX),
         };
-        for node in allowed.take(many) {
+        for node in allowed.filter(|n| home.is_none_or(|h| h == *n)).take(many) {
             let id = &resource.primitive().id;
             let _ = write!(
                 out,
