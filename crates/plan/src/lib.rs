@@ -6,6 +6,8 @@
 
 mod build;
 mod cluster;
+mod corosync;
+mod home;
 mod hosts;
 mod look;
 mod refuse;

@@ -5,7 +5,7 @@ use engines::Refusal;
 use render::Desired;
 use wire::{Fact, Facts};
 
-use crate::Observed;
+use crate::{Observed, corosync};
 
 /// Below this many free bytes nothing is begun: a full disk in the middle of an
 /// installation is the worst of places. Packages and logs of one service take less.
@@ -109,6 +109,29 @@ fn host_reasons(desired: &Desired, host: &str, facts: &Facts, distribution: &str
                 "the package manager must answer there",
             ));
         }
+    }
+    for drift in corosync::drift(desired, host, facts) {
+        if !drift.is_fixed() {
+            continue;
+        }
+        let or_none = |value: &str| {
+            if value.is_empty() {
+                "nothing".to_owned()
+            } else {
+                format!("`{value}`")
+            }
+        };
+        out.push(refuse(
+            "corosync::not-by-reload",
+            format!(
+                "{host}: Corosync runs with {} = {} and should with {}, which does not change while it runs",
+                drift.key,
+                or_none(&drift.now),
+                or_none(&drift.want)
+            ),
+            "take the change back; or stop the whole cluster (`systemctl stop pacemaker corosync` on every \
+             member) and run `quorate recover`, which starts it with the new file",
+        ));
     }
     let mut ours = false;
     for file in wanted.files.iter().filter(|f| !f.identity.is_empty()) {

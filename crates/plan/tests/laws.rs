@@ -186,6 +186,10 @@ enum Fault {
     AnswerUnknown(usize),
     NoRows(usize),
     CibOld,
+    Away(usize),
+    Later(usize),
+    Joined(usize),
+    Corosync(usize),
     Bare,
     Unreachable,
 }
@@ -208,6 +212,10 @@ fn fault() -> impl Strategy<Value = Fault> {
         12 => Fault::NoRows(i),
         13 => Fault::CibOld,
         14 => Fault::Bare,
+        17 | 18 => Fault::Away(i),
+        19 | 20 => Fault::Later(i),
+        21 => Fault::Joined(i),
+        22 | 23 => Fault::Corosync(i),
         _ => Fault::Unreachable,
     })
 }
@@ -305,6 +313,30 @@ fn spoil(desired: &Desired, observed: &mut Observed, host: usize, fault: &Fault)
                 *cib = cib
                     .replace("migration-threshold", "was-something-else")
                     .replace("\"60s\"", "\"61s\"");
+            }
+        }
+        Fault::Joined(i) => {
+            if let Fact::Known(cib) = &mut facts.cib {
+                *cib = cib.replacen(
+                    &world::LAST.to_string(),
+                    &(world::LAST + i64::try_from(*i).unwrap()).to_string(),
+                    1,
+                );
+            }
+        }
+        Fault::Away(_) | Fault::Later(_) => {}
+        Fault::Corosync(i) => {
+            if let Some(Fact::Known(Answer::Ran { stdout, .. })) = facts.answers.get_mut("corosync/running") {
+                let lines: Vec<String> = stdout.lines().map(str::to_owned).collect();
+                let at = i % lines.len();
+                let other = lines.iter().enumerate().map(|(n, l)| {
+                    if n == at {
+                        format!("{l}1\n")
+                    } else {
+                        format!("{l}\n")
+                    }
+                });
+                *stdout = other.collect();
             }
         }
         Fault::Bare => *slot = Ok(world::bare(desired, name)),

@@ -256,6 +256,17 @@ fn answer(desired: &Desired, query: &NamedQuery) -> Answer {
     match what {
         "api" => return http("{}".to_owned()),
         "database" => return rows(&[&["1"]]),
+        "corosync" => {
+            let files = desired.hosts.values().flat_map(|h| &h.files);
+            let conf = files
+                .into_iter()
+                .find(|f| f.write.path.ends_with("/corosync.conf"));
+            return Answer::Ran {
+                status: 0,
+                stdout: cmap(std::str::from_utf8(&conf.unwrap().write.content).unwrap()),
+                stderr: String::new(),
+            };
+        }
         "script" => {
             let (service, rest) = rest.split_once('/').unwrap();
             let (name, index) = rest.rsplit_once('/').unwrap();
@@ -305,6 +316,42 @@ fn answer(desired: &Desired, query: &NamedQuery) -> Answer {
         }
         other => panic!("the test's world knows no answer to {what}/{other}"),
     }
+}
+
+/// What Corosync says that it runs with when it was started with this file.
+fn cmap(conf: &str) -> String {
+    let mut out = String::new();
+    let mut place: Vec<String> = Vec::new();
+    let mut nodes = 0..;
+    let mut say = |key: &str, value: &str| {
+        let kind = if value.parse::<u32>().is_ok() {
+            "u32"
+        } else {
+            "str"
+        };
+        let _ = writeln!(out, "{key} ({kind}) = {value}");
+    };
+    for line in conf.lines().map(str::trim) {
+        match (line.strip_suffix(" {"), line.split_once(": ")) {
+            (Some("node"), _) => place.push(format!("node.{}", nodes.next().unwrap())),
+            (Some(name), _) => place.push(name.to_owned()),
+            (None, Some((key, value))) => {
+                let key = format!("{}.{key}", place.join("."));
+                say(&key, &filled(value));
+                if key == "totem.token" || key == "totem.consensus" {
+                    say(&format!("runtime.config.{key}"), value);
+                }
+                if key == "totem.token" {
+                    let timeout = (value.parse::<u32>().unwrap() / 2).to_string();
+                    say("runtime.config.totem.interface.0.knet_ping_timeout", &timeout);
+                }
+            }
+            (None, None) if line == "}" => drop(place.pop()),
+            (None, None) => {}
+        }
+    }
+    say("config.reload_status", "1");
+    out
 }
 
 /// What `crm_mon` says when all runs where it should.
