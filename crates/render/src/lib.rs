@@ -8,6 +8,7 @@
 mod cluster;
 mod context;
 mod files;
+mod identity;
 mod ini;
 
 use std::sync::Arc;
@@ -176,11 +177,11 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
         home_after: model.cloud.timeouts.home_after,
         ..Desired::default()
     };
+    let identities = identity::Identities::new(model);
     for host in &model.cloud.hosts {
-        out.hosts.insert(
-            host.name.as_str().to_owned(),
-            files::host(model, &mut templates, host),
-        );
+        let mut desired = files::host(model, &mut templates, host);
+        desired.files.push(identities.file(host));
+        out.hosts.insert(host.name.as_str().to_owned(), desired);
     }
     out.cib = cluster::cib(model, &mut templates);
     if let Some((placed, component)) = model.sql_store() {
