@@ -12,6 +12,7 @@
 mod bad_luck;
 mod cloud;
 mod killed;
+mod moves;
 mod nothing_left;
 mod observed;
 mod said;
