@@ -20,6 +20,7 @@ const SERVICE_KEYS: Keys<'_> = &[
     "releases",
     "needs",
     "settings",
+    "least",
     "profiles",
     "secrets",
     "database",
@@ -355,6 +356,14 @@ fn read_service(w: &mut Walker, source: &Arc<Source>, folder: &str) -> Option<Se
             }
         }
     }
+    let mut least = IndexMap::new();
+    if let Some(node) = f.get("least") {
+        for entry in w.map(node, "`least`").unwrap_or_default() {
+            if let Some(value) = w.integer(&entry.value, "the least value", 0..=i64::MAX) {
+                least.insert(entry.key.value.clone(), value.value);
+            }
+        }
+    }
     let mut profiles = IndexMap::new();
     if let Some(node) = f.get("profiles") {
         for entry in w.map(node, "`profiles`").unwrap_or_default() {
@@ -406,6 +415,7 @@ fn read_service(w: &mut Walker, source: &Arc<Source>, folder: &str) -> Option<Se
         releases: plain(words(w, &f, "releases")),
         needs: words(w, &f, "needs"),
         settings: pairs(w, &f, "settings"),
+        least,
         profiles,
         secrets: secrets(w, &f),
         database: word(w, &f, "database").map(|name| Database { name }),

@@ -233,6 +233,8 @@ pub struct Service {
     pub needs: Vec<Spanned<String>>,
     /// Settings with defaults; the cloud file's `settings:` overrides.
     pub settings: IndexMap<String, String>,
+    /// The least value of settings that are numbers: below it nothing runs.
+    pub least: IndexMap<String, i64>,
     /// Settings by timing profile, over the defaults.
     pub profiles: IndexMap<String, IndexMap<String, String>>,
     /// Secrets by name, `SERVICE/NAME` in the vault.

@@ -26,7 +26,7 @@ pub use names::{BadName, CloudName, HostName, NetworkName, ServiceName};
 pub use tree::Spanned;
 pub use types::{
     Architecture, Distribution, Domain, Fencing, Host, Keyed, Network, NetworkUse, Overrides, PowerLevel,
-    PowerOption, Profile, Role, Setting, Settings, Ssh, VipPool, VipSource, Vips,
+    PowerOption, Profile, Role, Setting, Settings, Ssh, Timeouts, VipPool, VipSource, Vips,
 };
 
 /// Reads a cloud file.
@@ -65,6 +65,8 @@ pub struct Cloud {
     pub fencing: Fencing,
     /// Time servers outside; none: the hosts keep each other.
     pub time_servers: Vec<Spanned<String>>,
+    /// How long is waited.
+    pub timeouts: Timeouts,
     /// Settings of each service.
     pub settings: Settings,
     /// Overrides by file, section and key.

@@ -16,7 +16,7 @@ use indexmap::IndexMap;
 
 use crate::names::{BadName, CloudName, ServiceName};
 use crate::tree::{self, Fields, Node, Spanned, Walker};
-use crate::types::{Architecture, Distribution, Keyed, Profile, VipPool, VipSource, Vips};
+use crate::types::{Architecture, Distribution, Keyed, Profile, Timeouts, VipPool, VipSource, Vips};
 use crate::{Cloud, check};
 
 const KEYS: &[&str] = &[
@@ -34,6 +34,7 @@ const KEYS: &[&str] = &[
     "fencing",
     "ssh",
     "time",
+    "timeouts",
     "settings",
     "config",
 ];
@@ -83,6 +84,7 @@ fn read(w: &mut Walker, root: &Node) -> Option<Cloud> {
     let vips = w.require(&top, "vips").and_then(|node| vips(w, node));
     let services = w.require(&top, "services").map(|node| services(w, node));
     let time_servers = time_servers(w, top.get("time"));
+    let timeouts = timeouts(w, top.get("timeouts"));
     let settings = values::settings(w, top.get("settings"));
     let config = values::overrides(w, top.get("config"));
     let mut hosts = read.hosts;
@@ -109,6 +111,7 @@ fn read(w: &mut Walker, root: &Node) -> Option<Cloud> {
         services: services?,
         fencing,
         time_servers,
+        timeouts,
         settings,
         config,
         complete,
@@ -218,6 +221,20 @@ fn time_servers(w: &mut Walker, node: Option<&Node>) -> Vec<Spanned<String>> {
         w.push(finding.help("write a host name such as `ntp.example.org`, or an address"));
     }
     servers
+}
+
+/// In seconds; what is not given or wrong has its default.
+fn timeouts(w: &mut Walker, node: Option<&Node>) -> Timeouts {
+    /// A day: who waits longer does not want it at all.
+    const MOST: i64 = 86_400;
+    let mut out = Timeouts::default();
+    if let Some(fields) = node.and_then(|n| w.fields(n, "`timeouts`", &["home-after"]))
+        && let Some(node) = fields.get("home-after")
+        && let Some(seconds) = w.integer(node, "`home-after` (seconds)", 0..=MOST)
+    {
+        out.home_after = u32::try_from(seconds.value).unwrap_or(out.home_after);
+    }
+    out
 }
 
 fn vips(w: &mut Walker, node: &Node) -> Option<Vips> {

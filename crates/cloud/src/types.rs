@@ -288,6 +288,21 @@ pub enum Fencing {
     },
 }
 
+/// How long is waited for what nobody should hurry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Timeouts {
+    /// Seconds in which all must have been whole before a virtual address is
+    /// moved back to its home.
+    pub home_after: u32,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { home_after: 300 }
+    }
+}
+
 /// One way to cut a host's power.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PowerLevel {

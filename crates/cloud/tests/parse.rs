@@ -44,6 +44,7 @@ power:
   - { agent: fence_apc, hosts: [d1], options: { port: 4 } }
 ssh: { user: admin }
 time: { servers: ntp.example.org }
+timeouts: { home-after: 60 }
 settings: { keystone: { workers: 4, debug: true, ratio: 1.5, tags: [a, 2] } }
 config: { /etc/x.conf: { DEFAULT: { a: b, gone: ~ } } }
 "#;
@@ -143,6 +144,7 @@ fn everything_that_can_be_said() {
         PowerOption::Text("2001:db8::21".into())
     );
     assert_eq!(cloud.host("arb").unwrap().ssh.address, "arb.example.org");
+    assert_eq!(cloud.timeouts.home_after, 60);
     let settings = &cloud.settings["keystone"].value;
     assert_eq!(settings["workers"].value.value, Setting::Int(4));
     assert_eq!(settings["ratio"].value.value, Setting::Text("1.5".into()));

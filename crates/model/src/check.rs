@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use catalog::{Catalog, Release, Service};
-use cloud::{Architecture, Cloud, Role, ServiceName, VipSource};
+use cloud::{Architecture, Cloud, Role, ServiceName, Setting, VipSource};
 use diagnostic::{Diagnostic, Source, did_you_mean};
 use indexmap::IndexMap;
 
@@ -114,6 +114,20 @@ pub fn services(
             continue;
         };
         for (key, value) in &settings.value.value {
+            if let Some(least) = service.least.get(key)
+                && !matches!(value.value.value, Setting::Int(given) if given >= *least)
+            {
+                findings.push(
+                    Diagnostic::error(
+                        "settings::too-small",
+                        source,
+                        value.value.span.clone(),
+                        format!("`{key}` of `{name}` cannot be `{}`", value.value.value),
+                        "too small, or not a number",
+                    )
+                    .help(format!("the least that works is {least}")),
+                );
+            }
             if !service.settings.contains_key(key) {
                 let keys: Vec<&str> = service.settings.keys().map(String::as_str).collect();
                 let finding = Diagnostic::error(

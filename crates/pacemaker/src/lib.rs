@@ -6,10 +6,12 @@
 
 mod cib;
 mod mon;
+mod quiet;
 mod xml;
 
 pub use cib::{
     Cib, Clone, Colocation, Level, Location, Operation, Order, OrderKind, Primitive, Resource, SECTIONS,
 };
 pub use mon::{Monitor, Node, NodeResource, ParseError};
+pub use quiet::quiet_since;
 pub use xml::{canonical, section_of};

@@ -133,6 +133,20 @@ fn each_section_of_a_live_cib_is_found() {
 }
 
 #[test]
+fn a_live_cib_tells_since_when_nothing_happened() {
+    let cib = captured("cib-healthy");
+    let nodes = ["c1", "c2", "c3"].map(str::to_owned);
+    let last = cib
+        .split("last-rc-change=\"")
+        .skip(1)
+        .filter_map(|t| t.split('"').next()?.parse::<i64>().ok())
+        .max();
+    assert_eq!(pacemaker::quiet_since(&cib, &nodes).ok(), last);
+    let more = [&nodes[..], &["c4".to_owned()]].concat();
+    assert!(pacemaker::quiet_since(&cib, &more).unwrap_err().contains("c4"));
+}
+
+#[test]
 fn a_section_that_is_not_there_is_an_empty_one() {
     let cib = "<cib><configuration><resources/></configuration></cib>";
     for section in SECTIONS {

@@ -7,7 +7,7 @@
 //! something go host by host, each gated by the health of the one before.
 
 use engines::{Intent, Refusal, Seen};
-use render::Desired;
+use render::{Desired, DesiredApi};
 use wire::{Expect, Fact, Facts, Op, Wait};
 
 use crate::{Digest, Observed, Plan, Step, look, refuse};
@@ -119,6 +119,9 @@ pub fn plan(
         before.extend(store_done);
         let services = planner.cib_services(&before, foundation.as_deref());
         planner.settle(services.as_deref());
+    }
+    if intent == Intent::Converge {
+        planner.come_home(out.barrier, &mut out.explain);
     }
     out.steps = planner.steps;
     Ok(out)
@@ -351,6 +354,17 @@ impl Planner<'_> {
         made
     }
 
+    /// The wait for an API to answer through its virtual address.
+    pub(crate) fn answers(api: &DesiredApi) -> Wait {
+        Wait {
+            what: format!("{} answers at {}", api.service, api.check),
+            query: look::api_query(&api.check),
+            expect: Expect::Status(200),
+            timeout_ms: 120_000,
+            every_ms: 200,
+        }
+    }
+
     /// After a change of what runs: wait until it runs and the APIs answer.
     fn settle(&mut self, services: Option<&str>) {
         if services.is_none() && !self.starting && !self.steps.iter().any(|s| !s.effects.is_empty()) {
@@ -369,13 +383,7 @@ impl Planner<'_> {
             after.clone(),
         ));
         for api in &self.desired.apis {
-            let wait = Wait {
-                what: format!("{} answers at {}", api.service, api.check),
-                query: look::api_query(&api.check),
-                expect: Expect::Status(200),
-                timeout_ms: 120_000,
-                every_ms: 200,
-            };
+            let wait = Self::answers(api);
             let title = format!("wait: {}", wait.what);
             let id = format!("api/{}", api.service);
             self.steps.push(step(

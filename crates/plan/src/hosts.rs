@@ -7,7 +7,7 @@ use similar::TextDiff;
 use wire::{Command, Fact, Facts, FileWrite, Op, UnitChange};
 
 use crate::build::{Planner, step};
-use crate::{Change, Effect, look};
+use crate::{Change, Effect, corosync, look};
 
 /// What is changed on one host under running instances.
 pub(crate) struct Rolling {
@@ -67,6 +67,7 @@ impl Planner<'_> {
     /// already runs, what does, host by host. `births`: stores about to be born.
     pub(crate) fn hosts(&mut self, births: &[&str]) {
         let mut rolling: Vec<Rolling> = Vec::new();
+        let mut rewritten = false;
         for (host, wanted) in &self.desired.hosts {
             let Some(facts) = self.facts(host) else {
                 continue;
@@ -102,6 +103,7 @@ impl Planner<'_> {
                 } else {
                     quiet.push(file.write.clone());
                     if running {
+                        rewritten |= file.write.path == corosync::CONF;
                         reload.extend(file.reload.iter().cloned());
                     }
                     changes.push(change);
@@ -189,6 +191,7 @@ impl Planner<'_> {
                 });
             }
         }
+        self.reload(rewritten);
         self.roll(rolling);
     }
 
@@ -214,7 +217,7 @@ impl Planner<'_> {
                     }]));
                 } else if self.instance_runs(resource, &host) {
                     ops.push(restart(resource, &host));
-                    effects.push(Effect {
+                    effects.push(Effect::Restart {
                         resource: resource.clone(),
                         host: host.clone(),
                     });

@@ -6,6 +6,8 @@
 
 mod build;
 mod cluster;
+mod corosync;
+mod home;
 mod hosts;
 mod look;
 mod refuse;
@@ -20,13 +22,29 @@ pub use engines::{Intent, Refusal};
 pub use look::observe;
 pub use show::show;
 
-/// What a step does to an API while it runs.
+/// What a step does to what runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Effect {
-    /// Resource whose instance is restarted or started.
-    pub resource: String,
-    /// On which host.
-    pub host: String,
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Effect {
+    /// An instance is restarted.
+    Restart {
+        /// Its resource.
+        resource: String,
+        /// On which host.
+        host: String,
+    },
+    /// A virtual address goes to another host: connections over it break, and
+    /// new ones are taken there a moment later.
+    Move {
+        /// Its resource.
+        resource: String,
+        /// Services behind it.
+        services: Vec<String>,
+        /// Who has it now.
+        from: String,
+        /// Who gets it.
+        to: String,
+    },
 }
 
 /// A file's change, for people.
@@ -69,7 +87,7 @@ pub struct Plan {
     pub intent: String,
     /// Steps; those before others stand before them.
     pub steps: Vec<Step>,
-    /// Choices that engines made, for people.
+    /// Choices that were made, for people.
     pub explain: Vec<String>,
     /// The plan ends at a barrier: observe and plan again.
     pub barrier: bool,

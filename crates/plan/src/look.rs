@@ -4,6 +4,8 @@ use engines::Store;
 use render::Desired;
 use wire::{HttpGet, NamedQuery, Observe, Query};
 
+use crate::corosync;
+
 /// Where Pacemaker keeps its configuration.
 pub(crate) const CIB_FILE: &str = "/var/lib/pacemaker/cib/cib.xml";
 
@@ -52,6 +54,7 @@ pub fn observe(desired: &Desired, host: &str, key: [u8; 32], deep: bool) -> Obse
     }
     if desired.nodes.iter().any(|(n, _)| n == host) {
         out.files.push(CIB_FILE.to_owned());
+        out.queries.push(corosync::query());
     }
     for store in stores_on(desired, host) {
         out.queries.extend(engines::queries(store, deep));

@@ -5,7 +5,7 @@ use engines::Refusal;
 use render::Desired;
 use wire::{Fact, Facts};
 
-use crate::Observed;
+use crate::{Observed, corosync};
 
 /// Below this many free bytes nothing is begun: a full disk in the middle of an
 /// installation is the worst of places. Packages and logs of one service take less.
@@ -25,11 +25,19 @@ pub fn reasons(desired: &Desired, observed: &Observed, distribution: &str) -> Ve
     for host in desired.hosts.keys() {
         match observed.get(host) {
             Some(Ok(facts)) => host_reasons(desired, host, facts, distribution, &mut out),
-            Some(Err(why)) => out.push(refuse(
-                "host::unreachable",
-                why.clone(),
-                "bring it back, or take it out of the cloud file",
-            )),
+            Some(Err(why)) => {
+                // A member stays one while it is away: the others serve without it.
+                let member = desired.nodes.iter().any(|(n, _)| n == host);
+                let cure = if member {
+                    format!(
+                        "the cloud serves without {host}, but is not changed without it: switch it on, wait \
+                         until `quorate status` shows it online, then run this again"
+                    )
+                } else {
+                    format!("switch {host} on and run this again, or take it out of the cloud file")
+                };
+                out.push(refuse("host::unreachable", why.clone(), cure));
+            }
             None => out.push(refuse(
                 "host::unreachable",
                 format!("{host} was not asked"),
@@ -101,6 +109,29 @@ fn host_reasons(desired: &Desired, host: &str, facts: &Facts, distribution: &str
                 "the package manager must answer there",
             ));
         }
+    }
+    for drift in corosync::drift(desired, host, facts) {
+        if !drift.is_fixed() {
+            continue;
+        }
+        let or_none = |value: &str| {
+            if value.is_empty() {
+                "nothing".to_owned()
+            } else {
+                format!("`{value}`")
+            }
+        };
+        out.push(refuse(
+            "corosync::not-by-reload",
+            format!(
+                "{host}: Corosync runs with {} = {} and should with {}, which does not change while it runs",
+                drift.key,
+                or_none(&drift.now),
+                or_none(&drift.want)
+            ),
+            "take the change back; or stop the whole cluster (`systemctl stop pacemaker corosync` on every \
+             member) and run `quorate recover`, which starts it with the new file",
+        ));
     }
     let mut ours = false;
     for file in wanted.files.iter().filter(|f| !f.identity.is_empty()) {

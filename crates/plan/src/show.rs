@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::Plan;
+use crate::{Effect, Plan};
 
 /// The plan as text; `diffs` shows each file's.
 pub fn show(plan: &Plan, diffs: bool) -> String {
@@ -21,7 +21,16 @@ pub fn show(plan: &Plan, diffs: bool) -> String {
             }
         }
         for effect in &step.effects {
-            let _ = writeln!(out, "  ! restarts {} on {}", effect.resource, effect.host);
+            let _ = match effect {
+                Effect::Restart { resource, host } => writeln!(out, "  ! restarts {resource} on {host}"),
+                Effect::Move {
+                    services, from, to, ..
+                } => writeln!(
+                    out,
+                    "  ! breaks connections to {}: its address leaves {from} for {to}, where new ones are taken",
+                    services.join(", ")
+                ),
+            };
         }
     }
     let files: usize = plan.steps.iter().map(|s| s.changes.len()).sum();

@@ -9,13 +9,15 @@
 
 #[path = "../../../tests/golden/examples.rs"]
 mod examples;
+#[path = "support/running.rs"]
+mod running;
 #[path = "support/world.rs"]
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use plan::{Intent, Observed, Plan, Refusal};
+use plan::{Effect, Intent, Observed, Plan, Refusal};
 use proptest::prelude::*;
 use render::Desired;
 use wire::{Answer, Fact, Op};
@@ -63,15 +65,42 @@ fn hold(desired: &Desired, plan: &Plan) {
         }
         assert!(before.insert(&step.id, all).is_none(), "{} stands twice", step.id);
     }
+    // An address moves alone, after all else, and the next waits for it.
+    let moves: Vec<_> = plan.steps.iter().filter(|s| moved(s).is_some()).collect();
+    for mv in &moves {
+        assert_eq!(mv.effects.len(), 1, "{}", mv.id);
+        let others: BTreeSet<&str> = plan
+            .steps
+            .iter()
+            .take_while(|s| s.id != mv.id)
+            .map(|s| s.id.as_str())
+            .collect();
+        assert_eq!(before[mv.id.as_str()], others, "{}", mv.id);
+        assert!(matches!(mv.ops.last(), Some(Op::Wait(_))), "{}", mv.id);
+        // What was raised for it is put back.
+        let last = mv.ops.iter().rev().find_map(|op| match op {
+            Op::Cib(sections) => Some(sections),
+            _ => None,
+        });
+        let xml: Vec<&String> = last.unwrap().iter().map(|s| &s.xml).collect();
+        assert_eq!(xml, [&desired.cib.section("constraints")], "{}", mv.id);
+    }
     // Nothing is restarted on two hosts at once.
     let restarting: Vec<_> = plan
         .steps
         .iter()
+        .filter(|s| moved(s).is_none())
         .filter(|s| !s.effects.is_empty() || !restarted_units(s).is_empty())
         .collect();
+    assert!(
+        moves.is_empty() || restarting.is_empty(),
+        "a move beside a restart"
+    );
     for (i, second) in restarting.iter().enumerate() {
         assert!(
-            second.effects.iter().all(|e| second.hosts == [e.host.clone()]),
+            restarted(second)
+                .iter()
+                .all(|(_, host)| second.hosts == [(*host).to_owned()]),
             "{}",
             second.id
         );
@@ -99,6 +128,23 @@ fn hold(desired: &Desired, plan: &Plan) {
             assert!(!told.contains(mark), "a secret is told: {}", around(&told, mark));
         }
     }
+}
+
+/// The resource and target of the address that a step moves.
+fn moved(step: &plan::Step) -> Option<(&str, &str)> {
+    step.effects.iter().find_map(|e| match e {
+        Effect::Move { resource, to, .. } => Some((resource.as_str(), to.as_str())),
+        Effect::Restart { .. } => None,
+    })
+}
+
+/// The resources that a step restarts, and where.
+fn restarted(step: &plan::Step) -> Vec<(&str, &str)> {
+    let effects = step.effects.iter().filter_map(|e| match e {
+        Effect::Restart { resource, host } => Some((resource.as_str(), host.as_str())),
+        Effect::Move { .. } => None,
+    });
+    effects.collect()
 }
 
 /// Units of systemd that a step restarts, as files name them.
@@ -140,13 +186,17 @@ enum Fault {
     AnswerUnknown(usize),
     NoRows(usize),
     CibOld,
+    Away(usize),
+    Later(usize),
+    Joined(usize),
+    Corosync(usize),
     Bare,
     Unreachable,
 }
 
 fn fault() -> impl Strategy<Value = Fault> {
     let some = any::<prop::sample::Index>().prop_map(|i| i.index(10_000));
-    (0..17_u8, some).prop_map(|(kind, i)| match kind {
+    (0..24_u8, some).prop_map(|(kind, i)| match kind {
         0 | 16 => Fault::FileChanged(i),
         1 => Fault::FileMissing(i),
         2 => Fault::FileMode(i),
@@ -162,6 +212,10 @@ fn fault() -> impl Strategy<Value = Fault> {
         12 => Fault::NoRows(i),
         13 => Fault::CibOld,
         14 => Fault::Bare,
+        17 | 18 => Fault::Away(i),
+        19 | 20 => Fault::Later(i),
+        21 => Fault::Joined(i),
+        22 | 23 => Fault::Corosync(i),
         _ => Fault::Unreachable,
     })
 }
@@ -178,6 +232,18 @@ fn set<T>(map: &mut BTreeMap<String, T>, index: usize, value: T) {
 }
 
 fn spoil(desired: &Desired, observed: &mut Observed, host: usize, fault: &Fault) {
+    let nodes: Vec<String> = desired.nodes.iter().map(|(n, _)| n.clone()).collect();
+    let whole = observed
+        .iter()
+        .all(|(h, f)| !nodes.contains(h) || f.as_ref().is_ok_and(|f| f.crm_mon.known().is_some()));
+    match fault {
+        Fault::Away(i) if whole && observed.values().all(Result::is_ok) => {
+            let vip = &desired.vips[i % desired.vips.len()].resource;
+            return world::put(desired, observed, vip, &nodes[host % nodes.len()]);
+        }
+        Fault::Later(i) => return world::later(observed, i64::try_from(*i % 700).unwrap()),
+        _ => {}
+    }
     let (name, slot) = observed.get_index_mut(host % desired.hosts.len()).unwrap();
     let Ok(facts) = slot else { return };
     let masks = &desired.hosts[name].mask;
@@ -247,6 +313,30 @@ fn spoil(desired: &Desired, observed: &mut Observed, host: usize, fault: &Fault)
                 *cib = cib
                     .replace("migration-threshold", "was-something-else")
                     .replace("\"60s\"", "\"61s\"");
+            }
+        }
+        Fault::Joined(i) => {
+            if let Fact::Known(cib) = &mut facts.cib {
+                *cib = cib.replacen(
+                    &world::LAST.to_string(),
+                    &(world::LAST + i64::try_from(*i).unwrap()).to_string(),
+                    1,
+                );
+            }
+        }
+        Fault::Away(_) | Fault::Later(_) => {}
+        Fault::Corosync(i) => {
+            if let Some(Fact::Known(Answer::Ran { stdout, .. })) = facts.answers.get_mut("corosync/running") {
+                let lines: Vec<String> = stdout.lines().map(str::to_owned).collect();
+                let at = i % lines.len();
+                let other = lines.iter().enumerate().map(|(n, l)| {
+                    if n == at {
+                        format!("{l}1\n")
+                    } else {
+                        format!("{l}\n")
+                    }
+                });
+                *stdout = other.collect();
             }
         }
         Fault::Bare => *slot = Ok(world::bare(desired, name)),
@@ -327,8 +417,8 @@ fn one_changed_file_is_one_change() {
                 let restarted: Vec<&str> = plan
                     .steps
                     .iter()
-                    .flat_map(|s| &s.effects)
-                    .map(|e| e.resource.as_str())
+                    .flat_map(restarted)
+                    .map(|(resource, _)| resource)
                     .collect();
                 let (units, resources): (Vec<&String>, Vec<&String>) =
                     file.restart.iter().partition(|r| r.starts_with("unit/"));

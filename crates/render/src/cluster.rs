@@ -20,6 +20,7 @@ use pacemaker::{
     Cib, Clone as Cloned, Colocation, Level, Location, Operation, Order, OrderKind, Primitive, Resource,
 };
 
+use crate::DesiredVip;
 use crate::context::{Scope, Templates, secret};
 
 /// Score of an address' preference for its host; [`STICKINESS`] is above it.
@@ -205,6 +206,29 @@ fn fencing(model: &Model, out: &mut Cib) {
     }
 }
 
+/// The resource of a service's virtual address.
+fn vip_id(model: &Model, service: &str) -> String {
+    if model.shared_vip() {
+        "vip-shared".to_owned()
+    } else {
+        format!("vip-{service}")
+    }
+}
+
+/// Every service's virtual address and its home.
+pub fn addresses(model: &Model) -> Vec<DesiredVip> {
+    model
+        .vips
+        .iter()
+        .map(|(service, vip)| DesiredVip {
+            service: service.clone(),
+            address: vip.address.to_string(),
+            resource: vip_id(model, service),
+            home: vip.hosts.first().cloned().unwrap_or_default(),
+        })
+        .collect()
+}
+
 fn vips(model: &Model, out: &mut Cib) {
     let balancers: Vec<String> = model
         .clustered()
@@ -217,11 +241,7 @@ fn vips(model: &Model, out: &mut Cib) {
             continue;
         }
         done.push(vip.address);
-        let id = if model.shared_vip() {
-            "vip-shared".to_owned()
-        } else {
-            format!("vip-{}", vip.service)
-        };
+        let id = vip_id(model, &vip.service);
         let params = pairs([
             ("ip", &vip.address.to_string()),
             ("cidr_netmask", &vip.prefix.to_string()),

@@ -8,6 +8,7 @@
 mod cluster;
 mod context;
 mod files;
+mod identity;
 mod ini;
 
 use std::sync::Arc;
@@ -122,6 +123,19 @@ pub struct DesiredApi {
     pub members: Vec<String>,
 }
 
+/// A service's virtual address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DesiredVip {
+    /// Service.
+    pub service: String,
+    /// Address.
+    pub address: String,
+    /// Resource id; services that share an address share it.
+    pub resource: String,
+    /// The host that it prefers; empty without one.
+    pub home: String,
+}
+
 /// The whole.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Desired {
@@ -131,6 +145,10 @@ pub struct Desired {
     pub nodes: Vec<(String, u32)>,
     /// The cluster's configuration.
     pub cib: Cib,
+    /// Virtual addresses.
+    pub vips: Vec<DesiredVip>,
+    /// Seconds in which all must have been whole before an address comes home.
+    pub home_after: u32,
     /// Resources that wait for scripts of their service.
     pub gated: Vec<String>,
     /// Databases.
@@ -155,13 +173,15 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
     let mut templates = Templates::new(model, &mut findings);
     let mut out = Desired {
         nodes: cluster::nodes(model),
+        vips: cluster::addresses(model),
+        home_after: model.cloud.timeouts.home_after,
         ..Desired::default()
     };
+    let identities = identity::Identities::new(model);
     for host in &model.cloud.hosts {
-        out.hosts.insert(
-            host.name.as_str().to_owned(),
-            files::host(model, &mut templates, host),
-        );
+        let mut desired = files::host(model, &mut templates, host);
+        desired.files.push(identities.file(host));
+        out.hosts.insert(host.name.as_str().to_owned(), desired);
     }
     out.cib = cluster::cib(model, &mut templates);
     if let Some((placed, component)) = model.sql_store() {

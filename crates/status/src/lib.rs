@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use engines::{Member, Seen};
+use indexmap::IndexMap;
 use pacemaker::{Monitor, Resource};
 use render::Desired;
 use serde::Serialize;
@@ -58,6 +59,15 @@ pub struct Vip {
     pub address: String,
     /// Holder; none when nobody has it.
     pub host: Option<String>,
+    /// The host that it prefers; empty without one.
+    pub home: String,
+}
+
+impl Vip {
+    /// Whether another host than its home has it.
+    pub fn is_away(&self) -> bool {
+        !self.home.is_empty() && self.host.as_ref().is_some_and(|h| *h != self.home)
+    }
 }
 
 /// A store and its members.
@@ -112,13 +122,10 @@ pub struct Snapshot {
 }
 
 /// What was seen of each host, in the cloud's order.
-pub type Observed = [(String, Result<Facts, String>)];
+pub type Observed = IndexMap<String, Result<Facts, String>>;
 
 fn facts<'a>(observed: &'a Observed, host: &str) -> Option<&'a Facts> {
-    observed
-        .iter()
-        .find(|(h, _)| h == host)
-        .and_then(|(_, f)| f.as_ref().ok())
+    observed.get(host).and_then(|f| f.as_ref().ok())
 }
 
 /// The monitor of a quorate partition, or of any.
@@ -131,23 +138,18 @@ fn monitor(observed: &Observed) -> Option<Monitor> {
     all.iter().find(|m| m.quorate).or(all.first()).cloned()
 }
 
-/// Builds the snapshot. `vips` are service and address in the model's order;
-/// `no_fencing` is the operator's reason for having none.
-pub fn snapshot(
-    cloud: &str,
-    desired: &Desired,
-    vips: &[(String, String)],
-    no_fencing: Option<&str>,
-    observed: &Observed,
-) -> Snapshot {
+/// Builds the snapshot; `no_fencing` is the operator's reason for having none.
+pub fn snapshot(cloud: &str, desired: &Desired, no_fencing: Option<&str>, observed: &Observed) -> Snapshot {
     let mon = monitor(observed);
     let members = members(desired, observed, mon.as_ref());
-    let vips: Vec<Vip> = vips
+    let vips: Vec<Vip> = desired
+        .vips
         .iter()
-        .map(|(service, address)| Vip {
-            service: service.clone(),
-            address: address.clone(),
-            host: holders(observed, address).next().map(str::to_owned),
+        .map(|v| Vip {
+            service: v.service.clone(),
+            address: v.address.clone(),
+            host: holders(observed, &v.address).next().map(str::to_owned),
+            home: v.home.clone(),
         })
         .collect();
     let seen: Seen<'_> = observed
@@ -213,6 +215,15 @@ pub fn snapshot(
     if let Some(reason) = no_fencing {
         remarks.push(format!("there is no fencing: {reason}"));
     }
+    for vip in vips.iter().filter(|v| v.is_away()) {
+        remarks.push(format!(
+            "the address of {} is on {}, away from its home {}: `quorate apply` moves it there after {} s of `redundant`",
+            vip.service,
+            vip.host.as_deref().unwrap_or_default(),
+            vip.home,
+            desired.home_after
+        ));
+    }
     // A further host gone: is there still a majority, of hosts and of each store?
     let total = members.len();
     let one_more = online.saturating_sub(1) * 2 > total || total == 1;
@@ -225,12 +236,16 @@ pub fn snapshot(
     let asked = observed.iter().any(|(_, f)| f.is_ok());
     let (verdict, reason, next) = if !asked {
         // What cannot be seen may well be working; nothing is to be done over it.
-        (Verdict::Down, "no host could be asked".to_owned(), "quorate ssh")
+        (
+            Verdict::Down,
+            "no host could be asked".to_owned(),
+            "quorate ssh".to_owned(),
+        )
     } else if !quorate {
         (
             Verdict::Down,
             "the cluster has no quorum".to_owned(),
-            "quorate recover",
+            "quorate recover".to_owned(),
         )
     } else if !serving {
         let reason = problems
@@ -238,13 +253,13 @@ pub fn snapshot(
             .find(|p| p.contains("does not answer"))
             .cloned()
             .unwrap_or_default();
-        (Verdict::Down, reason, "quorate recover")
+        (Verdict::Down, reason, "quorate recover".to_owned())
     } else if let Some(store) = stores.iter().find(|s| !s.members.iter().any(|m| m.healthy)) {
         // An API may still give its static answers; nothing that matters works.
         (
             Verdict::Down,
             format!("no member of {} serves", store.name),
-            "quorate recover",
+            "quorate recover".to_owned(),
         )
     } else if !one_more || !stores_one_more || !apis_one_more {
         let reason = problems
@@ -254,21 +269,22 @@ pub fn snapshot(
         (
             Verdict::Exposed,
             format!("everything answers, and one more loss would not be survived: {reason}"),
-            "",
+            to_be_redundant(&members, &stores),
         )
     } else if !problems.is_empty() {
         (
             Verdict::Degraded,
             problems.first().cloned().unwrap_or_default(),
-            "quorate plan",
+            "quorate plan".to_owned(),
         )
     } else {
-        (Verdict::Redundant, "any one host can be lost".to_owned(), "")
+        let reason = "any one host can be lost".to_owned();
+        (Verdict::Redundant, reason, String::new())
     };
     Snapshot {
         verdict,
         reason,
-        next: next.to_owned(),
+        next,
         cloud: cloud.to_owned(),
         members,
         vips,
@@ -277,6 +293,49 @@ pub fn snapshot(
         problems,
         remarks,
     }
+}
+
+/// What to do, or to wait for, where everything answers and nothing can be lost.
+fn to_be_redundant(members: &[Host], stores: &[Store]) -> String {
+    let again = "then `quorate status`";
+    let named = |state: &[&str]| -> Vec<&str> {
+        let found = members.iter().filter(|m| state.contains(&m.state.as_str()));
+        found.map(|m| m.host.as_str()).collect()
+    };
+    let out = named(&["kept-out"]);
+    if !out.is_empty() {
+        return format!(
+            "on {}: `rm /var/lib/quorate/boots && reboot`, {again}",
+            out.join(" and ")
+        );
+    }
+    let standby = named(&["standby"]);
+    if let Some(first) = standby.first() {
+        return format!("on {first}: `crm_standby --delete`, {again}");
+    }
+    let away = named(&["unreachable", "offline", "unclean"]);
+    if !away.is_empty() {
+        return format!(
+            "switch {} on, if fencing does not; it joins by itself, {again}",
+            away.join(" and ")
+        );
+    }
+    let joining: Vec<String> = stores
+        .iter()
+        .flat_map(|s| s.members.iter().filter(|m| !m.healthy).map(move |m| (s, m)))
+        .map(|(s, m)| format!("{} on {}", s.name, m.host))
+        .chain(named(&["pending"]).iter().map(|h| format!("the cluster on {h}")))
+        .collect();
+    if !joining.is_empty() {
+        return format!(
+            "wait for {}, {again}; if it stays so: `quorate apply`",
+            joining.join(", ")
+        );
+    }
+    if members.len() < 2 {
+        return "name three controllers in the cloud file: one host alone is never redundant".to_owned();
+    }
+    "quorate apply".to_owned()
 }
 
 /// Hosts that have an address.
@@ -304,7 +363,7 @@ fn members(desired: &Desired, observed: &Observed, mon: Option<&Monitor>) -> Vec
         .iter()
         .map(|(host, _)| {
             let here = facts(observed, host);
-            let why = observed.iter().find(|(h, _)| h == host).and_then(|(_, f)| f.as_ref().err());
+            let why = observed.get(host).and_then(|f| f.as_ref().err());
             let gate = here.and_then(|f| f.units.get("quorate-boot-gate.service")).and_then(Fact::known);
             let kept_out = gate.is_some_and(|u| u.active == "failed");
             let node = mon.and_then(|m| m.nodes.iter().find(|n| n.name == *host));

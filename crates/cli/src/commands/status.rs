@@ -23,11 +23,18 @@ fn text(snapshot: &Snapshot) -> String {
     lines.extend(snapshot.remarks.iter().map(|r| format!("note: {r}")));
     lines.push(String::new());
     for m in &snapshot.members {
-        let vips: Vec<&str> = snapshot
+        let vips: Vec<String> = snapshot
             .vips
             .iter()
             .filter(|v| v.host.as_deref() == Some(m.host.as_str()))
-            .map(|v| v.address.as_str())
+            .map(|v| {
+                let away = if v.is_away() {
+                    format!(" (away from {})", v.home)
+                } else {
+                    String::new()
+                };
+                format!("{}{away}", v.address)
+            })
             .collect();
         lines.push(format!("  {:<12} {:<12} {}", m.host, m.state, vips.join(" ")));
     }
@@ -61,18 +68,10 @@ pub async fn look(project: &Project) -> Result<Snapshot, Failure> {
     let (fill, vault) = seen::filler(project.vault()?);
     let sessions = seen::connect(project).await?;
     let observed = seen::observe(project, &sessions, &fill, vault.digest_key()?, false).await?;
-    let observed: Vec<_> = observed.into_iter().collect();
-    let vips: Vec<(String, String)> = project
-        .model
-        .vips
-        .values()
-        .map(|v| (v.service.clone(), v.address.to_string()))
-        .collect();
     let name = project.model.cloud.name.value.as_str();
     Ok(status::snapshot(
         name,
         &project.desired,
-        &vips,
         project.no_fencing(),
         &observed,
     ))

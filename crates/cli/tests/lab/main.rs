@@ -13,6 +13,7 @@ mod bad_luck;
 mod cloud;
 mod guide;
 mod killed;
+mod moves;
 mod nothing_left;
 mod observed;
 mod power;

@@ -23,6 +23,8 @@ pub fn settled(cloud: &Cloud) -> String {
         // Who holds an address is the cluster's choice.
         vip["host"] = json!(vip["host"].is_string());
     }
+    // An address away from home is remarked.
+    status.as_object_mut().unwrap().remove("remarks");
     for api in status["apis"].as_array_mut().unwrap() {
         sort(&mut api["instances"]);
     }

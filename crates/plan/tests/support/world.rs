@@ -14,10 +14,12 @@ use std::fmt::Write as _;
 use pacemaker::Resource;
 use plan::Observed;
 use render::{Desired, UnitRun};
-use wire::{Answer, Expect, Fact, Facts, FileFact, NamedQuery, OsRelease, Stat, UnitFact};
+use wire::{Address, Answer, Expect, Fact, Facts, FileFact, NamedQuery, OsRelease, Stat, UnitFact};
 
 /// Stands in every value that is a secret, and nowhere else.
 pub const MARK: &str = "s3cr3t";
+/// When the last thing happened in the cluster, seconds since the epoch.
+pub const LAST: i64 = 1_700_000_000;
 /// What the clouds' hosts run.
 pub const DISTRIBUTION: &str = "debian-13";
 
@@ -64,7 +66,7 @@ fn empty(host: &str) -> Facts {
             id: "debian".to_owned(),
             version: "13".to_owned(),
         }),
-        clock: 0,
+        clock: LAST,
         memory_kib: 8 << 20,
         disk_free: BTreeMap::from([("/".to_owned(), 100 << 30)]),
         addresses: Vec::new(),
@@ -160,9 +162,67 @@ pub fn applied(desired: &Desired, host: &str) -> Facts {
         .collect();
     if desired.nodes.iter().any(|(n, _)| n == host) {
         out.crm_mon = Fact::Known(crm_mon(desired));
-        out.cib = Fact::Known(filled(&desired.cib.document(&desired.nodes)));
+        let cib = filled(&desired.cib.document(&desired.nodes));
+        out.cib = Fact::Known(cib.replace("<status/>", &states(desired)));
     }
+    let mut held: Vec<&str> = desired
+        .vips
+        .iter()
+        .filter(|v| v.home == host)
+        .map(|v| v.address.as_str())
+        .collect();
+    held.dedup();
+    out.addresses = held
+        .into_iter()
+        .map(|address| Address {
+            interface: "eth0".to_owned(),
+            address: address.to_owned(),
+            prefix: 24,
+        })
+        .collect();
     out
+}
+
+/// The members in the CIB's status: nothing happened since [`LAST`].
+fn states(desired: &Desired) -> String {
+    let mut out = String::from("<status>");
+    for (node, id) in &desired.nodes {
+        let _ = write!(
+            out,
+            "<node_state id=\"{id}\" uname=\"{node}\" in_ccm=\"{LAST}\" crmd=\"{LAST}\" join=\"member\" expected=\"member\"/>"
+        );
+    }
+    out + "</status>"
+}
+
+/// Puts a virtual address on another host.
+pub fn put(desired: &Desired, observed: &mut Observed, resource: &str, host: &str) {
+    let vip = desired.vips.iter().find(|v| v.resource == resource).unwrap();
+    for (name, facts) in observed {
+        let facts = facts.as_mut().unwrap();
+        facts.addresses.retain(|a| a.address != vip.address);
+        if name == host {
+            facts.addresses.push(Address {
+                interface: "eth0".to_owned(),
+                address: vip.address.clone(),
+                prefix: 24,
+            });
+        }
+        if let Fact::Known(xml) = &mut facts.crm_mon {
+            let from = format!("<resource id=\"{resource}\"");
+            let at = xml.find(&from).unwrap();
+            let node = xml[at..].find("<node name=\"").unwrap() + at + 12;
+            let end = xml[node..].find('"').unwrap() + node;
+            xml.replace_range(node..end, host);
+        }
+    }
+}
+
+/// So many seconds later by every clock.
+pub fn later(observed: &mut Observed, seconds: i64) {
+    for facts in observed.values_mut().flatten() {
+        facts.clock += seconds;
+    }
 }
 
 /// All hosts, each made by `make`.
@@ -196,6 +256,17 @@ fn answer(desired: &Desired, query: &NamedQuery) -> Answer {
     match what {
         "api" => return http("{}".to_owned()),
         "database" => return rows(&[&["1"]]),
+        "corosync" => {
+            let files = desired.hosts.values().flat_map(|h| &h.files);
+            let conf = files
+                .into_iter()
+                .find(|f| f.write.path.ends_with("/corosync.conf"));
+            return Answer::Ran {
+                status: 0,
+                stdout: cmap(std::str::from_utf8(&conf.unwrap().write.content).unwrap()),
+                stderr: String::new(),
+            };
+        }
         "script" => {
             let (service, rest) = rest.split_once('/').unwrap();
             let (name, index) = rest.rsplit_once('/').unwrap();
@@ -252,6 +323,42 @@ fn answer(desired: &Desired, query: &NamedQuery) -> Answer {
     }
 }
 
+/// What Corosync says that it runs with when it was started with this file.
+fn cmap(conf: &str) -> String {
+    let mut out = String::new();
+    let mut place: Vec<String> = Vec::new();
+    let mut nodes = 0..;
+    let mut say = |key: &str, value: &str| {
+        let kind = if value.parse::<u32>().is_ok() {
+            "u32"
+        } else {
+            "str"
+        };
+        let _ = writeln!(out, "{key} ({kind}) = {value}");
+    };
+    for line in conf.lines().map(str::trim) {
+        match (line.strip_suffix(" {"), line.split_once(": ")) {
+            (Some("node"), _) => place.push(format!("node.{}", nodes.next().unwrap())),
+            (Some(name), _) => place.push(name.to_owned()),
+            (None, Some((key, value))) => {
+                let key = format!("{}.{key}", place.join("."));
+                say(&key, &filled(value));
+                if key == "totem.token" || key == "totem.consensus" {
+                    say(&format!("runtime.config.{key}"), value);
+                }
+                if key == "totem.token" {
+                    let timeout = (value.parse::<u32>().unwrap() / 2).to_string();
+                    say("runtime.config.totem.interface.0.knet_ping_timeout", &timeout);
+                }
+            }
+            (None, None) if line == "}" => drop(place.pop()),
+            (None, None) => {}
+        }
+    }
+    say("config.reload_status", "1");
+    out
+}
+
 /// What `crm_mon` says when all runs where it should.
 fn crm_mon(desired: &Desired) -> String {
     let mut out = String::from(
@@ -266,6 +373,7 @@ fn crm_mon(desired: &Desired) -> String {
     out.push_str("</nodes><resources>");
     for resource in &desired.cib.resources {
         let id = resource.id();
+        let home = desired.vips.iter().find(|v| v.resource == id).map(|v| &v.home);
         let allowed = desired.nodes.iter().map(|(n, _)| n).filter(|n| {
             !desired
                 .cib
@@ -278,7 +386,7 @@ fn crm_mon(desired: &Desired) -> String {
             Resource::Clone(c) if c.meta.contains_key("promotable") => ("Promoted", usize::MAX),
             Resource::Clone(_) => ("Started", usize::MAX),
         };
-        for node in allowed.take(many) {
+        for node in allowed.filter(|n| home.is_none_or(|h| h == *n)).take(many) {
             let id = &resource.primitive().id;
             let _ = write!(
                 out,

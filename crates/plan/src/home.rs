@@ -1,0 +1,161 @@
+//! Virtual addresses that a failover left elsewhere come home.
+//!
+//! A move costs a moment without the address, so it is gated: everything must
+//! have been whole for a while, one address goes at a time, and the next only
+//! when it answers. The cluster moves it: its preference for home is raised
+//! above its stickiness and put back once it is there. A run that dies between
+//! leaves a raised preference, which is drift that the next plan takes away.
+
+use pacemaker::{Monitor, quiet_since};
+use render::DesiredVip;
+use status::Verdict;
+use wire::{CibSection, Expect, Op, Wait};
+
+use crate::build::{Planner, step};
+use crate::{Effect, Step};
+
+/// Above any stickiness; a host that is down is still passed over.
+const RAISED: &str = "INFINITY";
+
+impl Planner<'_> {
+    /// Addresses away from home, each with its holder; a shared one once.
+    fn away(&self) -> Vec<(&DesiredVip, String)> {
+        let monitor = self.nodes().iter().find_map(|n| {
+            let xml = self.facts(n)?.crm_mon.known()?;
+            Monitor::parse(xml).ok().filter(|m| m.quorate)
+        });
+        let Some(monitor) = monitor else {
+            return Vec::new();
+        };
+        let mut out: Vec<(&DesiredVip, String)> = Vec::new();
+        for vip in self.desired.vips.iter().filter(|v| !v.home.is_empty()) {
+            if let [holder] = monitor.nodes_of(&vip.resource, "Started").as_slice()
+                && *holder != vip.home
+                && out.iter().all(|(v, _)| v.resource != vip.resource)
+            {
+                out.push((vip, (*holder).to_owned()));
+            }
+        }
+        out
+    }
+
+    /// For how many seconds everything has been whole, by the members' clocks.
+    /// What cannot be seen is no time at all.
+    fn whole_for(&self) -> Result<i64, String> {
+        let snapshot = status::snapshot("", self.desired, None, self.observed);
+        if snapshot.verdict != Verdict::Redundant {
+            return Err(snapshot.reason);
+        }
+        let nodes = self.nodes();
+        let mut shortest = i64::MAX;
+        for node in &nodes {
+            let facts = self.facts(node).ok_or_else(|| format!("{node} cannot be seen"))?;
+            let cib = facts
+                .cib
+                .known()
+                .ok_or_else(|| format!("{node} does not tell its configuration"))?;
+            shortest = shortest.min(facts.clock - quiet_since(cib, &nodes)?);
+        }
+        // A clock that was put back makes it less, never more.
+        Ok(shortest.max(0))
+    }
+
+    /// Plans the moves, or says what they wait for. `barrier`: more is to come.
+    pub(crate) fn come_home(&mut self, barrier: bool, explain: &mut Vec<String>) {
+        let away = self.away();
+        if away.is_empty() {
+            return;
+        }
+        let least = i64::from(self.desired.home_after);
+        let places: Vec<String> = away
+            .iter()
+            .map(|(v, holder)| format!("{}: on {holder}, home is {}", v.service, v.home))
+            .collect();
+        let whole = self.whole_for();
+        let quiet = !barrier && !self.starting && self.steps.iter().all(is_quiet);
+        if let Ok(whole) = whole
+            && quiet
+            && whole >= least
+        {
+            let away: Vec<(DesiredVip, String)> = away.into_iter().map(|(v, h)| (v.clone(), h)).collect();
+            for (vip, holder) in away {
+                self.move_home(&vip, &holder, whole);
+            }
+            return;
+        }
+        let so_far = match whole {
+            _ if !quiet => "first the rest is done".to_owned(),
+            Ok(whole) => format!("so far {whole} s"),
+            Err(why) => why,
+        };
+        explain.push(format!(
+            "away from home ({}): the first `quorate apply` after {least} s of `redundant` moves them there, one by one; {so_far}",
+            places.join("; ")
+        ));
+    }
+
+    fn move_home(&mut self, vip: &DesiredVip, holder: &str, whole: i64) {
+        let mut raised = self.desired.cib.clone();
+        for location in &mut raised.locations {
+            if location.resource == vip.resource && location.node == vip.home {
+                RAISED.clone_into(&mut location.score);
+            }
+        }
+        let constraints = |cib: &pacemaker::Cib| {
+            let name = "constraints".to_owned();
+            let xml = cib.section(&name);
+            Op::Cib(vec![CibSection { name, xml }])
+        };
+        let services: Vec<String> = self
+            .desired
+            .vips
+            .iter()
+            .filter(|v| v.resource == vip.resource)
+            .map(|v| v.service.clone())
+            .collect();
+        let arrived = self.settled_with(vip);
+        let mut ops = vec![constraints(&raised), Op::Wait(arrived.clone())];
+        let behind = self.desired.apis.iter().filter(|a| services.contains(&a.service));
+        ops.extend(behind.map(|api| Op::Wait(Self::answers(api))));
+        ops.push(constraints(&self.desired.cib));
+        ops.push(Op::Wait(arrived));
+        let after = self.steps.iter().map(|s| s.id.clone()).collect();
+        let mut s = step(
+            format!("home/{}", vip.service),
+            self.nodes(),
+            format!(
+                "move the address of {} home from {holder} to {}",
+                services.join(", "),
+                vip.home
+            ),
+            &format!("all has been whole for {whole} s"),
+            ops,
+            after,
+        );
+        s.effects = vec![Effect::Move {
+            resource: vip.resource.clone(),
+            services,
+            from: holder.to_owned(),
+            to: vip.home.clone(),
+        }];
+        self.steps.push(s);
+    }
+
+    /// Everything runs where it should, and the address at home.
+    fn settled_with(&self, vip: &DesiredVip) -> Wait {
+        let mut wait = self.settled(&self.desired.cib);
+        if let Expect::Cluster(want) = &mut wait.expect {
+            for resource in want.resources.iter_mut().filter(|r| r.id == vip.resource) {
+                resource.node.clone_from(&vip.home);
+            }
+        }
+        wait.what = format!("{} has the address of {}, and all runs", vip.home, vip.service);
+        wait.timeout_ms = 60_000;
+        wait
+    }
+}
+
+/// Neither restarts nor reconfigures anything in the cluster.
+fn is_quiet(step: &Step) -> bool {
+    step.effects.is_empty() && !step.ops.iter().any(|op| matches!(op, Op::Cib(_)))
+}

@@ -1,0 +1,133 @@
+//! What a host is in the cloud, for those who stand before it without the
+//! cloud file: a support engineer, a monitor, a later quorate. Nothing is
+//! planned from it. It holds no secret, and neither settings nor options of
+//! power devices, which could be some.
+
+use cloud::Fencing;
+use indexmap::IndexMap;
+use model::{Model, resource_id};
+use serde::Serialize;
+use wire::FileWrite;
+
+use crate::{DesiredFile, DesiredVip, cluster};
+
+/// Where it lies.
+const PATH: &str = "/var/lib/quorate/model.json";
+/// The generation is no secret, so its key is none.
+const KEY: [u8; 32] = *b"quorate: generation of the model";
+
+#[derive(Serialize)]
+struct Member {
+    name: String,
+    address: String,
+    roles: Vec<&'static str>,
+}
+
+/// The same on all hosts.
+#[derive(Serialize)]
+struct Whole {
+    name: String,
+    release: String,
+    distribution: &'static str,
+    architecture: &'static str,
+    profile: &'static str,
+    region: String,
+    fencing: bool,
+    timeouts: cloud::Timeouts,
+    hosts: Vec<Member>,
+    services: Vec<String>,
+    /// Hosts by component, under the name that the cluster has for it.
+    runs_on: IndexMap<String, Vec<String>>,
+    vips: Vec<DesiredVip>,
+}
+
+#[derive(Serialize)]
+struct Identity<'a> {
+    generation: &'a str,
+    host: &'a str,
+    roles: Vec<&'static str>,
+    cloud: &'a Whole,
+}
+
+/// The file of one host.
+pub struct Identities {
+    whole: Whole,
+    generation: String,
+}
+
+fn roles(host: &cloud::Host) -> Vec<&'static str> {
+    host.roles.iter().map(|r| r.as_str()).collect()
+}
+
+impl Identities {
+    /// What all hosts have in common.
+    pub fn new(model: &Model) -> Self {
+        let cloud = &model.cloud;
+        let whole = Whole {
+            name: cloud.name.value.as_str().to_owned(),
+            release: cloud.release.value.clone(),
+            distribution: cloud.distribution.as_str(),
+            architecture: cloud.architecture.as_str(),
+            profile: cloud.profile.as_str(),
+            region: cloud.region.value.clone(),
+            fencing: matches!(cloud.fencing, Fencing::Power),
+            timeouts: cloud.timeouts,
+            hosts: cloud
+                .hosts
+                .iter()
+                .map(|h| Member {
+                    name: h.name.as_str().to_owned(),
+                    address: h
+                        .addresses
+                        .values()
+                        .next()
+                        .map_or_else(String::new, |a| a.value.to_string()),
+                    roles: roles(h),
+                })
+                .collect(),
+            services: model.services.keys().cloned().collect(),
+            runs_on: model
+                .components()
+                .map(|(p, c)| {
+                    let id = resource_id(&p.service.name.value, &c.name.value);
+                    (id, model.names_of(&c.runs_on.value))
+                })
+                .collect(),
+            vips: cluster::addresses(model),
+        };
+        // Made from the content: the same cloud has the same generation however
+        // often and from where it is applied, and another one shows that a host
+        // was away while the others changed.
+        let text = serde_json::to_string(&whole).unwrap_or_default();
+        let generation = wire::digest(&KEY, text.as_bytes()).chars().take(16).collect();
+        Self { whole, generation }
+    }
+
+    /// The file of one host.
+    pub fn file(&self, host: &cloud::Host) -> DesiredFile {
+        let identity = Identity {
+            generation: &self.generation,
+            host: host.name.as_str(),
+            roles: roles(host),
+            cloud: &self.whole,
+        };
+        let mut content = serde_json::to_string_pretty(&identity).unwrap_or_default();
+        content.push('\n');
+        DesiredFile {
+            write: FileWrite {
+                path: PATH.to_owned(),
+                content: content.into_bytes(),
+                owner: "root".to_owned(),
+                group: "root".to_owned(),
+                mode: 0o644,
+                directory: false,
+            },
+            service: String::new(),
+            secret: false,
+            once: false,
+            identity: String::new(),
+            restart: Vec::new(),
+            reload: Vec::new(),
+        }
+    }
+}
