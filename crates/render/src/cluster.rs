@@ -222,12 +222,19 @@ fn vips(model: &Model, out: &mut Cib) {
         } else {
             format!("vip-{}", vip.service)
         };
-        let params = pairs([
+        let mut params = pairs([
             ("ip", &vip.address.to_string()),
             ("cidr_netmask", &vip.prefix.to_string()),
             // Five announcements in half a second: a switch that lost one hears another at once.
             ("arp_interval", "100"),
         ]);
+        if vip.address.is_ipv6() {
+            // Nobody waits a second or two for a duplicate: the cluster sees to it that there is none.
+            params.insert("nodad".to_owned(), "true".to_owned());
+            // Never the source of the holder's own connections, as a second IPv4 address
+            // is not: they would break when it moves.
+            params.insert("preferred_lft".to_owned(), "0".to_owned());
+        }
         out.resources.push(Resource::Primitive(Primitive {
             id: id.clone(),
             agent: "ocf:heartbeat:IPaddr2".to_owned(),
