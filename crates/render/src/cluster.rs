@@ -58,6 +58,12 @@ pub fn nodes(model: &Model) -> Vec<(String, u32)> {
         .collect()
 }
 
+/// The networks of the cluster's links, where there are several.
+pub fn links(model: &Model) -> Vec<String> {
+    let links: Vec<String> = model.cloud.links().map(|n| n.name.as_str().to_owned()).collect();
+    if links.len() > 1 { links } else { Vec::new() }
+}
+
 /// The resource of one component.
 fn resource(templates: &mut Templates, id: &str, placed: &Placed, component: &Component) -> Resource {
     let scope = Scope {

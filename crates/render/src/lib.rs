@@ -129,6 +129,8 @@ pub struct Desired {
     pub hosts: IndexMap<String, DesiredHost>,
     /// Members of the cluster with their node ids.
     pub nodes: Vec<(String, u32)>,
+    /// Networks of the cluster's links, in the order of their numbers; empty where there is but one.
+    pub links: Vec<String>,
     /// The cluster's configuration.
     pub cib: Cib,
     /// Resources that wait for scripts of their service.
@@ -155,6 +157,7 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
     let mut templates = Templates::new(model, &mut findings);
     let mut out = Desired {
         nodes: cluster::nodes(model),
+        links: cluster::links(model),
         ..Desired::default()
     };
     for host in &model.cloud.hosts {

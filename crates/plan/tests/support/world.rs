@@ -195,6 +195,15 @@ fn answer(desired: &Desired, query: &NamedQuery) -> Answer {
     let (what, rest) = query.name.split_once('/').unwrap();
     match what {
         "api" => return http("{}".to_owned()),
+        "cluster" => {
+            let node = |id: &u32| format!("nodeid: {id} reachable\n{}", links(desired));
+            let stdout = desired.nodes.iter().map(|(_, id)| node(id)).collect();
+            return Answer::Ran {
+                status: 0,
+                stdout,
+                stderr: String::new(),
+            };
+        }
         "database" => return rows(&[&["1"]]),
         "script" => {
             let (service, rest) = rest.split_once('/').unwrap();
@@ -245,6 +254,13 @@ fn answer(desired: &Desired, query: &NamedQuery) -> Answer {
         }
         other => panic!("the test's world knows no answer to {what}/{other}"),
     }
+}
+
+/// How the links to a node are told when all is well.
+fn links(desired: &Desired) -> String {
+    (0..desired.links.len())
+        .map(|link| format!("   LINK: {link} udp (a->b) enabled connected mtu: 1365\n"))
+        .collect()
 }
 
 /// What `crm_mon` says when all runs where it should.
