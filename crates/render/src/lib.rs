@@ -295,10 +295,24 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
     (out, findings)
 }
 
+/// The components that this cloud has: those whose condition holds.
+fn present<'m, 't>(
+    model: &'m Model,
+    templates: &'t mut Templates,
+) -> impl Iterator<Item = (&'m model::Placed, &'m catalog::Component)> + use<'m, 't> {
+    model.components().filter(|(placed, component)| {
+        let scope = context::Scope {
+            service: &placed.service.name.value,
+            host: None,
+            item: None,
+        };
+        templates.holds(&scope, &component.when)
+    })
+}
+
 /// The unit that runs a component, where it has one.
-fn units_of(model: &Model, host: &cloud::Host) -> Vec<DesiredUnit> {
-    model
-        .components()
+fn units_of(model: &Model, templates: &mut Templates, host: &cloud::Host) -> Vec<DesiredUnit> {
+    present(model, templates)
         .filter(|(_, c)| !c.unit.is_empty())
         .filter(|(_, c)| {
             model
@@ -319,9 +333,8 @@ fn units_of(model: &Model, host: &cloud::Host) -> Vec<DesiredUnit> {
 }
 
 /// The ports of all components on a host.
-fn ports_of(model: &Model, host: &cloud::Host) -> Vec<(u16, String, String)> {
-    model
-        .components()
+fn ports_of(model: &Model, templates: &mut Templates, host: &cloud::Host) -> Vec<(u16, String, String)> {
+    present(model, templates)
         .filter(|(_, c)| {
             model
                 .hosts_of(&c.runs_on.value)
