@@ -12,6 +12,7 @@
 mod bad_luck;
 mod cloud;
 mod killed;
+mod networks;
 mod nothing_left;
 mod observed;
 mod said;
