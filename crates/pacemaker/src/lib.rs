@@ -1,10 +1,12 @@
-//! Pacemaker's vocabulary: the CIB as typed values, and `crm_mon` read back.
+//! Pacemaker's vocabulary: the CIB as typed values, `crm_mon` and the state of
+//! Corosync's links read back.
 //!
 //! The CIB is built as values and written as XML here; it is applied by the
 //! agent through `cibadmin`, never by editing files. This crate decides
 //! nothing about placement and may do no I/O.
 
 mod cib;
+mod links;
 mod mon;
 mod quiet;
 mod xml;
@@ -12,6 +14,7 @@ mod xml;
 pub use cib::{
     Cib, Clone, Colocation, Level, Location, Operation, Order, OrderKind, Primitive, Resource, SECTIONS,
 };
+pub use links::{ASK_LINKS, Heard, LINKS};
 pub use mon::{Monitor, Node, NodeResource, ParseError};
 pub use quiet::quiet_since;
 pub use xml::{canonical, section_of};

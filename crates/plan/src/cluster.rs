@@ -17,7 +17,13 @@ impl Planner<'_> {
     /// configuring it afterwards would cost that wait and a transition more.
     /// `births`: stores that are born beside it, which it does not name yet.
     pub(crate) fn first_cib(&self, births: &[&str]) -> FileWrite {
-        let layer = self.foundation_layer().only(&|id| !births.contains(&id));
+        let mut layer = self.foundation_layer().only(&|id| !births.contains(&id));
+        // A host that is late is not fenced: nobody has ever run anything that it could
+        // hold, and an apply that was interrupted between two hosts would have one
+        // switched off in the middle of a birth.
+        layer
+            .properties
+            .insert("startup-fencing".to_owned(), "false".to_owned());
         FileWrite {
             path: look::CIB_FILE.to_owned(),
             content: layer.document(&self.desired.nodes).into_bytes(),

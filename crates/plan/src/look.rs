@@ -55,6 +55,15 @@ pub fn observe(desired: &Desired, host: &str, key: [u8; 32], deep: bool) -> Obse
     if desired.nodes.iter().any(|(n, _)| n == host) {
         out.files.push(CIB_FILE.to_owned());
         out.queries.push(corosync::query());
+        if !desired.links.is_empty() {
+            out.queries.push(NamedQuery {
+                name: pacemaker::LINKS.to_owned(),
+                query: Query::Run {
+                    argv: pacemaker::ASK_LINKS.map(str::to_owned).to_vec(),
+                    timeout_ms: 5000,
+                },
+            });
+        }
     }
     for store in stores_on(desired, host) {
         out.queries.extend(engines::queries(store, deep));

@@ -61,7 +61,7 @@ impl Publisher {
     /// `patience` is how long sent data may stay unacknowledged by the peer's kernel.
     pub(crate) fn new(publish: &Publish, run: u64, patience: Duration) -> Result<Self, String> {
         let hosts = publish.uris.iter().map(|uri| {
-            let mut uri: AMQPUri = uri.expose().parse().map_err(|_| "a URI is not understood")?;
+            let mut uri = parse(uri.expose())?;
             address(&uri)?;
             uri.query.heartbeat = Some(HEARTBEAT);
             Ok(uri)
@@ -272,8 +272,21 @@ async fn connect(uri: AMQPUri, tls: Tls, patience: Duration) -> lapin::Result<Li
     })
 }
 
+/// A URI with its host: the library takes an IPv6 address for none at all and
+/// puts its default in that place.
+fn parse(text: &str) -> Result<AMQPUri, String> {
+    let mut uri: AMQPUri = text.parse().map_err(|_| "a URI is not understood")?;
+    let (_, rest) = text.split_once("://").unwrap_or_default();
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    let (_, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    if let Some((host, _)) = host.strip_prefix('[').and_then(|h| h.split_once(']')) {
+        host.clone_into(&mut uri.authority.host);
+    }
+    Ok(uri)
+}
+
 fn address(uri: &AMQPUri) -> Result<IpAddr, String> {
-    let host = uri.authority.host.trim_start_matches('[').trim_end_matches(']');
+    let host = &uri.authority.host;
     host.parse()
         .map_err(|_| format!("`{host}` is not a numeric address"))
 }
@@ -300,7 +313,20 @@ fn why(error: &lapin::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::id;
+    use super::{address, id, parse};
+
+    #[test]
+    fn hosts_of_both_families_are_found() {
+        for (uri, host) in [
+            ("amqps://u:p@[2001:db8::1]:5671/%2f", "2001:db8::1"),
+            ("amqps://u:p@192.0.2.1/%2f", "192.0.2.1"),
+            ("amqp://[2001:db8::1]", "2001:db8::1"),
+        ] {
+            let uri = parse(uri).unwrap();
+            assert_eq!(address(&uri).unwrap().to_string(), host);
+        }
+        assert!(address(&parse("amqp://broker").unwrap()).is_err());
+    }
 
     #[test]
     fn messages_of_other_runs_are_not_counted() {

@@ -12,10 +12,10 @@
 //!   coming home is a step of its own.
 //! - A fence device never runs on the host that it fences.
 
-use catalog::{Component, Kind};
+use catalog::{Component, Kind, UnitRun};
 use cloud::{Fencing, PowerOption};
 use indexmap::IndexMap;
-use model::{Model, Placed};
+use model::{Model, Placed, resource_id};
 use pacemaker::{
     Cib, Clone as Cloned, Colocation, Level, Location, Operation, Order, OrderKind, Primitive, Resource,
 };
@@ -57,6 +57,12 @@ pub fn nodes(model: &Model) -> Vec<(String, u32)> {
         .filter(|(h, _)| members.iter().any(|m| m == h.name.as_str()))
         .map(|(h, id)| (h.name.as_str().to_owned(), id))
         .collect()
+}
+
+/// The networks of the cluster's links, where there are several.
+pub fn links(model: &Model) -> Vec<String> {
+    let links: Vec<String> = model.cloud.links().map(|n| n.name.as_str().to_owned()).collect();
+    if links.len() > 1 { links } else { Vec::new() }
 }
 
 /// The resource of one component.
@@ -130,6 +136,9 @@ fn resource(templates: &mut Templates, id: &str, placed: &Placed, component: &Co
     })
 }
 
+/// What the cluster runs, with its resource's id.
+type Clustered<'a> = (String, &'a Placed, &'a Component);
+
 fn clone_id(component: &Component, id: &str) -> String {
     if component.kind == Kind::Singleton {
         id.to_owned()
@@ -140,16 +149,16 @@ fn clone_id(component: &Component, id: &str) -> String {
 
 /// Orders of a component after those it names; a service's name alone means
 /// all its components in the cluster.
-fn orders(model: &Model, id: &str, component: &Component, out: &mut Cib) {
+fn orders(all: &[Clustered<'_>], id: &str, component: &Component, out: &mut Cib) {
     for after in &component.after {
         let (service, part) = after.value.split_once('.').unwrap_or((after.value.as_str(), ""));
-        for (first, placed, other) in model.clustered() {
+        for (first, placed, other) in all {
             if placed.service.name.value != service || (!part.is_empty() && other.name.value != part) {
                 continue;
             }
             let promoted = other.kind == Kind::Promotable;
             out.orders.push(Order {
-                first: clone_id(other, &first),
+                first: clone_id(other, first),
                 first_action: if promoted { "promote" } else { "start" }.to_owned(),
                 then: clone_id(component, id),
                 kind: if promoted {
@@ -229,11 +238,11 @@ pub fn addresses(model: &Model) -> Vec<DesiredVip> {
         .collect()
 }
 
-fn vips(model: &Model, out: &mut Cib) {
-    let balancers: Vec<String> = model
-        .clustered()
+fn vips(model: &Model, all: &[Clustered<'_>], out: &mut Cib) {
+    let balancers: Vec<String> = all
+        .iter()
         .filter(|(_, _, c)| c.runs_on.value == "balancer" && c.kind != Kind::Singleton)
-        .map(|(id, _, c)| clone_id(c, &id))
+        .map(|(id, _, c)| clone_id(c, id))
         .collect();
     let mut done: Vec<std::net::IpAddr> = Vec::new();
     for vip in model.vips.values() {
@@ -242,12 +251,19 @@ fn vips(model: &Model, out: &mut Cib) {
         }
         done.push(vip.address);
         let id = vip_id(model, &vip.service);
-        let params = pairs([
+        let mut params = pairs([
             ("ip", &vip.address.to_string()),
             ("cidr_netmask", &vip.prefix.to_string()),
             // Five announcements in half a second: a switch that lost one hears another at once.
             ("arp_interval", "100"),
         ]);
+        if vip.address.is_ipv6() {
+            // Nobody waits a second or two for a duplicate: the cluster sees to it that there is none.
+            params.insert("nodad".to_owned(), "true".to_owned());
+            // Never the source of the holder's own connections, as a second IPv4 address
+            // is not: they would break when it moves.
+            params.insert("preferred_lft".to_owned(), "0".to_owned());
+        }
         out.resources.push(Resource::Primitive(Primitive {
             id: id.clone(),
             agent: "ocf:heartbeat:IPaddr2".to_owned(),
@@ -314,29 +330,28 @@ pub fn cib(model: &Model, templates: &mut Templates) -> Cib {
         }
     }
     fencing(model, &mut out);
-    vips(model, &mut out);
-    for (id, placed, component) in model.clustered() {
-        let scope = Scope {
-            service: &placed.service.name.value,
-            host: None,
-            item: None,
-        };
-        if !templates.holds(&scope, &component.when) {
-            continue;
-        }
-        out.resources.push(resource(templates, &id, placed, component));
+    let all: Vec<Clustered<'_>> = crate::present(model, templates)
+        .filter(|(_, component)| component.run == UnitRun::Cluster)
+        .map(|(placed, component)| {
+            let id = resource_id(&placed.service.name.value, &component.name.value);
+            (id, placed, component)
+        })
+        .collect();
+    vips(model, &all, &mut out);
+    for (id, placed, component) in &all {
+        out.resources.push(resource(templates, id, placed, component));
         // Only where its role is: a clone would else probe and start everywhere.
         let members = model.names_of(&component.runs_on.value);
         for (node, _) in nodes(model) {
             if !members.contains(&node) {
                 out.locations.push(Location {
-                    resource: clone_id(component, &id),
+                    resource: clone_id(component, id),
                     node,
                     score: "-INFINITY".to_owned(),
                 });
             }
         }
-        orders(model, &id, component, &mut out);
+        orders(&all, id, component, &mut out);
     }
     out
 }

@@ -37,6 +37,17 @@ pub fn url_host(address: IpAddr) -> String {
     }
 }
 
+/// The numbers that an address is written with, all of them: four below 256, or
+/// eight below 65536. For configuration files that are program text, in which an
+/// address is a tuple.
+fn numbers(address: &str) -> Vec<u16> {
+    match address.parse() {
+        Ok(IpAddr::V4(v4)) => v4.octets().map(u16::from).to_vec(),
+        Ok(IpAddr::V6(v6)) => v6.segments().to_vec(),
+        Err(_) => Vec::new(),
+    }
+}
+
 #[derive(Serialize)]
 struct HostView {
     name: String,
@@ -259,6 +270,10 @@ impl Templates {
         };
         out.env.add_filter("url_host", |address: String| {
             address.parse().map_or(address, url_host)
+        });
+        out.env.add_filter("numbers", numbers);
+        out.env.add_test("ipv6", |address: &str| {
+            address.parse::<IpAddr>().is_ok_and(|a| a.is_ipv6())
         });
         // What services tell each other, in the order of the services: one may use what stands before it.
         let mut provided: IndexMap<String, IndexMap<String, String>> = IndexMap::new();

@@ -59,8 +59,8 @@ fn restarted(placed: &Placed, component: &str) -> String {
 /// Everything for one host.
 pub fn host(model: &Model, templates: &mut Templates, host: &Host) -> DesiredHost {
     let mut out = DesiredHost {
-        units: units_of(model, host),
-        ports: ports_of(model, host),
+        units: units_of(model, templates, host),
+        ports: ports_of(model, templates, host),
         ..DesiredHost::default()
     };
     let on = |role: &str| model.hosts_of(role).iter().any(|h| h.name == host.name);

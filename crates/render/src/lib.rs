@@ -143,6 +143,8 @@ pub struct Desired {
     pub hosts: IndexMap<String, DesiredHost>,
     /// Members of the cluster with their node ids.
     pub nodes: Vec<(String, u32)>,
+    /// Networks of the cluster's links, in the order of their numbers; empty where there is but one.
+    pub links: Vec<String>,
     /// The cluster's configuration.
     pub cib: Cib,
     /// Virtual addresses.
@@ -175,6 +177,7 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
         nodes: cluster::nodes(model),
         vips: cluster::addresses(model),
         home_after: model.cloud.timeouts.home_after,
+        links: cluster::links(model),
         ..Desired::default()
     };
     let identities = identity::Identities::new(model);
@@ -312,10 +315,24 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
     (out, findings)
 }
 
+/// The components that this cloud has: those whose condition holds.
+fn present<'m, 't>(
+    model: &'m Model,
+    templates: &'t mut Templates,
+) -> impl Iterator<Item = (&'m model::Placed, &'m catalog::Component)> + use<'m, 't> {
+    model.components().filter(|(placed, component)| {
+        let scope = context::Scope {
+            service: &placed.service.name.value,
+            host: None,
+            item: None,
+        };
+        templates.holds(&scope, &component.when)
+    })
+}
+
 /// The unit that runs a component, where it has one.
-fn units_of(model: &Model, host: &cloud::Host) -> Vec<DesiredUnit> {
-    model
-        .components()
+fn units_of(model: &Model, templates: &mut Templates, host: &cloud::Host) -> Vec<DesiredUnit> {
+    present(model, templates)
         .filter(|(_, c)| !c.unit.is_empty())
         .filter(|(_, c)| {
             model
@@ -336,9 +353,8 @@ fn units_of(model: &Model, host: &cloud::Host) -> Vec<DesiredUnit> {
 }
 
 /// The ports of all components on a host.
-fn ports_of(model: &Model, host: &cloud::Host) -> Vec<(u16, String, String)> {
-    model
-        .components()
+fn ports_of(model: &Model, templates: &mut Templates, host: &cloud::Host) -> Vec<(u16, String, String)> {
+    present(model, templates)
         .filter(|(_, c)| {
             model
                 .hosts_of(&c.runs_on.value)

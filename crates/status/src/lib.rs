@@ -4,6 +4,8 @@
 //! facts and asks nobody. A verdict says what more can be lost, not merely
 //! whether something answers.
 
+mod links;
+
 use std::collections::BTreeMap;
 
 use engines::{Member, Seen};
@@ -12,6 +14,8 @@ use pacemaker::{Monitor, Resource};
 use render::Desired;
 use serde::Serialize;
 use wire::{Answer, Fact, Facts};
+
+pub use links::Link;
 
 /// What a snapshot means, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -111,6 +115,8 @@ pub struct Snapshot {
     pub members: Vec<Host>,
     /// Virtual addresses.
     pub vips: Vec<Vip>,
+    /// The cluster's links, where it has more than one.
+    pub links: Vec<Link>,
     /// Stores.
     pub stores: Vec<Store>,
     /// APIs.
@@ -166,6 +172,7 @@ pub fn snapshot(cloud: &str, desired: &Desired, no_fencing: Option<&str>, observ
         })
         .collect();
     let apis = apis(desired, observed, mon.as_ref());
+    let links = links::links(desired, observed, &members);
     let mut problems = Vec::new();
     let quorate = mon.as_ref().is_some_and(|m| m.quorate);
     let online = members.iter().filter(|m| m.state == "online").count();
@@ -211,6 +218,9 @@ pub fn snapshot(cloud: &str, desired: &Desired, no_fencing: Option<&str>, observ
     if let Some(mon) = &mon {
         problems.extend(lacking(desired, mon));
     }
+    // Last: whatever else is wrong matters more.
+    let only_links = problems.is_empty();
+    problems.extend(links.iter().flat_map(|l| links::problems(l, &members)));
     let mut remarks = Vec::new();
     if let Some(reason) = no_fencing {
         remarks.push(format!("there is no fencing: {reason}"));
@@ -275,7 +285,12 @@ pub fn snapshot(cloud: &str, desired: &Desired, no_fencing: Option<&str>, observ
         (
             Verdict::Degraded,
             problems.first().cloned().unwrap_or_default(),
-            "quorate plan".to_owned(),
+            // No plan mends a cable.
+            if only_links {
+                "look at the cables, ports and addresses of that network".to_owned()
+            } else {
+                "quorate plan".to_owned()
+            },
         )
     } else {
         let reason = "any one host can be lost".to_owned();
@@ -288,6 +303,7 @@ pub fn snapshot(cloud: &str, desired: &Desired, no_fencing: Option<&str>, observ
         cloud: cloud.to_owned(),
         members,
         vips,
+        links,
         stores,
         apis,
         problems,

@@ -39,6 +39,15 @@ fn text(snapshot: &Snapshot) -> String {
         lines.push(format!("  {:<12} {:<12} {}", m.host, m.state, vips.join(" ")));
     }
     lines.push(String::new());
+    for link in &snapshot.links {
+        let silent: Vec<String> = link.silent.iter().map(|(a, b)| format!("{a} and {b}")).collect();
+        let how = if silent.is_empty() {
+            "connected".to_owned()
+        } else {
+            format!("silent between {}", silent.join(", "))
+        };
+        lines.push(format!("  {:<12} link {how}", link.network));
+    }
     for store in &snapshot.stores {
         let members: Vec<String> = store
             .members

@@ -1,5 +1,6 @@
 //! A story's own cloud: its folder, its lab, and the program run on them.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -13,10 +14,31 @@ use crate::said::{Said, program, run, tell, until};
 
 pub const HOSTS: [&str; 3] = ["c1", "c2", "c3"];
 
+/// The name of a second network.
+pub const SECOND: &str = "ring2";
+
+fn last(host: &str) -> String {
+    format!("1{}", host.trim_start_matches('c'))
+}
+
+/// Two networks, and the lab's own BMC: these prefixes may be anybody's, so that
+/// a file that does not name it is refused.
+fn two_networks(first: &str, second: &str) -> String {
+    format!(
+        "networks:\n  management: {{ cidr: \"{first}/64\" }}\n  {SECOND}: {{ cidr: \"{second}/64\", use: [corosync] }}\n\
+         power:\n  agent: fence_redfish\n  options:\n    ip: \"[{first}1]\"\n    ipport: \"8443\"\n    username: quorate\n    \
+         password: {{ secret: lab/bmc-password }}\n    systems_uri: \"/redfish/v1/Systems/{{host}}\"\n    \
+         ssl: \"1\"\n    ssl_insecure: \"1\"\n"
+    )
+}
+
 /// Taken down whatever becomes of the story.
 pub struct Cloud {
     pub name: String,
-    net: u8,
+    /// What the addresses in its first network begin with.
+    first: String,
+    /// The same of a second network with a link of its own, if there is one.
+    second: Option<String>,
     dir: TempDir,
 }
 
@@ -31,11 +53,22 @@ impl Drop for Cloud {
 impl Cloud {
     /// A cloud of three in 198.18.`net`.0/24; left-overs of an earlier story go.
     pub fn new(name: &str, net: u8) -> Self {
+        Self::within(name, format!("198.18.{net}."), None)
+    }
+
+    /// A cloud of three without an IPv4 address, in `first`/64 and `second`/64,
+    /// each with a link; left-overs of an earlier story go.
+    pub fn of_two_networks(name: &str, first: &str, second: &str) -> Self {
+        Self::within(name, first.to_owned(), Some(second.to_owned()))
+    }
+
+    fn within(name: &str, first: String, second: Option<String>) -> Self {
         lab::down(name).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let cloud = Self {
             name: name.to_owned(),
-            net,
+            first,
+            second,
             dir,
         };
         cloud.describe("");
@@ -45,20 +78,26 @@ impl Cloud {
     /// Writes the cloud file, with further lines.
     pub fn describe(&self, more: &str) {
         let hosts = HOSTS.map(|host| {
-            let address = self.address(host);
-            format!("  {host}: {{ role: controller, address: {address} }}\n")
+            let (address, last) = (self.address(host), last(host));
+            let second = self.second.as_ref();
+            let second = second
+                .map(|start| format!(", addresses: {{ {SECOND}: \"{start}{last}\" }}"))
+                .unwrap_or_default();
+            format!("  {host}: {{ role: controller, address: \"{address}\"{second} }}\n")
         });
-        let (name, net, hosts) = (&self.name, self.net, hosts.concat());
+        let (name, first, hosts) = (&self.name, &self.first, hosts.concat());
+        let second = self.second.iter();
+        let networks: String = second.map(|second| two_networks(first, second)).collect();
         let text = format!(
             "cloud: {name}\nrelease: \"2025.1\"\nhosts:\n{hosts}\
-             vips: {{ pool: 198.18.{net}.100-198.18.{net}.119 }}\nservices: [keystone]\n{more}"
+             vips: {{ pool: \"{first}100-{first}119\" }}\nservices: [keystone]\n{networks}{more}"
         );
         fs_err::write(self.file(), text).unwrap();
     }
 
-    /// `c1` has .11, and so on.
+    /// `c1` ends in 11, and so on.
     pub fn address(&self, host: &str) -> String {
-        format!("198.18.{}.1{}", self.net, host.trim_start_matches('c'))
+        format!("{}{}", self.first, last(host))
     }
 
     pub fn file(&self) -> PathBuf {
@@ -155,6 +194,11 @@ impl Cloud {
             panic!("no address of {service} in {status:#}");
         };
         address.to_owned()
+    }
+
+    /// The same as it stands in a URL.
+    pub fn url(&self, service: &str, port: u16) -> String {
+        SocketAddr::new(self.vip(service).parse().unwrap(), port).to_string()
     }
 
     pub fn vault(&self) -> Vault {

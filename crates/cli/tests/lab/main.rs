@@ -14,6 +14,7 @@ mod cloud;
 mod guide;
 mod killed;
 mod moves;
+mod networks;
 mod nothing_left;
 mod observed;
 mod power;

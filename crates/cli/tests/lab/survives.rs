@@ -53,7 +53,8 @@ fn one_api_survives() {
     tell(&table);
 }
 
-fn applied_once(cloud: &Cloud) {
+/// The second `apply` has nothing to do, and nothing printed holds a secret.
+pub fn applied_once(cloud: &Cloud) {
     let first = cloud.apply();
     cloud.until_redundant(Duration::from_secs(30));
     let second = cloud.say(&["apply", "--yes"]).good();
@@ -100,7 +101,7 @@ fn secretless(cloud: &Cloud, said: &[&Said]) {
 }
 
 /// The stock client on a host, which verifies the certificate.
-fn usable(cloud: &Cloud) {
+pub fn usable(cloud: &Cloud) {
     let file = cloud.file();
     let on_host = |command: &str| {
         let words = ["ssh", "--file", file.to_str().unwrap(), "c1", command];
@@ -109,7 +110,7 @@ fn usable(cloud: &Cloud) {
     let token = on_host(". /root/openrc && openstack token issue -f value -c id").good();
     assert!(token.out.trim().len() > 60, "{token}");
     let list = on_host(". /root/openrc && openstack endpoint list -f value -c URL").good();
-    let url = format!("https://{}:5000/v3", cloud.vip("keystone"));
+    let url = format!("https://{}/v3", cloud.url("keystone", 5000));
     assert_eq!(list.out.lines().collect::<Vec<_>>(), [&url; 3], "{list}");
     // It does verify: with an authority of the host's own it refuses.
     let other = on_host(
@@ -133,6 +134,7 @@ fn fenced(cloud: &Cloud, host: &str) -> usize {
         .count()
 }
 
+/// A host loses its power while writers write: it is fenced, and all is whole again by itself.
 pub fn one_cut(cloud: &Cloud, host: &str) -> Seen {
     cloud.forget_boots();
     let before = fenced(cloud, host);

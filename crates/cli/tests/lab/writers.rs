@@ -1,5 +1,6 @@
 //! Who watches a cloud from outside while things happen to it.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use probe::{
@@ -62,7 +63,7 @@ pub fn sql(cloud: &Cloud, host: &str, every_ms: u64) -> Probe {
 /// All four ways to look.
 pub fn all(cloud: &Cloud) -> Vec<Probe> {
     let ca = cloud.secret("tls/ca.crt");
-    let url = format!("https://{}:5000/v3", cloud.vip("keystone"));
+    let url = format!("https://{}/v3", cloud.url("keystone", 5000));
     let get = Http {
         method: "GET".to_owned(),
         url: url.clone(),
@@ -94,7 +95,10 @@ pub fn all(cloud: &Cloud) -> Vec<Probe> {
     let publish = Publish {
         uris: HOSTS
             .iter()
-            .map(|h| format!("amqps://keystone:{broker}@{}:5671/%2f", cloud.address(h)).into())
+            .map(|h| {
+                let member = SocketAddr::new(cloud.address(h).parse().unwrap(), 5671);
+                format!("amqps://keystone:{broker}@{member}/%2f").into()
+            })
             .collect(),
         ca_pem: Some(ca),
         server_name: None,

@@ -303,7 +303,7 @@ fn lab_power(hosts: &mut [Host], networks: Option<&[Network]>) {
         let span = host.name.span.clone();
         let text = |text: &str| PowerOption::Text(text.to_owned());
         let options = [
-            ("ip", PowerOption::Text(bmc.to_string())),
+            ("ip", PowerOption::Text(in_url(bmc))),
             ("ipport", text("8443")),
             ("username", text("quorate")),
             ("password", PowerOption::Secret("lab/bmc-password".to_owned())),
@@ -328,6 +328,14 @@ fn lab_power(hosts: &mut [Host], networks: Option<&[Network]>) {
             agent,
             options: options.collect(),
         }];
+    }
+}
+
+/// The agent puts it into a URL as it is.
+fn in_url(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => format!("[{v6}]"),
     }
 }
 
