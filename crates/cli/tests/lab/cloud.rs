@@ -79,15 +79,16 @@ impl Cloud {
     pub fn describe(&self, more: &str) {
         let hosts = HOSTS.map(|host| {
             let (address, last) = (self.address(host), last(host));
-            let second = self.second.iter();
-            let second: String = second
-                .map(|start| format!(", addresses: {{ {SECOND}: \"{start}{last}\" }}"))
-                .collect();
+            let second = self.second.as_ref().map_or_else(String::new, |start| {
+                format!(", addresses: {{ {SECOND}: \"{start}{last}\" }}")
+            });
             format!("  {host}: {{ role: controller, address: \"{address}\"{second} }}\n")
         });
         let (name, first, hosts) = (&self.name, &self.first, hosts.concat());
-        let second = self.second.iter();
-        let networks: String = second.map(|second| two_networks(first, second)).collect();
+        let networks = self
+            .second
+            .as_ref()
+            .map_or_else(String::new, |second| two_networks(first, second));
         let text = format!(
             "cloud: {name}\nrelease: \"2025.1\"\nhosts:\n{hosts}\
              vips: {{ pool: \"{first}100-{first}119\" }}\nservices: [keystone]\n{networks}{more}"

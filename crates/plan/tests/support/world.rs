@@ -258,9 +258,11 @@ fn answer(desired: &Desired, query: &NamedQuery) -> Answer {
 
 /// How the links to a node are told when all is well.
 fn links(desired: &Desired) -> String {
-    (0..desired.links.len())
-        .map(|link| format!("   LINK: {link} udp (a->b) enabled connected mtu: 1365\n"))
-        .collect()
+    let mut out = String::new();
+    for link in 0..desired.links.len() {
+        let _ = writeln!(out, "   LINK: {link} udp (a->b) enabled connected mtu: 1365");
+    }
+    out
 }
 
 /// What `crm_mon` says when all runs where it should.
