@@ -98,6 +98,12 @@ impl Plan {
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
+
+    /// Whether it moves a virtual address.
+    pub fn moves(&self) -> bool {
+        let mut effects = self.steps.iter().flat_map(|s| &s.effects);
+        effects.any(|e| matches!(e, Effect::Move { .. }))
+    }
 }
 
 /// What was seen of each host: its facts, or why there are none.

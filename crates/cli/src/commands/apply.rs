@@ -126,7 +126,8 @@ pub async fn run(args: &ApplyArgs, catalog: Option<&Utf8Path>, intent: Intent) -
             );
             return Ok(ExitCode::SUCCESS);
         }
-        if stage == 0 && !agreed(&plan, args)? {
+        // A move that became due meanwhile was not in what was agreed to.
+        if (stage == 0 || plan.moves()) && !agreed(&plan, args)? {
             return Ok(ExitCode::from(1));
         }
         audit(
