@@ -73,6 +73,11 @@ impl Console {
                             seconds(*took)
                         ));
                     }
+                    Outcome::GivenUp => self.line(&format!(
+                        "{:>7}  {host}  {step}: given up after {}",
+                        seconds(*ms),
+                        seconds(*took)
+                    )),
                     Outcome::Failed {
                         message,
                         status,

@@ -23,6 +23,8 @@ pub enum Outcome {
         /// Its last 20 lines.
         tail: Vec<String>,
     },
+    /// It only waited, and the run was ended by a failure or by the operator.
+    GivenUp,
 }
 
 /// One event.

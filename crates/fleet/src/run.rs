@@ -3,7 +3,7 @@
 //! One loop owns the state; each step is a task that reports by channel and
 //! shares nothing. After a failure nothing new is begun, what is in flight is
 //! let end, and all failures are told: a half-done step is worse than a late
-//! one.
+//! one. What only waits is given up, also at Ctrl-C: nothing is half-done by it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -47,7 +47,7 @@ pub struct Summary {
     pub changed: usize,
     /// Steps that failed.
     pub failed: usize,
-    /// Steps that were not begun.
+    /// Steps that were not begun, or given up.
     pub left: usize,
 }
 
@@ -95,13 +95,17 @@ pub async fn execute(
         .collect();
     let bound = Arc::new(Semaphore::new(options.parallel.max(1)));
     let (messages, mut inbox) = mpsc::unbounded_channel();
+    let (stop_waiting, waiting_is_vain) = watch::channel(false);
     let mut tasks = JoinSet::new();
     let mut summary = Summary::default();
+    let mut given_up = 0;
     let mut began_at: BTreeMap<usize, u64> = BTreeMap::new();
     let mut interrupt = options.stop.clone();
     loop {
         let stopped = summary.failed > 0 || *interrupt.borrow() == Stop::AfterStepsInFlight;
-        if !stopped {
+        if stopped {
+            stop_waiting.send_replace(true);
+        } else {
             let ready: Vec<usize> = waiting
                 .iter()
                 .filter(|(_, a)| a.is_empty())
@@ -123,16 +127,17 @@ pub async fn execute(
                     host: host.clone(),
                     title: step.title.clone(),
                 });
-                let (step, fill, bound, messages) = (
+                let (step, fill, bound, messages, vain) = (
                     step.clone(),
                     Arc::clone(&options.fill),
                     Arc::clone(&bound),
                     messages.clone(),
+                    waiting_is_vain.clone(),
                 );
                 tasks.spawn(async move {
                     let _permit = bound.acquire_owned().await;
                     let outcome = match session {
-                        Ok(session) => perform(i, &step, &session, &fill, &messages).await,
+                        Ok(session) => perform(i, &step, &session, &fill, &messages, vain).await,
                         Err((_, message)) => Outcome::Failed {
                             message,
                             status: None,
@@ -164,6 +169,7 @@ pub async fn execute(
                         }
                     }
                     Outcome::Failed { .. } => summary.failed += 1,
+                    Outcome::GivenUp => given_up += 1,
                 }
                 if let Some(s) = plan.steps.get(i) {
                     let took = ms().saturating_sub(began_at.get(&i).copied().unwrap_or_default());
@@ -173,7 +179,7 @@ pub async fn execute(
             Ok(()) = interrupt.changed() => {}
         }
     }
-    summary.left = waiting.len();
+    summary.left = waiting.len() + given_up;
     tell(Event::Finished {
         ms: ms(),
         changed: summary.changed,
@@ -203,6 +209,7 @@ async fn perform(
     session: &Session,
     fill: &Fill,
     messages: &mpsc::UnboundedSender<Message>,
+    mut vain: watch::Receiver<bool>,
 ) -> Outcome {
     let mut changed = 0;
     for op in &step.ops {
@@ -231,7 +238,12 @@ async fn perform(
                 }
             }
         });
-        match session.call(op, Some(progress)).await {
+        let waits = matches!(op, Op::Wait(_));
+        let done = tokio::select! {
+            done = session.call(op, Some(progress)) => done,
+            Ok(_) = vain.wait_for(|vain| *vain), if waits => return Outcome::GivenUp,
+        };
+        match done {
             Ok(Reply::Changed(n)) => changed += n,
             Ok(Reply::Facts(_) | Reply::Answer(_)) => {}
             Err(CallError::Failed(error)) => {

@@ -88,10 +88,12 @@ impl Planner<'_> {
     pub(crate) fn cluster(&mut self, before: &[String]) -> Option<String> {
         let nodes = self.nodes();
         let down: Vec<String> = nodes.iter().filter(|n| !self.clustered(n)).cloned().collect();
-        if down.is_empty() {
+        // Every member by itself: one that has not joined yet takes a configuration that
+        // the others then overwrite with theirs.
+        if down.is_empty() && nodes.iter().all(|n| self.sees_all(n)) {
             return None;
         }
-        self.starting = true;
+        self.starting = !down.is_empty();
         let mut prepared = self.prepared.clone();
         prepared.extend(before.iter().cloned());
         let mut after = Vec::new();
@@ -147,6 +149,16 @@ impl Planner<'_> {
             after,
         ));
         Some("quorum".to_owned())
+    }
+
+    /// Whether a host sees every member online.
+    fn sees_all(&self, host: &str) -> bool {
+        let mon = self.facts(host).and_then(|f| f.crm_mon.known());
+        let mon = mon.and_then(|xml| pacemaker::Monitor::parse(xml).ok());
+        mon.is_some_and(|mon| {
+            let joined = mon.nodes.iter().filter(|n| n.online && !n.pending && !n.unclean);
+            joined.count() >= self.desired.nodes.len()
+        })
     }
 
     /// The CIB as a host that runs the cluster knows it.

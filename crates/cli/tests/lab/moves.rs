@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::cloud::{Cloud, HOSTS};
-use crate::said::{tell, until};
+use crate::said::{long, tell, until};
 use crate::writers::{self, Writers};
 
 /// Small, so that the story waits seconds where a cloud waits minutes; a broker
@@ -22,6 +22,9 @@ const RING: &str =
 #[test]
 #[ignore = "lab"]
 fn moves_and_reloads() {
+    if !long("moves and reloads") {
+        return;
+    }
     let cloud = Cloud::new("st-moves", 25);
     cloud.describe(HOME_AFTER);
     cloud.up();

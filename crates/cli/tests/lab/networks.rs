@@ -7,7 +7,7 @@ use lab::Actor;
 use serde_json::{Value, json};
 
 use crate::cloud::{Cloud, HOSTS, SECOND};
-use crate::said::{tell, until};
+use crate::said::{long, tell, until};
 use crate::survives::{applied_once, one_cut, usable};
 use crate::writers::{self, Writers};
 
@@ -17,8 +17,7 @@ const WHOLE: Duration = Duration::from_mins(3);
 #[test]
 #[ignore = "lab"]
 fn networks() {
-    if std::env::var_os("QUORATE_LONG").is_none() {
-        tell("networks: only with QUORATE_LONG, it takes minutes");
+    if !long("networks") {
         return;
     }
     let cloud = Cloud::of_two_networks("st-net", "fd00:198:18:26::", "fd00:198:18:27::");

@@ -11,7 +11,7 @@ use std::time::Duration;
 use lab::{Actor, EventKind};
 
 use crate::cloud::{Cloud, HOSTS};
-use crate::said::{tell, until};
+use crate::said::{long, tell, until};
 use crate::survives::one_cut;
 use crate::writers::Seen;
 
@@ -21,8 +21,7 @@ const PARTS: [&str; 4] = ["membership", "fenced", "address", "power on"];
 /// How many rounds are asked for.
 fn rounds() -> usize {
     let asked = std::env::var("QUORATE_CUTS").ok().and_then(|n| n.parse().ok());
-    let long = std::env::var_os("QUORATE_LONG").is_some();
-    asked.unwrap_or(if long { 10 } else { 0 })
+    asked.unwrap_or_else(|| if long("power cuts measured") { 10 } else { 0 })
 }
 
 #[test]
@@ -30,7 +29,6 @@ fn rounds() -> usize {
 fn power_cuts_measured() {
     let rounds = rounds();
     if rounds == 0 {
-        tell("power cuts are measured with --long");
         return;
     }
     let mut tables = String::new();

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::cloud::{Cloud, HOSTS};
-use crate::said::{tell, until};
+use crate::said::{long, tell, until};
 use crate::writers::{self, Writers};
 
 const WHOLE: Duration = Duration::from_mins(3);
@@ -16,8 +16,7 @@ const STOP: &str = "systemctl stop pacemaker corosync";
 #[test]
 #[ignore = "lab"]
 fn members_that_differ() {
-    if std::env::var_os("QUORATE_LONG").is_none() {
-        tell("members that differ are recovered with --long");
+    if !long("members that differ") {
         return;
     }
     let cloud = Cloud::new("st-recover", 22);
