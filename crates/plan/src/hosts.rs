@@ -92,6 +92,7 @@ impl Planner<'_> {
             let mut quiet: Vec<FileWrite> = Vec::new();
             let mut later: (Vec<FileWrite>, IndexSet<String>, Vec<Change>) = Default::default();
             let mut reload: IndexSet<String> = IndexSet::new();
+            let mut stale: IndexSet<String> = IndexSet::new();
             for file in &wanted.files {
                 let Some(change) = self.file_change(file, facts) else {
                     continue;
@@ -102,6 +103,7 @@ impl Planner<'_> {
                     later.2.push(change);
                 } else {
                     quiet.push(file.write.clone());
+                    stale.extend(file.restart.iter().cloned());
                     if running {
                         rewritten |= file.write.path == corosync::CONF;
                         reload.extend(file.reload.iter().cloned());
@@ -109,7 +111,13 @@ impl Planner<'_> {
                     changes.push(change);
                 }
             }
-            let units = unit_changes(wanted, facts, running, &mut changes);
+            // A store that is being born is adopted as it runs: to stop it would tear a
+            // cluster of its members apart that has just formed.
+            let adopted = |unit: &DesiredUnit| {
+                !stale.contains(&unit.resource)
+                    && self.desired.stores.iter().any(|s| s.resource == unit.resource)
+            };
+            let units = unit_changes(wanted, facts, running, &adopted, &mut changes);
             // Masks come first: a distribution's unit must not start while its package is configured.
             let masks: Vec<UnitChange> = wanted
                 .mask
@@ -284,6 +292,7 @@ fn unit_changes(
     wanted: &DesiredHost,
     facts: &Facts,
     running: bool,
+    adopted: &dyn Fn(&DesiredUnit) -> bool,
     changes: &mut Vec<Change>,
 ) -> Vec<UnitChange> {
     let mut out = Vec::new();
@@ -299,7 +308,7 @@ fn unit_changes(
             if now.file == "enabled" || now.file == "enabled-runtime" {
                 change.enabled = Some(false);
             }
-            if !running && now.active == "active" {
+            if !running && now.active == "active" && !adopted(unit) {
                 change.active = Some(false);
             }
         } else if is_systemd(unit) && running {
