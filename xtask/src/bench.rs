@@ -20,7 +20,7 @@ use std::time::Duration;
 use self::table::{Row, Runs, print};
 use self::watch::{Cost, machine, watched};
 use crate::dist;
-use crate::shell::{Error, build, program, root, run_quietly};
+use crate::shell::{self, Error, build, cargo, program, root, run_quietly};
 use crate::system;
 
 /// The cloud that is measured, and its lab.
@@ -47,6 +47,9 @@ pub struct Args {
     /// How often `check`, `plan` and its yardstick are run
     #[arg(long, default_value_t = 11, value_name = "N")]
     repeat: usize,
+    /// How often the power of an address's holder is cut, in each profile
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    cuts: usize,
     /// Leaves out what needs a lab
     #[arg(long)]
     no_lab: bool,
@@ -89,7 +92,29 @@ pub fn run(args: &Args) -> Result<(), Error> {
     };
     // What was measured before something failed is told all the same.
     print(&rows);
-    done
+    done?;
+    if args.cuts > 0 && !args.no_lab {
+        power_cuts(args.cuts)?;
+    }
+    Ok(())
+}
+
+/// The story that measures power cuts, which prints a table of its own.
+fn power_cuts(rounds: usize) -> Result<(), Error> {
+    let mut story = cargo();
+    story
+        .args([
+            "test",
+            "--workspace",
+            "--test",
+            "lab",
+            "--",
+            "--ignored",
+            "--nocapture",
+        ])
+        .arg("power_cuts_measured")
+        .env("QUORATE_CUTS", rounds.to_string());
+    shell::run(&mut story).map(drop)
 }
 
 /// What all measurements share.

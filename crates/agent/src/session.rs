@@ -133,10 +133,9 @@ async fn read(reader: impl AsyncRead, out: mpsc::UnboundedSender<FromAgent>) -> 
                     let _ = out.send(FromAgent::Done { id, result });
                 });
             }
-            ToAgent::Bye => {
-                while calls.join_next().await.is_some() {}
-                return Ok(Ended::Bye);
-            }
+            // Whoever says it has all answers that it wants: a wait that it gave up must
+            // not keep the session, and the host's lock with it.
+            ToAgent::Bye => return Ok(Ended::Bye),
         }
     }
 }
@@ -236,10 +235,9 @@ mod tests {
                 op: Op::Ask(Query::Read("/proc/self/comm".to_owned())),
             })
             .await;
-        operator.send(ToAgent::Bye).await;
         let mut done = Vec::new();
-        while let Some(message) = operator.next().await {
-            match message {
+        while done.len() < 2 {
+            match operator.next().await.unwrap() {
                 FromAgent::Done { id, result } => done.push((id, result)),
                 FromAgent::Progress { id, .. } => assert_eq!(id, 1),
                 FromAgent::Hello(_) => panic!("a second hello"),
@@ -258,6 +256,9 @@ mod tests {
                 .starts_with("the moon is green: not so after 0.3 s: last seen"),
             "{error}"
         );
+        // What is still under way was given up: it keeps nobody here.
+        operator.send(sleeper(3, 60_000)).await;
+        operator.send(ToAgent::Bye).await;
         agent.await.unwrap().unwrap();
     }
 

@@ -150,7 +150,7 @@ pub fn members(store: &Store, seen: &Seen<'_>) -> Vec<Member> {
 pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Refusal> {
     match store.engine.as_str() {
         "galera" => galera::stage(store, seen, intent),
-        "rabbitmq" => Ok(rabbitmq::stage(store, seen, intent)),
+        "rabbitmq" => rabbitmq::stage(store, seen, intent),
         _ => Ok(Stage::default()),
     }
 }

@@ -6,7 +6,7 @@
 use serde_json::Value;
 use wire::{Answer, Expect, Fact, HttpGet, NamedQuery, Op, Query, UnitChange, Wait};
 
-use crate::{Intent, Member, Seen, Stage, StageStep, Store};
+use crate::{Intent, Member, Refusal, Seen, Stage, StageStep, Store};
 
 fn get(store: &Store, path: &str) -> Query {
     Query::Http(HttpGet {
@@ -47,8 +47,8 @@ fn unborn(store: &Store, facts: &wire::Facts) -> bool {
     matches!(answer, Some(Fact::Known(Answer::Ran { stdout, .. })) if stdout.is_empty())
 }
 
-/// Names of the nodes that a member sees running.
-fn running(store: &Store, facts: &wire::Facts) -> Option<Vec<String>> {
+/// Names of the nodes that a member knows of, and whether it sees them running.
+fn nodes(store: &Store, facts: &wire::Facts) -> Option<Vec<(String, bool)>> {
     let Some(Answer::Http {
         status: 200, body, ..
     }) = facts.answers.get(&store.answer("nodes"))?.known()
@@ -56,14 +56,41 @@ fn running(store: &Store, facts: &wire::Facts) -> Option<Vec<String>> {
         return None;
     };
     let nodes: Value = serde_json::from_str(body).ok()?;
+    let node = |n: &Value| {
+        let running = n.get("running").and_then(Value::as_bool) == Some(true);
+        Some((n.get("name")?.as_str()?.to_owned(), running))
+    };
+    Some(nodes.as_array()?.iter().filter_map(node).collect())
+}
+
+/// Names of the nodes that a member sees running.
+fn running(store: &Store, facts: &wire::Facts) -> Option<Vec<String>> {
+    let all = nodes(store, facts)?.into_iter();
     Some(
-        nodes
-            .as_array()?
-            .iter()
-            .filter(|n| n.get("running").and_then(Value::as_bool) == Some(true))
-            .filter_map(|n| n.get("name")?.as_str().map(str::to_owned))
+        all.filter(|(_, running)| *running)
+            .map(|(name, _)| name)
             .collect(),
     )
+}
+
+/// Two members that serve and are not of one cluster: one of them does not even
+/// know of the other. It happens where a birth is cut in the second in which the
+/// first member is a cluster and the others are not in it yet.
+fn strangers<'a>(store: &'a Store, seen: &Seen<'_>) -> Option<(&'a str, &'a str)> {
+    let known: Vec<(&str, Vec<(String, bool)>)> = store
+        .members
+        .iter()
+        .filter_map(|host| Some((host.as_str(), nodes(store, seen.get(host).copied().flatten()?)?)))
+        .collect();
+    let lists = |nodes: &[(String, bool)], host: &str| {
+        nodes
+            .iter()
+            .any(|(name, _)| name.rsplit('@').next() == Some(host))
+    };
+    known.iter().find_map(|(host, nodes)| {
+        let other = known.iter().find(|(other, _)| !lists(nodes, other))?;
+        Some((*host, other.0))
+    })
 }
 
 /// Members: running, down, or unknown.
@@ -113,10 +140,26 @@ pub fn ready(store: &Store) -> Vec<Wait> {
 }
 
 /// Waits for those that are down; for recovery, lets the cluster manager try again first.
-pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Stage {
+///
+/// # Errors
+/// When members serve that are not of one cluster.
+pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Refusal> {
     let members = members(store, seen);
     if members.iter().all(|m| m.state == "running") {
-        return Stage::default();
+        return Ok(Stage::default());
+    }
+    if let Some((one, other)) = strangers(store, seen) {
+        return Err(Refusal {
+            code: "store::two-clusters",
+            message: format!(
+                "{}: {one} and {other} run and are not of one cluster, so neither may be thrown away unasked",
+                store.resource
+            ),
+            cure: format!(
+                "look at the queues of both; then on the host whose messages may go: rabbitmqctl stop_app, \
+                 reset, start_app (it joins {one} or {other} again)"
+            ),
+        });
     }
     let mut out = Stage {
         ready: ready(store),
@@ -146,7 +189,7 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Stage {
         };
         out.before = store.members.iter().map(start).collect();
         out.before_cluster = true;
-        return out;
+        return Ok(out);
     }
     let down: Vec<&str> = members
         .iter()
@@ -172,7 +215,7 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Stage {
             after: Vec::new(),
         });
     }
-    out
+    Ok(out)
 }
 
 #[cfg(test)]
@@ -195,7 +238,7 @@ mod tests {
         };
         facts.answers.insert(store.answer("data"), Fact::Known(ran));
         let seen: Seen<'_> = [("c1".to_owned(), Some(&facts))].into_iter().collect();
-        let stage = stage(&store, &seen, Intent::Converge);
+        let stage = stage(&store, &seen, Intent::Converge).unwrap();
         assert_eq!(stage.ready.len(), 1);
         stage.before.into_iter().map(|s| s.title).collect()
     }
@@ -210,5 +253,46 @@ mod tests {
         assert_eq!(said("/data/broker@c1\n", Fact::Absent), [""; 0]);
         let named = Fact::Known("<resource id=\"broker\"/>".to_owned());
         assert_eq!(said("", named), [""; 0]);
+    }
+
+    #[test]
+    fn two_clusters_are_refused() {
+        let store = Store {
+            engine: "rabbitmq".to_owned(),
+            resource: "broker".to_owned(),
+            members: ["c1", "c2"].map(str::to_owned).to_vec(),
+            ..Store::default()
+        };
+        // What each member knows, and whether that is refused.
+        let check = |knows: [&[&str]; 2], refused: bool| {
+            let facts = knows.map(|names| {
+                let one = |n: &&str| format!("{{\"name\":\"rabbit@{n}\",\"running\":false}}");
+                let body = format!("[{}]", names.iter().map(one).collect::<Vec<_>>().join(","));
+                let mut facts = crate::silent();
+                let answer = Answer::Http {
+                    status: 200,
+                    body,
+                    headers: std::collections::BTreeMap::new(),
+                };
+                facts.answers.insert(store.answer("nodes"), Fact::Known(answer));
+                facts
+            });
+            let seen: Seen<'_> = store
+                .members
+                .iter()
+                .cloned()
+                .zip(facts.iter().map(Some))
+                .collect();
+            let got = stage(&store, &seen, Intent::Converge);
+            assert_eq!(
+                got.is_err_and(|r| r.code == "store::two-clusters"),
+                refused,
+                "{knows:?}"
+            );
+        };
+        check([&["c1"], &["c2"]], true);
+        check([&["c1", "c2"], &["c2"]], true);
+        // One that was just switched on is known and not yet seen running.
+        check([&["c1", "c2"], &["c1", "c2"]], false);
     }
 }

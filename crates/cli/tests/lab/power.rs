@@ -1,7 +1,7 @@
 //! Many power cuts of whoever holds a virtual address, and what each part of the
 //! failover took: a measurement, printed as tables, that also must lose nothing.
 //!
-//! Ten rounds a profile with `--long`, else none: `cargo xtask bench --power`
+//! Ten rounds a profile with `--long`, else none: `cargo xtask bench --cuts N`
 //! asks for as many as it wants through `QUORATE_CUTS`.
 
 use std::collections::BTreeMap;
