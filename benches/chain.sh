@@ -21,10 +21,11 @@
 # The clock stops when the address answers, as `apply` does; the proof is that the
 # administrator gets a token there and that each member of Galera has the rows.
 #
-# It takes each short cut that is known: the keys and the cluster's first
+# It takes each short cut that is known but one: the keys and the cluster's first
 # configuration are written as files (`keystone-manage fernet_setup` and a wait
-# of 20 s for the first controller fall away), the servers are started without
-# the distribution's wrappers, and names come from /etc/hosts.
+# of 20 s for the first controller fall away), and names come from /etc/hosts.
+# The one: Galera's other members take a copy, where `apply` lets them join by a
+# few events.
 #
 # It leaves out what costs next to nothing (TLS, memcached, the time), fencing
 # (each host asks each device's agent for its description: a CPU second in all),

@@ -47,7 +47,8 @@ pub struct Args {
     /// How often `check`, `plan` and its yardstick are run
     #[arg(long, default_value_t = 11, value_name = "N")]
     repeat: usize,
-    /// How often the power of an address's holder is cut, in each profile
+    /// How often the power of an address's holder is cut, in each profile (with the
+    /// build of the tests)
     #[arg(long, default_value_t = 0, value_name = "N")]
     cuts: usize,
     /// Leaves out what needs a lab
@@ -112,7 +113,7 @@ fn power_cuts(rounds: usize) -> Result<(), Error> {
             "--ignored",
             "--nocapture",
         ])
-        .arg("power_cuts_measured")
+        .arg("long_power_cuts_measured")
         .env("QUORATE_CUTS", rounds.to_string());
     shell::run(&mut story).map(drop)
 }
@@ -205,10 +206,10 @@ impl Bench {
             Row::at_most("apply : chain", ratio, APPLY_BY_CHAIN)
                 .beside(format!("chain of commands by ssh: {}", chains.tell())),
         );
-        rows.push(Row::plain("apply, its own process", cost.tell()));
+        rows.push(Row::plain("apply, its process, last round", cost.tell()));
 
         println!("plan, {} times", args.repeat);
-        let plans = Self::repeat(args.repeat, || self.verb(&["plan"]))?;
+        let plans = Self::repeat(args.repeat, || self.verb(&["plan", "--detailed-exitcode"]))?;
         rows.push(Row::time("plan, nothing to do", &plans, PLAN));
         println!("ansible -m setup, {} times", args.repeat);
         let ansible = self.ansible(args.repeat);
@@ -223,7 +224,10 @@ impl Bench {
             Row::at_least("ansible : plan", runs.ratio(&plans), FASTER_THAN_ANSIBLE)
                 .beside(format!("ansible -m setup: {told}")),
         );
-        let cost = watched(&mut self.verb(&["plan"]), &self.log("plan"))?;
+        let cost = watched(
+            &mut self.verb(&["plan", "--detailed-exitcode"]),
+            &self.log("plan"),
+        )?;
         rows.push(Row::plain("plan, its own process", cost.tell()));
         ansible.map(|_| ())
     }

@@ -15,7 +15,7 @@ use diagnostic::{Source, draw};
 use source::Code;
 
 /// Crates that do no I/O.
-const PURE: [&str; 9] = [
+const PURE: [&str; 10] = [
     "diagnostic",
     "cloud",
     "catalog",
@@ -25,6 +25,7 @@ const PURE: [&str; 9] = [
     "engines",
     "plan",
     "wire",
+    "status",
 ];
 /// What a crate needs that does I/O.
 const IMPURE: [&str; 6] = ["tokio", "reqwest", "openssh", "zbus", "mysql_async", "lapin"];

@@ -2,7 +2,7 @@
 //!
 //! glibc loads the modules that the host's `/etc/nsswitch.conf` names, even
 //! into a static program, where another release's module crashes it
-//! (rust-lang/rust#100711). With the lookups pinned to `files` and `dns`, which
+//! With the lookups pinned to `files` and `dns`, which
 //! glibc 2.34 and later carry inside, that file is never obeyed. The price:
 //! users known to LDAP only are not seen, which this program does not need.
 

@@ -2,7 +2,7 @@
 //! cannot load: one that asks the C library freely dies of SIGFPE there (seen with
 //! `hesiod` and `compat` of Debian 13). The agent must read `/etc/hosts`.
 //!
-//! Needs root and an image of the lab; without them it says so and ends.
+//! Needs root and an image of the lab.
 #![expect(clippy::unwrap_used, reason = "the helpers of a test may panic like the test")]
 
 use std::path::{Path, PathBuf};
@@ -42,11 +42,9 @@ exec chroot "$DIR/root" /quorate agent resolve "$NAME""#;
 }
 
 #[test]
+#[ignore = "lab"]
 fn a_module_for_names_that_cannot_be_loaded_is_passed_over() {
-    let (true, Some(image)) = (nix::unistd::geteuid().is_root(), image()) else {
-        eprintln!("not tried: this needs root and an image of the lab in {IMAGES}");
-        return;
-    };
+    let image = image().unwrap();
     for lookups in ["files", "hesiod files", "compat files"] {
         let said = resolve(&image, lookups, "only.in.this.file");
         assert!(said.status.success(), "{lookups}: {said:?}");

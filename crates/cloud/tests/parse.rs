@@ -224,11 +224,7 @@ fn a_thousand_hosts_are_read_quickly() {
     text = text.replace("vips:", &format!("{hosts}vips:"));
     let start = Instant::now();
     assert_eq!(good(&text).hosts.len(), 1003);
-    assert!(
-        start.elapsed() < Duration::from_millis(500),
-        "{:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }
 
 fn survives(text: &str) {

@@ -3,7 +3,8 @@
 //! One loop owns the state; each step is a task that reports by channel and
 //! shares nothing. After a failure nothing new is begun, what is in flight is
 //! let end, and all failures are told: a half-done step is worse than a late
-//! one. What only waits is given up, also at Ctrl-C: nothing is half-done by it.
+//! one. A step that only waits is given up, also at Ctrl-C: nothing is half-done
+//! by it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -212,6 +213,8 @@ async fn perform(
     mut vain: watch::Receiver<bool>,
 ) -> Outcome {
     let mut changed = 0;
+    // A wait after a change is its gate: given up, the next run would go on past it.
+    let only_waits = step.ops.iter().all(|op| matches!(op, Op::Wait(_)));
     for op in &step.ops {
         let mut op: Op = op.clone();
         if let Err(message) = op.fill(&|text: &str| fill(text)) {
@@ -238,10 +241,9 @@ async fn perform(
                 }
             }
         });
-        let waits = matches!(op, Op::Wait(_));
         let done = tokio::select! {
             done = session.call(op, Some(progress)) => done,
-            Ok(_) = vain.wait_for(|vain| *vain), if waits => return Outcome::GivenUp,
+            Ok(_) = vain.wait_for(|vain| *vain), if only_waits => return Outcome::GivenUp,
         };
         match done {
             Ok(Reply::Changed(n)) => changed += n,

@@ -114,7 +114,13 @@ impl Planner<'_> {
             .map(|v| v.service.clone())
             .collect();
         let arrived = self.settled_with(vip);
-        let mut ops = vec![constraints(&raised), Op::Wait(arrived.clone())];
+        // What was whole when it was looked at may not be any more: somebody was asked
+        // in between, or waited for.
+        let still = Wait {
+            timeout_ms: 10_000,
+            ..self.settled(&self.desired.cib)
+        };
+        let mut ops = vec![Op::Wait(still), constraints(&raised), Op::Wait(arrived.clone())];
         let behind = self.desired.apis.iter().filter(|a| services.contains(&a.service));
         ops.extend(behind.map(|api| Op::Wait(Self::answers(api))));
         ops.push(constraints(&self.desired.cib));
@@ -157,5 +163,10 @@ impl Planner<'_> {
 
 /// Neither restarts nor reconfigures anything in the cluster.
 fn is_quiet(step: &Step) -> bool {
-    step.effects.is_empty() && !step.ops.iter().any(|op| matches!(op, Op::Cib(_)))
+    let disturbs = |op: &Op| match op {
+        Op::Cib(_) => true,
+        Op::Units(units) => units.iter().any(|u| u.restart),
+        _ => false,
+    };
+    step.effects.is_empty() && !step.ops.iter().any(disturbs)
 }

@@ -97,7 +97,9 @@ impl Planner<'_> {
                 let Some(change) = self.file_change(file, facts) else {
                     continue;
                 };
-                if running && !file.restart.is_empty() {
+                // Where nothing of it runs, nothing is restarted, and nobody waits for it.
+                let in_use = |r: &String| r.starts_with("unit/") || self.instance_runs(r, host);
+                if running && file.restart.iter().any(in_use) {
                     later.0.push(file.write.clone());
                     later.1.extend(file.restart.iter().cloned());
                     later.2.push(change);
@@ -269,7 +271,9 @@ impl Planner<'_> {
             .flat_map(engines::whole)
             .map(Op::Wait)
             .collect();
-        out.push(Op::Wait(self.settled(&self.desired.cib)));
+        // What enters the cluster later in this plan is not waited for here.
+        let there = |id: &str| self.cib_now().is_none_or(|c| c.contains(&format!("\"{id}\"")));
+        out.push(Op::Wait(self.settled(&self.desired.cib.only(&there))));
         out
     }
 }

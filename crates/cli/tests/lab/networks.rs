@@ -7,7 +7,7 @@ use lab::Actor;
 use serde_json::{Value, json};
 
 use crate::cloud::{Cloud, HOSTS, SECOND};
-use crate::said::{long, tell, until};
+use crate::said::{tell, until};
 use crate::survives::{applied_once, one_cut, usable};
 use crate::writers::{self, Writers};
 
@@ -16,10 +16,7 @@ const WHOLE: Duration = Duration::from_mins(3);
 
 #[test]
 #[ignore = "lab"]
-fn networks() {
-    if !long("networks") {
-        return;
-    }
+fn long_networks() {
     let cloud = Cloud::of_two_networks("st-net", "fd00:198:18:26::", "fd00:198:18:27::");
     cloud.up();
     for host in HOSTS {
@@ -66,7 +63,7 @@ fn copied(cloud: &Cloud, host: &str) {
     cloud
         .shell(
             host,
-            "rm /var/lib/mysql/grastate.dat && kill -KILL $(pidof mariadbd)",
+            ": >/var/log/mysql/error.log && rm /var/lib/mysql/grastate.dat && kill -KILL $(pidof mariadbd)",
         )
         .good();
     until("a copy of the data", WHOLE, || {

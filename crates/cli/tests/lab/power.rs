@@ -1,8 +1,8 @@
 //! Many power cuts of whoever holds a virtual address, and what each part of the
 //! failover took: a measurement, printed as tables, that also must lose nothing.
 //!
-//! Ten rounds a profile with `--long`, else none: `cargo xtask bench --cuts N`
-//! asks for as many as it wants through `QUORATE_CUTS`.
+//! Ten rounds a profile; `cargo xtask bench --cuts N` asks for as many as it wants
+//! through `QUORATE_CUTS`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,26 +11,26 @@ use std::time::Duration;
 use lab::{Actor, EventKind};
 
 use crate::cloud::{Cloud, HOSTS};
-use crate::said::{long, tell, until};
+use crate::said::{tell, until};
 use crate::survives::one_cut;
 use crate::writers::Seen;
+
+/// By the service whose address the host had, and by what was measured.
+type Times = BTreeMap<(&'static str, &'static str), Vec<Duration>>;
 
 const SEEN: [&str; 4] = ["get", "token", "sql", "publish"];
 const PARTS: [&str; 4] = ["membership", "fenced", "address", "power on"];
 
 /// How many rounds are asked for.
 fn rounds() -> usize {
-    let asked = std::env::var("QUORATE_CUTS").ok().and_then(|n| n.parse().ok());
-    asked.unwrap_or_else(|| if long("power cuts measured") { 10 } else { 0 })
+    let asked = std::env::var("QUORATE_CUTS").ok();
+    asked.and_then(|n| n.parse().ok()).unwrap_or(10)
 }
 
 #[test]
 #[ignore = "lab"]
-fn power_cuts_measured() {
+fn long_power_cuts_measured() {
     let rounds = rounds();
-    if rounds == 0 {
-        return;
-    }
     let mut tables = String::new();
     for profile in ["steady", "fast"] {
         let cloud = Cloud::new("st-power", 24);
@@ -38,22 +38,25 @@ fn power_cuts_measured() {
         cloud.up();
         cloud.apply();
         cloud.until_redundant(Duration::from_secs(30));
-        let mut times: BTreeMap<&str, Vec<Duration>> = BTreeMap::new();
+        let mut times: Times = BTreeMap::new();
         for round in 0..rounds {
             // Who asks the API and who writes rows do so by different addresses.
             let service = ["keystone", "galera"][round % 2];
             let host = holder(&cloud, service);
             let (seen, parts) = measured(&cloud, &host, service);
             for probe in SEEN {
-                times.entry(probe).or_default().push(seen.longest(probe));
+                times
+                    .entry((service, probe))
+                    .or_default()
+                    .push(seen.longest(probe));
             }
             for (part, took) in PARTS.into_iter().zip(parts) {
-                times.entry(part).or_default().push(took);
+                times.entry((service, part)).or_default().push(took);
             }
             let row: Vec<String> = SEEN
                 .iter()
                 .chain(&PARTS)
-                .map(|what| format!("{what} {:.2}", times[what][round].as_secs_f64()))
+                .map(|what| format!("{what} {:.2}", times[&(service, *what)][round / 2].as_secs_f64()))
                 .collect();
             tell(&format!(
                 "{profile} {round}: cut {host}, which has {service}: {} s",
@@ -66,15 +69,21 @@ fn power_cuts_measured() {
     tell(&tables);
 }
 
-/// Median and worst of everything, in seconds.
-fn table(profile: &str, times: &mut BTreeMap<&str, Vec<Duration>>) -> String {
-    let mut out = format!("profile {profile}: seconds after the cut (median, worst)\n");
-    for what in SEEN.iter().chain(&PARTS) {
-        let all = times.get_mut(what).unwrap();
+/// Median and worst of everything, in seconds, by whose address's holder was cut.
+fn table(profile: &str, times: &mut Times) -> String {
+    let mut out = format!(
+        "profile {profile}: longest time without a good answer, then seconds from the cut (median, worst)\n"
+    );
+    for ((service, what), all) in times {
         all.sort();
         let (median, worst) = (all[all.len() / 2], all[all.len() - 1]);
         let (median, worst) = (median.as_secs_f64(), worst.as_secs_f64());
-        writeln!(out, "  {what:<12} {median:>6.2} {worst:>6.2}  n={}", all.len()).unwrap();
+        writeln!(
+            out,
+            "  holder of {service:<9} {what:<12} {median:>6.2} {worst:>6.2}  n={}",
+            all.len()
+        )
+        .unwrap();
     }
     out
 }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::cloud::{Cloud, HOSTS};
-use crate::said::{long, tell, until};
+use crate::said::{tell, until};
 use crate::writers::{self, Writers};
 
 const WHOLE: Duration = Duration::from_mins(3);
@@ -15,11 +15,8 @@ const STOP: &str = "systemctl stop pacemaker corosync";
 
 #[test]
 #[ignore = "lab"]
-fn members_that_differ() {
-    if !long("members that differ") {
-        return;
-    }
-    let cloud = Cloud::new("st-recover", 22);
+fn long_members_that_differ() {
+    let cloud = Cloud::new("st-recover", 27);
     cloud.up();
     cloud.apply();
     cloud.until_redundant(Duration::from_secs(30));
@@ -43,14 +40,14 @@ fn one_after_the_other(cloud: &Cloud) {
     }
     let said = cloud.say(&["recover", "--yes"]).good();
     tell(&format!("stopped one after the other: {}", said.all().trim()));
-    // The first to stop has the least; who had the most is in the explanation.
+    // The last to stop has the most.
     let begins = said
         .all()
         .lines()
         .find(|l| l.contains("begins"))
         .map(str::to_owned);
     let begins = begins.unwrap_or_else(|| panic!("no choice is told: {said}"));
-    assert!(!begins.contains("c3 begins"), "{begins}");
+    assert!(begins.contains("c1 begins"), "{begins}");
     whole(cloud, writers);
 }
 
@@ -134,7 +131,6 @@ fn whole(cloud: &Cloud, writers: Writers) {
             "{host}: {fate:?}"
         );
     }
-    let again = cloud.say(&["plan", "--detailed-exitcode"]).good();
-    assert!(again.ok(), "{again}");
+    cloud.say(&["plan", "--detailed-exitcode"]).good();
     writers::clean(&[writers::sql(cloud, &cloud.vip("galera"), 20)]);
 }

@@ -118,12 +118,3 @@ pub fn tell(text: &str) {
     let began = BEGAN.get_or_init(Instant::now);
     eprintln!("[{:>6.1} s] {text}", began.elapsed().as_secs_f64());
 }
-
-/// Whether stories of many minutes are asked for; where not, that one is left out is told.
-pub fn long(story: &str) -> bool {
-    let asked = std::env::var_os("QUORATE_LONG").is_some();
-    if !asked {
-        tell(&format!("{story}: only with --long"));
-    }
-    asked
-}

@@ -137,7 +137,8 @@ impl Walker {
             Kind::Null => "there is nothing here".to_owned(),
             _ => format!("this is {}", node.describe()),
         };
-        self.push(self.error("file::wrong-type", &node.span, message, label));
+        let finding = self.error("file::wrong-type", &node.span, message, label);
+        self.push(finding.help(format!("write {wanted}")));
     }
 
     /// A map of free keys.
@@ -190,7 +191,8 @@ impl Walker {
                 return Some(Spanned::new(number, node.span.clone()));
             }
             let message = format!("{what} must be {wanted}");
-            self.push(self.error("file::wrong-type", &node.span, message, "out of that range"));
+            let finding = self.error("file::wrong-type", &node.span, message, "out of that range");
+            self.push(finding.help(format!("write {wanted}")));
             return None;
         }
         self.wrong_type(node, what, &wanted);
