@@ -45,6 +45,8 @@ pub enum Verb {
     Ssh(SshArgs),
     /// Write the files that each host would get into a folder
     Render(RenderArgs),
+    /// Show what a finding means, by its code
+    Explain(ExplainArgs),
     /// Real hosts on this machine
     Lab(LabArgs),
     /// The hand on a host; started by quorate itself
@@ -61,6 +63,13 @@ pub struct Shown {
     /// How to show it
     #[arg(short, long, value_enum, default_value = "text")]
     pub output: Output,
+}
+
+/// `explain`.
+#[derive(Debug, clap::Args)]
+pub struct ExplainArgs {
+    /// The code, such as vip::duplicate; all codes without it
+    pub code: Option<String>,
 }
 
 /// `plan`.

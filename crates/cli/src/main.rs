@@ -53,6 +53,7 @@ async fn dispatch(args: Args) -> Result<ExitCode, Failure> {
         Verb::Credentials(a) => commands::credentials::run(&a, catalog),
         Verb::Ssh(a) => commands::ssh::run(&a, catalog),
         Verb::Render(a) => commands::render::run(&a, catalog),
+        Verb::Explain(a) => commands::explain::run(&a),
         Verb::Lab(a) => commands::lab::run(a, catalog).await,
         Verb::Agent(a) => commands::agent::run(&a).await,
     }

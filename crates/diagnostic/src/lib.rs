@@ -5,12 +5,16 @@
 //! This crate knows neither clouds nor catalogues. It may not read files: the
 //! text is handed in, since a finding shows the line it speaks of.
 
+mod explain;
+
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 use miette::{LabeledSpan, SourceCode};
 use serde::{Serialize, Serializer};
+
+pub use explain::{Explanation, explanations};
 
 /// How bad a finding is. Only [`Severity::Error`] stops a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

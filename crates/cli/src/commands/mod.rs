@@ -4,6 +4,7 @@ pub mod agent;
 pub mod apply;
 pub mod check;
 pub mod credentials;
+pub mod explain;
 pub mod lab;
 pub mod observe;
 pub mod plan;

@@ -1,0 +1,28 @@
+//! `quorate explain`: what a finding means. Asks nobody and reads no file.
+
+use std::process::ExitCode;
+
+use crate::args::ExplainArgs;
+use crate::failure::Failure;
+
+/// Runs it.
+pub fn run(args: &ExplainArgs) -> Result<ExitCode, Failure> {
+    let Some(code) = &args.code else {
+        for one in diagnostic::explanations() {
+            anstream::println!("{}", one.code);
+        }
+        return Ok(ExitCode::SUCCESS);
+    };
+    let Some(found) = diagnostic::explanations().find(|e| e.code == code) else {
+        let near = diagnostic::did_you_mean(code, diagnostic::explanations().map(|e| e.code));
+        let hint = near.map_or_else(
+            || "`quorate explain` without a code lists them all".to_owned(),
+            |near| format!("did you mean `{near}`?"),
+        );
+        return Err(Failure::Input(format!(
+            "error: there is no finding `{code}`\n\nhint: {hint}"
+        )));
+    };
+    anstream::println!("{}\n\n{}", found.code, found.text);
+    Ok(ExitCode::SUCCESS)
+}
