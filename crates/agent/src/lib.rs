@@ -9,6 +9,7 @@
 //! except as a transient systemd unit.
 
 mod audit;
+mod balance;
 mod cib;
 mod cluster;
 mod expect;

@@ -11,8 +11,8 @@ use tokio::sync::OnceCell;
 use wire::{Op, OpError, Reply};
 
 use crate::{
-    audit, cib, expect, files, http, lock, observe, packages, query, run, session::Progress, sql, sysctl,
-    systemd::Systemd, units, wait,
+    audit, balance, cib, expect, files, http, lock, observe, packages, query, run, session::Progress, sql,
+    sysctl, systemd::Systemd, units, wait,
 };
 
 /// What lives as long as the session.
@@ -76,6 +76,7 @@ pub(crate) fn perform<'a>(
             Op::Sql(statements) => sql::execute(&statements).await?,
             Op::Http(request) => http::change(&request).await?,
             Op::Cib(sections) => cib::replace(&sections, progress).await?,
+            Op::Balance(wanted) => balance::set(&wanted, progress).await?,
             Op::Wait(wait) => wait::wait(&wait, progress).await?,
             Op::Unless { guards, ops } => unless(session, &guards, ops, progress).await?,
             Op::Audit(line) => audit::append(&line)?,

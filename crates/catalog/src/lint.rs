@@ -191,7 +191,7 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
                     .help(format!("make `catalog/{path}`")),
                 );
             }
-            for restart in &file.restart {
+            for restart in file.restart.iter().chain(&file.reload) {
                 if !components.contains(&restart.value.as_str()) {
                     out.push(unknown(
                         service,

@@ -265,7 +265,7 @@ fn file(w: &mut Walker, node: &Node) -> Option<FileSpec> {
         group: word_or(w, &f, "group", "root"),
         mode,
         restart: words(w, &f, "restart"),
-        reload: plain(words(w, &f, "reload")),
+        reload: words(w, &f, "reload"),
         once: flag(w, &f, "once", false),
         each: word_or(w, &f, "each", ""),
         identity: word_or(w, &f, "identity", ""),

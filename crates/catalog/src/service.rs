@@ -140,8 +140,8 @@ pub struct FileSpec {
     pub on: Spanned<String>,
     /// Components restarted when it changes.
     pub restart: Vec<Spanned<String>>,
-    /// Units reloaded when it changes.
-    pub reload: Vec<String>,
+    /// Components whose unit reads it again when it changes, without a restart.
+    pub reload: Vec<Spanned<String>>,
     /// Written only where nothing is there: state that grows on the host.
     pub once: bool,
     /// Text (template) that the file has when it is this cloud's; empty: not judged.

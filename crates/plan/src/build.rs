@@ -74,7 +74,7 @@ pub fn plan(
         .filter(|(_, s)| s.before_cluster)
         .map(|(store, _)| store.resource.as_str())
         .collect();
-    planner.hosts(&births);
+    let rolling = planner.hosts(&births);
     // A birth goes beside the start of the cluster manager, which adopts the store
     // once it is there: until then its configuration does not name it.
     let mut born = Vec::new();
@@ -100,6 +100,13 @@ pub fn plan(
     // absent, services would be taken out of it and put in again.
     if planner.starting && !planner.virgin && planner.cib_now().is_none() {
         return Ok(planner.barrier(out, stages));
+    }
+    if !rolling.is_empty() {
+        // A gate waits for what the cluster should run: what somebody stopped by its
+        // configuration would be waited for in vain.
+        let mut base: Vec<String> = planner.prepared.clone();
+        base.extend(planner.cib_repair(quorum.as_deref()).or_else(|| quorum.clone()));
+        planner.roll(rolling, &base);
     }
     let foundation = planner.cib_foundation(quorum, &born);
     let mut store_done = Vec::new();

@@ -36,10 +36,9 @@ impl Planner<'_> {
 
     /// What needs no schema, and what is in the cluster already.
     pub(crate) fn foundation_layer(&self) -> Cib {
-        let there = |id: &str| self.cib_now().is_some_and(|c| c.contains(&format!("\"{id}\"")));
         self.desired
             .cib
-            .only(&|id| !self.desired.gated.iter().any(|g| g == id) || there(id))
+            .only(&|id| !self.desired.gated.iter().any(|g| g == id) || self.managed(id))
     }
 
     /// The wait for every resource of a configuration to run where it should.
@@ -218,6 +217,18 @@ impl Planner<'_> {
                     w == h
                 }
             })
+    }
+
+    /// What the cluster has already, as it should be.
+    pub(crate) fn cib_repair(&mut self, quorum: Option<&str>) -> Option<String> {
+        self.cib_now()?;
+        let layer = self.desired.cib.only(&|id| self.managed(id));
+        let (sections, changes) = self.sections(&layer);
+        if sections.is_empty() || layer == self.desired.cib {
+            return None;
+        }
+        let after = quorum.into_iter().map(str::to_owned).collect();
+        Some(self.cib_step("cib/repair", "what it has already", sections, changes, after))
     }
 
     /// The layer that needs no schema. On a cloud that has all layers it is

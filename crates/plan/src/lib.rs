@@ -11,6 +11,7 @@ mod home;
 mod hosts;
 mod look;
 mod refuse;
+mod roll;
 mod show;
 
 use indexmap::IndexMap;
@@ -30,6 +31,13 @@ pub enum Effect {
     Restart {
         /// Its resource.
         resource: String,
+        /// On which host.
+        host: String,
+    },
+    /// An instance reads its files again, and goes on serving.
+    Reload {
+        /// Its unit.
+        unit: String,
         /// On which host.
         host: String,
     },

@@ -23,6 +23,7 @@ pub fn show(plan: &Plan, diffs: bool) -> String {
         for effect in &step.effects {
             let _ = match effect {
                 Effect::Restart { resource, host } => writeln!(out, "  ! restarts {resource} on {host}"),
+                Effect::Reload { unit, host } => writeln!(out, "  ! {unit} on {host} reads its files again"),
                 Effect::Move {
                     services, from, to, ..
                 } => writeln!(

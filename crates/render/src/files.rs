@@ -44,7 +44,7 @@ fn file(
         once: spec.once,
         identity: templates.text(scope, &spec.identity),
         restart: spec.restart.iter().map(|c| restarted(placed, &c.value)).collect(),
-        reload: spec.reload.clone(),
+        reload: spec.reload.iter().map(|c| restarted(placed, &c.value)).collect(),
     }
 }
 

@@ -39,7 +39,7 @@ pub struct DesiredFile {
     pub identity: String,
     /// Resource ids restarted on the host when it changes.
     pub restart: Vec<String>,
-    /// Units reloaded when it changes.
+    /// Resource ids that read it again on the host when it changes, and go on.
     pub reload: Vec<String>,
 }
 
@@ -136,6 +136,26 @@ pub struct DesiredVip {
     pub home: String,
 }
 
+/// HAProxy's socket for administrators, as its configuration in the catalogue says.
+pub const BALANCER_SOCKET: &str = "/run/haproxy.sock";
+
+/// A resource whose instances stand behind the balancers, in a section of its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DesiredBalanced {
+    /// Service.
+    pub service: String,
+    /// Resource id, and the name of the balancers' section.
+    pub resource: String,
+    /// Virtual address.
+    pub address: String,
+    /// TCP port.
+    pub port: u16,
+    /// All requests go to one member.
+    pub single_writer: bool,
+    /// Hosts, and the names of the servers.
+    pub members: Vec<String>,
+}
+
 /// The whole.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Desired {
@@ -161,6 +181,10 @@ pub struct Desired {
     pub stores: Vec<Store>,
     /// APIs.
     pub apis: Vec<DesiredApi>,
+    /// What stands behind the balancers.
+    pub balanced: Vec<DesiredBalanced>,
+    /// Hosts that have a balancer.
+    pub balancers: Vec<String>,
     /// How the SQL store is asked on its own hosts: socket and user.
     pub sql: Option<(String, String)>,
     /// Resource id of the SQL store; empty without one.
@@ -289,7 +313,16 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
             });
         }
     }
+    out.balancers = model.names_of("balancer");
     for served in model.served() {
+        out.balanced.push(DesiredBalanced {
+            service: served.service.clone(),
+            resource: served.resource.clone(),
+            address: served.vip.to_string(),
+            port: served.endpoint.port.value,
+            single_writer: served.endpoint.single_writer,
+            members: served.members.clone(),
+        });
         if served.endpoint.mode == "http" {
             let scheme = if served.endpoint.tls { "https" } else { "http" };
             let base = format!(

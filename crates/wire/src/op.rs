@@ -85,6 +85,32 @@ pub struct CibSection {
     pub xml: String,
 }
 
+/// Whether a balancer sends anybody to a server. The words are HAProxy's own
+/// (`set server … state`, its management guide, 9.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServerState {
+    /// It takes part.
+    Ready,
+    /// Nobody new; those under way end by themselves.
+    Drain,
+    /// Nobody at all: sessions are shut where the configuration says so.
+    Maint,
+}
+
+/// Servers of a balancer on the host, brought to a state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Balance {
+    /// Its socket for administrators.
+    pub socket: String,
+    /// `SECTION/SERVER`.
+    pub servers: Vec<String>,
+    /// The state.
+    pub state: ServerState,
+    /// Waits at most so long until nobody is on a server that was taken out.
+    pub idle_ms: u64,
+}
+
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Op {
@@ -115,6 +141,9 @@ pub enum Op {
     Http(crate::HttpGet),
     /// Replace CIB sections; foreign property sets are kept.
     Cib(Vec<CibSection>),
+    /// Take servers out of the host's balancer, or let them in. One that does not
+    /// run sends nobody anywhere: then there is nothing to do.
+    Balance(Balance),
     /// Wait for something.
     Wait(Wait),
     /// Do the inner ones in order unless all guards hold already.
@@ -235,6 +264,7 @@ impl Op {
             | Self::Packages(_)
             | Self::Units(_)
             | Self::Sysctls(_)
+            | Self::Balance(_)
             | Self::Audit(_) => Ok(()),
         }
     }
