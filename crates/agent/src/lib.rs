@@ -23,6 +23,7 @@ mod observe;
 mod ops;
 mod pacemaker;
 mod packages;
+mod prober;
 mod process;
 mod query;
 mod run;

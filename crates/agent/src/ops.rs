@@ -11,8 +11,8 @@ use tokio::sync::OnceCell;
 use wire::{Op, OpError, Reply};
 
 use crate::{
-    audit, balance, cib, expect, files, http, lock, observe, packages, query, run, session::Progress, sql,
-    sysctl, systemd::Systemd, units, wait,
+    audit, balance, cib, expect, files, http, lock, observe, packages, prober, query, run, session::Progress,
+    sql, sysctl, systemd::Systemd, units, wait,
 };
 
 /// What lives as long as the session.
@@ -20,6 +20,7 @@ use crate::{
 pub(crate) struct Session {
     systemd: OnceCell<Systemd>,
     lock: Mutex<Option<lock::Lock>>,
+    prober: prober::Slot,
     /// Whether systemd has read its unit files since we last changed any.
     units_read: AtomicBool,
 }
@@ -77,6 +78,8 @@ pub(crate) fn perform<'a>(
             Op::Http(request) => http::change(&request).await?,
             Op::Cib(sections) => cib::replace(&sections, progress).await?,
             Op::Balance(wanted) => balance::set(&wanted, progress).await?,
+            Op::Probe(all) => prober::begin(&session.prober, &all).await?,
+            Op::Seen => return Ok(Reply::Seen(prober::end(&session.prober).await)),
             Op::Wait(wait) => wait::wait(&wait, progress).await?,
             Op::Unless { guards, ops } => unless(session, &guards, ops, progress).await?,
             Op::Audit(line) => audit::append(&line)?,

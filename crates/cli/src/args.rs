@@ -34,7 +34,7 @@ pub enum Verb {
     /// Show what apply would do, and why
     Plan(PlanArgs),
     /// Bring the hosts to what the cloud file says
-    Apply(ApplyArgs),
+    Apply(ConvergeArgs),
     /// Bring stores and services back after an outage
     Recover(ApplyArgs),
     /// Show the cloud as it is, and how much more can be lost
@@ -84,12 +84,29 @@ pub struct PlanArgs {
     /// Leave the diffs of files out
     #[arg(long)]
     pub brief: bool,
+    /// Keep the plan in this file, for `apply FILE`
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<Utf8PathBuf>,
+    /// Only what belongs to this host, service or step, and what must go before it
+    #[arg(long, value_name = "NAME")]
+    pub target: Vec<String>,
 }
 
-/// `apply` and `recover`.
+/// `apply`.
+#[derive(Debug, clap::Args)]
+pub struct ConvergeArgs {
+    /// The run
+    #[command(flatten)]
+    pub run: ApplyArgs,
+    /// Only what belongs to this host, service or step, and what must go before it
+    #[arg(long, value_name = "NAME")]
+    pub target: Vec<String>,
+}
+
+/// What all verbs that change something have.
 #[derive(Debug, clap::Args)]
 pub struct ApplyArgs {
-    /// The cloud file
+    /// The cloud file; for `apply` also a plan that was kept by `plan --out`
     #[arg(default_value = "cloud.yaml")]
     pub file: Utf8PathBuf,
     /// Ask no question

@@ -9,8 +9,11 @@ mod console;
 mod failure;
 mod nss;
 mod project;
+mod runner;
+mod saved;
 mod seen;
 mod steps;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -47,8 +50,8 @@ async fn dispatch(args: Args) -> Result<ExitCode, Failure> {
         Verb::Check(a) => commands::check::run(&a, catalog),
         Verb::Observe(a) => commands::observe::run(&a, catalog).await,
         Verb::Plan(a) => commands::plan::run(&a, catalog).await,
-        Verb::Apply(a) => commands::apply::run(&a, catalog, engines::Intent::Converge).await,
-        Verb::Recover(a) => commands::apply::run(&a, catalog, engines::Intent::Recover).await,
+        Verb::Apply(a) => commands::apply::run(&a.run, &a.target, catalog, engines::Intent::Converge).await,
+        Verb::Recover(a) => commands::apply::run(&a, &[], catalog, engines::Intent::Recover).await,
         Verb::Status(a) => commands::status::run(&a, catalog).await,
         Verb::Credentials(a) => commands::credentials::run(&a, catalog),
         Verb::Ssh(a) => commands::ssh::run(&a, catalog),

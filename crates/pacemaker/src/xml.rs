@@ -2,6 +2,7 @@
 //! was sent (attribute order, white space), so both sides are brought to one
 //! canonical text first.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use roxmltree::{Document, Node};
@@ -65,4 +66,22 @@ pub fn section_of(cib: &str, section: &str) -> Option<String> {
         Some(node) => canonical(&cib[node.range()]),
         None => canonical(&format!("<{section}/>")),
     }
+}
+
+/// The parameters of a resource in a whole CIB (`cibadmin -Q`), by name; `None`
+/// where the CIB has no such resource.
+pub fn params_of(cib: &str, id: &str) -> Option<BTreeMap<String, String>> {
+    let document = Document::parse(cib).ok()?;
+    let primitive = document
+        .descendants()
+        .find(|n| n.has_tag_name("primitive") && n.attribute("id") == Some(id))?;
+    let pairs = primitive
+        .children()
+        .filter(|n| n.has_tag_name("instance_attributes"))
+        .flat_map(|set| set.children().filter(|n| n.has_tag_name("nvpair")));
+    Some(
+        pairs
+            .filter_map(|n| Some((n.attribute("name")?.to_owned(), n.attribute("value")?.to_owned())))
+            .collect(),
+    )
 }

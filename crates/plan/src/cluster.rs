@@ -1,13 +1,13 @@
 //! The cluster manager: starting it, its configuration in two layers, and the
 //! wait for everything to run where it should.
 
-use pacemaker::{Cib, SECTIONS, canonical, section_of};
+use pacemaker::{Cib, Resource, SECTIONS, canonical, params_of, section_of};
 use similar::TextDiff;
 use wire::{CibSection, ClusterWant, Expect, FileWrite, Op, Query, ResourceWant, UnitChange, Wait};
 
 use crate::build::{Planner, step};
 use crate::hosts::is_systemd;
-use crate::{Change, look};
+use crate::{Change, Effect, look};
 
 impl Planner<'_> {
     /// The configuration of a cluster's first start, the same on all members.
@@ -264,6 +264,11 @@ impl Planner<'_> {
     ) -> String {
         after.extend(self.prepared.iter().cloned());
         let nodes = self.nodes();
+        let effects = if sections.iter().any(|s| s.name == "resources") {
+            self.reconfigured()
+        } else {
+            Vec::new()
+        };
         let mut s = step(
             id.to_owned(),
             nodes,
@@ -273,8 +278,49 @@ impl Planner<'_> {
             after,
         );
         s.changes = changes;
+        s.effects = effects;
         self.steps.push(s);
         id.to_owned()
+    }
+
+    /// What the cluster restarts because its parameters are others.
+    fn reconfigured(&self) -> Vec<Effect> {
+        let Some(now) = self.cib_now() else {
+            return Vec::new();
+        };
+        let mut out = Vec::new();
+        for primitive in self.desired.cib.resources.iter().map(Resource::primitive) {
+            // A fence device runs nothing that anybody would miss.
+            let Some(params) =
+                params_of(now, &primitive.id).filter(|_| !primitive.agent.starts_with("stonith:"))
+            else {
+                continue;
+            };
+            let secret = |value: &String| value.contains('\u{27e6}');
+            let same = primitive
+                .params
+                .iter()
+                .all(|(k, v)| secret(v) || params.get(k) == Some(v))
+                && params.keys().all(|k| primitive.params.contains_key(k));
+            if same {
+                continue;
+            }
+            let vips = self.desired.vips.iter().filter(|v| v.resource == primitive.id);
+            let services: Vec<String> = vips.clone().map(|v| v.service.clone()).collect();
+            let to = vips.map(|v| v.address.clone()).next();
+            out.push(match (to, params.get("ip")) {
+                (Some(to), Some(from)) if *from != to => Effect::Readdress {
+                    resource: primitive.id.clone(),
+                    services,
+                    from: from.clone(),
+                    to,
+                },
+                _ => Effect::Reconfigure {
+                    resource: primitive.id.clone(),
+                },
+            });
+        }
+        out
     }
 
     /// Everything, once its services' scripts are done.

@@ -111,6 +111,48 @@ pub struct Balance {
     pub idle_ms: u64,
 }
 
+/// How something behind a virtual address is asked from outside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ask {
+    /// A `GET` over a new connection.
+    Http {
+        /// Whole URL.
+        url: String,
+        /// The only authorities trusted, PEM; a placeholder until it is sent.
+        ca: String,
+        /// The good answer.
+        status: u16,
+    },
+    /// A TCP server at `address:port` that speaks first, as MySQL's does.
+    Greeting(String),
+}
+
+/// Something asked again and again, to see when it is away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probed {
+    /// What it goes by; two of one name are one thing at two places, and an answer of either will do.
+    pub name: String,
+    /// How it is asked.
+    pub ask: Ask,
+}
+
+/// What was seen of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// What it goes by.
+    pub name: String,
+    /// Good answers.
+    pub ok: u64,
+    /// Requests without a good answer, one retry of the connection included.
+    pub failed: u64,
+    /// The longest time between two good answers, less the interval, in milliseconds.
+    pub away_ms: u64,
+    /// When that ended, in milliseconds since the beginning.
+    pub at_ms: u64,
+    /// Why requests failed.
+    pub reasons: Vec<String>,
+}
+
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Op {
@@ -144,6 +186,10 @@ pub enum Op {
     /// Take servers out of the host's balancer, or let them in. One that does not
     /// run sends nobody anywhere: then there is nothing to do.
     Balance(Balance),
+    /// Begin to ask these again and again, until [`Op::Seen`] or the session's end.
+    Probe(Vec<Probed>),
+    /// End that, and tell what was seen.
+    Seen,
     /// Wait for something.
     Wait(Wait),
     /// Do the inner ones in order unless all guards hold already.
@@ -164,6 +210,8 @@ pub enum Reply {
     Facts(Box<Facts>),
     /// To `Ask`.
     Answer(crate::Fact<Answer>),
+    /// To [`Op::Seen`].
+    Seen(Vec<Seen>),
     /// To all that change: how many things are different now.
     Changed(u32),
 }
@@ -255,6 +303,10 @@ impl Op {
             Self::Http(get) => http(get, fill),
             Self::Cib(sections) => sections.iter_mut().try_for_each(|s| text(&mut s.xml, fill)),
             Self::Wait(wait) => query(&mut wait.query, fill),
+            Self::Probe(all) => all.iter_mut().try_for_each(|probed| match &mut probed.ask {
+                Ask::Http { ca, .. } => text(ca, fill),
+                Ask::Greeting(_) => Ok(()),
+            }),
             Self::Unless { guards, ops } => {
                 guards.iter_mut().try_for_each(|(q, _)| query(q, fill))?;
                 ops.iter_mut().try_for_each(|op| op.fill(fill))
@@ -265,6 +317,7 @@ impl Op {
             | Self::Units(_)
             | Self::Sysctls(_)
             | Self::Balance(_)
+            | Self::Seen
             | Self::Audit(_) => Ok(()),
         }
     }
