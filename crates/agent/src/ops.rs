@@ -68,6 +68,10 @@ pub(crate) fn perform<'a>(
                 session.unit_files_changed();
                 packages::install(session, &names, progress).await?
             }
+            Op::Upgrade => {
+                session.unit_files_changed();
+                packages::upgrade(session, progress).await?
+            }
             Op::Units(changes) => units::change(session, &changes, progress).await?,
             Op::Sysctls(wanted) => sysctl::write(&wanted, progress)?,
             Op::Run(command) => {

@@ -203,6 +203,18 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
                 }
             }
         }
+        let secrets: Vec<&str> = service.secrets.keys().map(String::as_str).collect();
+        for key in service.rings.values().flatten() {
+            if !secrets.contains(&key.value.as_str()) {
+                out.push(unknown(
+                    service,
+                    "catalog::unknown-secret",
+                    "secret",
+                    key,
+                    &secrets,
+                ));
+            }
+        }
         let steps: Vec<&str> = service.steps.iter().map(|s| s.name.value.as_str()).collect();
         for step in &service.steps {
             for after in &step.after {

@@ -30,6 +30,7 @@ const SERVICE_KEYS: Keys<'_> = &[
     "files",
     "sysctls",
     "mask",
+    "rings",
     "steps",
     "provides",
     "properties",
@@ -376,6 +377,12 @@ fn read_service(w: &mut Walker, source: &Arc<Source>, folder: &str) -> Option<Se
             profiles.insert(entry.key.value.clone(), settings);
         }
     }
+    let mut rings = IndexMap::new();
+    if let Some(node) = f.get("rings") {
+        for entry in w.map(node, "`rings`").unwrap_or_default() {
+            rings.insert(entry.key.value.clone(), w.texts(&entry.value, "a secret"));
+        }
+    }
     let files = match f.get("files") {
         Some(node) => w
             .list(node, "`files`")
@@ -418,6 +425,7 @@ fn read_service(w: &mut Walker, source: &Arc<Source>, folder: &str) -> Option<Se
         least,
         profiles,
         secrets: secrets(w, &f),
+        rings,
         database: word(w, &f, "database").map(|name| Database { name }),
         broker,
         sql,

@@ -239,6 +239,9 @@ pub struct Service {
     pub profiles: IndexMap<String, IndexMap<String, String>>,
     /// Secrets by name, `SERVICE/NAME` in the vault.
     pub secrets: IndexMap<String, SecretSpec>,
+    /// Keys that are replaced in turn, by the ring's name: each takes the value of the
+    /// one after it, and the last, which is known everywhere and not yet used, is made anew.
+    pub rings: IndexMap<String, Vec<Spanned<String>>>,
     /// Its database.
     pub database: Option<Database>,
     /// Its broker user.

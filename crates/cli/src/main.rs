@@ -9,6 +9,7 @@ mod console;
 mod failure;
 mod nss;
 mod project;
+mod rotate;
 mod runner;
 mod saved;
 mod seen;
@@ -52,6 +53,8 @@ async fn dispatch(args: Args) -> Result<ExitCode, Failure> {
         Verb::Plan(a) => commands::plan::run(&a, catalog).await,
         Verb::Apply(a) => commands::apply::run(&a.run, &a.target, catalog, engines::Intent::Converge).await,
         Verb::Recover(a) => commands::apply::run(&a, &[], catalog, engines::Intent::Recover).await,
+        Verb::Host(a) => commands::host::run(&a.verb, catalog).await,
+        Verb::Rotate(a) => commands::rotate::run(&a, catalog).await,
         Verb::Status(a) => commands::status::run(&a, catalog).await,
         Verb::Credentials(a) => commands::credentials::run(&a, catalog),
         Verb::Ssh(a) => commands::ssh::run(&a, catalog),

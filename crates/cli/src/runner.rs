@@ -110,9 +110,18 @@ impl Runner {
         })
     }
 
-    /// Takes the lock of a host that has a new session.
-    pub async fn lock(&self) -> Result<(), Failure> {
-        lock(&self.sessions, &self.who).await
+    /// A new session with a host that was restarted, and its lock.
+    pub async fn reconnect(&mut self, host: &str) -> Result<(), Failure> {
+        let target = self.project.targets().into_iter().find(|t| t.name == host);
+        let connected = fleet::connect(target.into_iter().collect(), seen::binary()?).await;
+        for session in connected.values() {
+            if let Err(error) = session {
+                return Err(Failure::world(error.to_string(), error.cure.clone()));
+            }
+        }
+        lock(&connected, &self.who).await?;
+        self.sessions.extend(connected);
+        Ok(())
     }
 
     /// Looks at all hosts.
@@ -171,7 +180,7 @@ impl Runner {
         match &mut self.watch {
             Some(watch) => watch.also(plan),
             None => {
-                self.watch = Watch::begin(plan, &self.project, &self.sessions, observed, &self.fill).await
+                self.watch = Watch::begin(plan, &self.project, &self.sessions, observed, &self.fill).await;
             }
         }
         let journal = if stage == 0 {
@@ -210,6 +219,21 @@ impl Runner {
             ));
         }
         Ok(())
+    }
+
+    /// A host is about to go down: it tells what it saw so far. Gives whether it watched.
+    pub async fn blind(&mut self, host: &str) -> bool {
+        match &mut self.watch {
+            Some(watch) => watch.leave(host, &self.sessions).await,
+            None => false,
+        }
+    }
+
+    /// A host is back, and watches again.
+    pub async fn sighted(&mut self, host: &str) {
+        if let Some(watch) = &mut self.watch {
+            watch.join(host, &self.sessions, &self.fill).await;
+        }
     }
 
     /// Ends the prober: tells what was foretold and what was seen, and keeps it.

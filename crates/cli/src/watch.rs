@@ -37,7 +37,29 @@ pub struct Told {
 /// A prober under way.
 pub struct Watch {
     hosts: Vec<String>,
+    probes: Vec<Probed>,
     plan: Plan,
+    /// What was seen so far by hosts that do not watch any more.
+    worst: BTreeMap<String, Seen>,
+}
+
+/// Takes up what one host saw.
+fn merge(worst: &mut BTreeMap<String, Seen>, all: Vec<Seen>) {
+    for seen in all {
+        match worst.get_mut(&seen.name) {
+            None => {
+                worst.insert(seen.name.clone(), seen);
+            }
+            Some(so_far) => {
+                so_far.ok += seen.ok;
+                so_far.failed += seen.failed;
+                so_far.reasons.extend(seen.reasons);
+                if seen.away_ms > so_far.away_ms {
+                    (so_far.away_ms, so_far.at_ms) = (seen.away_ms, seen.at_ms);
+                }
+            }
+        }
+    }
 }
 
 /// What effects cost when they were measured; nothing where none was.
@@ -51,7 +73,7 @@ fn ask(on: &DesiredBalanced, desired: &Desired, address: &str) -> Option<Ask> {
     if let Some(api) = desired.apis.iter().find(|a| a.resource == on.resource) {
         return Some(Ask::Http {
             url: api.check.replacen(&on.address, address, 1),
-            ca: render::secret("tls/ca.crt"),
+            ca: render::secret("tls/trust.crt"),
             status: 200,
         });
     }
@@ -105,20 +127,40 @@ impl Watch {
         if probes.is_empty() {
             return None;
         }
-        let mut hosts = Vec::new();
-        for (host, _) in desired.nodes.iter().take(FROM) {
-            let mut op = Op::Probe(probes.clone());
-            let Some(Ok(session)) = sessions.get(host) else {
-                continue;
-            };
-            if op.fill(&|text: &str| fill(text)).is_ok() && session.call(op, None).await.is_ok() {
-                hosts.push(host.clone());
-            }
-        }
-        Some(Self {
-            hosts,
+        let mut watch = Self {
+            hosts: Vec::new(),
+            probes,
             plan: plan.clone(),
-        })
+            worst: BTreeMap::new(),
+        };
+        for (host, _) in desired.nodes.iter().take(FROM) {
+            watch.join(host, sessions, fill).await;
+        }
+        Some(watch)
+    }
+
+    /// A host begins to watch.
+    pub async fn join(&mut self, host: &str, sessions: &Sessions, fill: &Fill) {
+        let mut op = Op::Probe(self.probes.clone());
+        let Some(Ok(session)) = sessions.get(host) else {
+            return;
+        };
+        if op.fill(&|text: &str| fill(text)).is_ok() && session.call(op, None).await.is_ok() {
+            self.hosts.push(host.to_owned());
+        }
+    }
+
+    /// A host ends to watch, and tells what it saw. Gives whether it did watch.
+    pub async fn leave(&mut self, host: &str, sessions: &Sessions) -> bool {
+        let watched = self.hosts.iter().any(|h| h == host);
+        self.hosts.retain(|h| h != host);
+        if watched
+            && let Some(Ok(session)) = sessions.get(host)
+            && let Ok(Reply::Seen(all)) = session.call(Op::Seen, None).await
+        {
+            merge(&mut self.worst, all);
+        }
+        watched
     }
 
     /// A further stage of the run.
@@ -152,26 +194,11 @@ impl Watch {
                 calls.spawn(async move { session.call(Op::Seen, None).await });
             }
         }
-        let mut worst: BTreeMap<String, Seen> = BTreeMap::new();
+        let mut worst = self.worst;
         while let Some(joined) = calls.join_next().await {
-            // A host that was restarted lost what it saw; others saw the same.
-            let Ok(Ok(Reply::Seen(all))) = joined else {
-                continue;
-            };
-            for seen in all {
-                match worst.get_mut(&seen.name) {
-                    None => {
-                        worst.insert(seen.name.clone(), seen);
-                    }
-                    Some(so_far) => {
-                        so_far.ok += seen.ok;
-                        so_far.failed += seen.failed;
-                        so_far.reasons.extend(seen.reasons);
-                        if seen.away_ms > so_far.away_ms {
-                            (so_far.away_ms, so_far.at_ms) = (seen.away_ms, seen.at_ms);
-                        }
-                    }
-                }
+            // A host that was lost has lost what it saw; others saw the same.
+            if let Ok(Ok(Reply::Seen(all))) = joined {
+                merge(&mut worst, all);
             }
         }
         if worst.is_empty() {
@@ -197,11 +224,11 @@ impl Watch {
         for told in &told {
             anstream::eprintln!("{}", line(told));
         }
-        let measured = worst
+        let longest = worst
             .iter()
             .map(|(name, seen)| (name.clone(), seen.away_ms))
             .collect();
-        plan::learn(&self.plan, desired, &measured, measures);
+        plan::learn(&self.plan, desired, &longest, measures);
         // It is knowledge for later, and not what the operator wanted now.
         if let Err(error) = keep(state, id, &told, measures) {
             anstream::eprintln!("warning: what was measured is not kept: {error}");

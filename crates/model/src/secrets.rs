@@ -17,7 +17,7 @@ pub enum SecretKind {
     Bytes(usize),
     /// A UUID.
     Uuid,
-    /// The cloud's own certificate authority.
+    /// The cloud's own certificate authority, and which authorities are trusted.
     Ca,
     /// A certificate of that authority.
     Leaf {
@@ -54,20 +54,23 @@ impl Model {
             vips
         };
         for host in &self.cloud.hosts {
-            let mut addresses: Vec<IpAddr> = host.addresses.values().map(|a| a.value).collect();
-            if host.has(cloud::Role::Balancer) {
-                // Any balancer may hold any virtual address, so each can prove all.
-                addresses.extend(&vips);
-            }
+            let own: Vec<IpAddr> = host.addresses.values().map(|a| a.value).collect();
             let name = host.name.as_str().to_owned();
-            out.push(SecretNeed {
-                name: format!("tls/{name}"),
+            let leaf = |at: String, addresses: Vec<IpAddr>| SecretNeed {
+                name: at,
                 kind: SecretKind::Leaf {
                     common_name: name.clone(),
-                    names: vec![name, "localhost".to_owned()],
+                    names: vec![name.clone(), "localhost".to_owned()],
                     addresses,
                 },
-            });
+            };
+            if host.has(cloud::Role::Balancer) {
+                // Any balancer may hold any virtual address, so each can prove all. One of
+                // its own: a service more must not restart every store for its certificate.
+                let all = own.iter().chain(&vips).copied().collect();
+                out.push(leaf(format!("tls/{name}-balancer"), all));
+            }
+            out.push(leaf(format!("tls/{name}"), own));
         }
         for (service, placed) in &self.services {
             for (name, spec) in &placed.service.secrets {
@@ -90,5 +93,16 @@ impl Model {
             }
         }
         out
+    }
+
+    /// Rings of keys, each as the vault's names in the order in which they turn.
+    pub fn rings(&self) -> Vec<Vec<String>> {
+        self.services
+            .iter()
+            .flat_map(|(name, placed)| {
+                let rings = placed.service.rings.values();
+                rings.map(move |keys| keys.iter().map(|k| format!("{name}/{}", k.value)).collect())
+            })
+            .collect()
     }
 }

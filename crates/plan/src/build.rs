@@ -39,6 +39,9 @@ pub fn plan(
     digest: Digest<'_>,
 ) -> Result<Plan, Vec<Refusal>> {
     let mut reasons = refuse::reasons(desired, observed, distribution);
+    if intent == Intent::Converge {
+        reasons.extend(refuse::out_of_service(observed));
+    }
     let seen: Seen<'_> = observed
         .iter()
         .map(|(h, f)| (h.clone(), f.as_ref().ok()))

@@ -10,6 +10,7 @@ mod corosync;
 mod home;
 mod hosts;
 mod look;
+mod maintain;
 mod outage;
 mod part;
 mod refuse;
@@ -23,6 +24,7 @@ use wire::{Facts, Op};
 pub use build::plan;
 pub use engines::{Intent, Refusal};
 pub use look::observe;
+pub use maintain::{Upkeep, drained, take_away, take_back};
 pub use outage::{Measures, Outage, learn, outage};
 pub use part::{part, relied};
 pub use show::show;
@@ -60,6 +62,11 @@ pub enum Effect {
         from: String,
         /// The new one.
         to: String,
+    },
+    /// Everything that the cluster runs on a host starts there.
+    Starts {
+        /// The host.
+        host: String,
     },
     /// A host runs nothing of the cluster's any more: its addresses go elsewhere.
     Standby {

@@ -167,6 +167,11 @@ fn blow(effect: &Effect, on: &DesiredBalanced, desired: &Desired, plan: &Plan) -
             cost: MOVE,
             words: format!("its address leaves {from} for {to}"),
         }),
+        Effect::Starts { host } => Some(Blow {
+            key: String::new(),
+            cost: SLOWER,
+            words: format!("everything starts on {host}"),
+        }),
         Effect::Standby { host, .. } => Some(Blow {
             key: String::new(),
             cost: if desired.nodes.len() > 1 { SLOWER } else { ALONE },

@@ -23,14 +23,14 @@ use crate::{Change, Effect, look};
 /// Files of running instances, and who has to take them up.
 #[derive(Default)]
 pub(crate) struct Files {
-    files: Vec<FileWrite>,
+    writes: Vec<FileWrite>,
     resources: IndexSet<String>,
     changes: Vec<Change>,
 }
 
 impl Files {
     pub(crate) fn add(&mut self, file: &FileWrite, resources: &[String], change: Change) {
-        self.files.push(file.clone());
+        self.writes.push(file.clone());
         self.resources.extend(resources.iter().cloned());
         self.changes.push(change);
     }
@@ -55,7 +55,7 @@ impl Rolling {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.restarts.files.is_empty() && self.reloads.files.is_empty()
+        self.restarts.writes.is_empty() && self.reloads.writes.is_empty()
     }
 }
 
@@ -82,11 +82,11 @@ impl Planner<'_> {
             reloads,
         } in hosts
         {
-            if !reloads.files.is_empty() {
+            if !reloads.writes.is_empty() {
                 last = self.turn_reload(&host, reloads, &before);
                 before.clone_from(&last);
             }
-            if !restarts.files.is_empty() {
+            if !restarts.writes.is_empty() {
                 last = self.turn_restart(&host, restarts, &before);
                 before.clone_from(&last);
             }
@@ -96,7 +96,7 @@ impl Planner<'_> {
 
     fn turn_reload(&mut self, host: &str, files: Files, before: &[String]) -> Vec<String> {
         let units = self.units(host, &files.resources);
-        let mut ops = vec![Op::Wait(self.others_whole(host)), Op::Files(files.files)];
+        let mut ops = vec![Op::Wait(self.others_whole(host)), Op::Files(files.writes)];
         ops.push(Op::Units(
             units
                 .iter()
@@ -141,7 +141,7 @@ impl Planner<'_> {
             .filter_map(|r| r.strip_prefix("unit/"))
             .map(str::to_owned)
             .collect();
-        let mut ops = vec![Op::Wait(self.others_whole(host)), Op::Files(files.files)];
+        let mut ops = vec![Op::Wait(self.others_whole(host)), Op::Files(files.writes)];
         ops.extend(units.iter().map(|unit| {
             Op::Units(vec![UnitChange {
                 unit: unit.clone(),
@@ -366,7 +366,7 @@ impl Planner<'_> {
             let found = all.map(|r| (r.primitive().id.as_str(), r.id()));
             found
                 .filter(|(primitive, _)| *primitive == id.as_str())
-                .map(|(_, clone)| clone.to_owned())
+                .map(|(_, clone)| clone)
                 .next()
                 .unwrap_or_else(|| id.clone())
         };

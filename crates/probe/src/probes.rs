@@ -283,13 +283,12 @@ impl Probe {
             Err(format!("the timeout is zero or above {TIMEOUT_MAX:?}"))
         } else {
             match &self.kind {
-                Kind::Greeting(_) => Ok(()),
                 Kind::Http(http) => tls(&http.ca_pem, &http.url, "http://", "https://"),
                 Kind::Renewing(new) => tls(&new.ca_pem, &new.url, "http://", "https://"),
                 Kind::SqlWrite(sql) if !identifier(&sql.table) => {
                     Err(format!("`{}` is not a plain table name", sql.table))
                 }
-                Kind::SqlWrite(_) => Ok(()),
+                Kind::SqlWrite(_) | Kind::Greeting(_) => Ok(()),
                 Kind::Publish(publish) if !(1..=255).contains(&publish.queue.len()) => {
                     Err("the queue's name is not 1 to 255 bytes long".into())
                 }

@@ -171,6 +171,8 @@ pub enum Op {
     Remove(Vec<String>),
     /// Install what is missing, with services kept from starting.
     Packages(Vec<String>),
+    /// Bring all installed packages to the newest versions of the host's sources.
+    Upgrade,
     /// Bring units to their state, in this order; reloads systemd first.
     Units(Vec<UnitChange>),
     /// Bring sysctls to their value now (files make them last).
@@ -318,6 +320,7 @@ impl Op {
             | Self::Sysctls(_)
             | Self::Balance(_)
             | Self::Seen
+            | Self::Upgrade
             | Self::Audit(_) => Ok(()),
         }
     }

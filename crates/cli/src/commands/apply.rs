@@ -60,6 +60,31 @@ pub async fn run(
         return keep_to(&saved, args, catalog).await;
     }
     let mut run = Runner::open(Project::open(&args.file, catalog)?, args, verb).await?;
+    if !converge(&mut run, args, intent, targets).await? {
+        return Ok(ExitCode::from(1));
+    }
+    let so = if targets.is_empty() {
+        "the cloud is as the file says".to_owned()
+    } else {
+        format!("{} is as the file says", targets.join(", "))
+    };
+    anstream::println!(
+        "{}: {} changes in {:.1} s; {so}",
+        run.project.model.cloud.name.value,
+        run.changed,
+        begin.elapsed().as_secs_f64()
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Plans and does, until there is nothing left to do. `false`: the operator did
+/// not want it.
+pub async fn converge(
+    run: &mut Runner,
+    args: &ApplyArgs,
+    intent: Intent,
+    targets: &[String],
+) -> Result<bool, Failure> {
     for stage in 0..STAGES {
         let observed = run.observe(intent == Intent::Recover).await?;
         let whole = run.plan(&observed, intent)?;
@@ -74,23 +99,12 @@ pub async fn run(
                 anstream::eprintln!("{line}");
             }
             run.seen().await;
-            let so = if targets.is_empty() {
-                "the cloud is as the file says".to_owned()
-            } else {
-                format!("{} is as the file says", targets.join(", "))
-            };
-            anstream::println!(
-                "{}: {} changes in {:.1} s; {so}",
-                run.project.model.cloud.name.value,
-                run.changed,
-                begin.elapsed().as_secs_f64()
-            );
-            return Ok(ExitCode::SUCCESS);
+            return Ok(true);
         }
         // A move that became due meanwhile was not in what was agreed to.
         if (stage == 0 || plan.moves()) && !agreed(&plan, args.yes)? {
             run.seen().await;
-            return Ok(ExitCode::from(1));
+            return Ok(false);
         }
         run.stage(&plan, &observed).await?;
     }

@@ -63,7 +63,8 @@ pub fn make(
     .map_err(|r| refused(&r))
 }
 
-fn refused(refusals: &[Refusal]) -> Failure {
+/// All reasons against a plan as a failure.
+pub fn refused(refusals: &[Refusal]) -> Failure {
     let mut hints = Vec::new();
     let mut message = String::from("nothing was changed, since:");
     for r in refusals {
