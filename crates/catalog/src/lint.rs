@@ -218,7 +218,11 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
         let steps: Vec<&str> = service.steps.iter().map(|s| s.name.value.as_str()).collect();
         for step in &service.steps {
             for after in &step.after {
-                if after.value != "database" && !steps.contains(&after.value.as_str()) {
+                // Another service's name: its API has to answer.
+                let api = (service.needs.iter().find(|n| n.value == after.value))
+                    .and_then(|n| catalog.services.get(&n.value))
+                    .is_some_and(Service::has_api);
+                if after.value != "database" && !steps.contains(&after.value.as_str()) && !api {
                     out.push(unknown(service, "catalog::unknown-step", "step", after, &steps));
                 }
                 if after.value == "database" && service.database.is_none() {

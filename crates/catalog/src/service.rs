@@ -174,7 +174,7 @@ pub struct Step {
     pub env: Pairs,
     /// Role whose hosts are candidates.
     pub on: Spanned<String>,
-    /// `database`, or other steps of this service.
+    /// `database`, other steps of this service, or services it needs, whose API has to answer.
     pub after: Vec<Spanned<String>>,
     /// Guard.
     pub done_when: Option<DoneWhen>,
@@ -262,4 +262,12 @@ pub struct Service {
     pub provides: Pairs,
     /// Cluster properties, where the service is the cluster manager (templates).
     pub properties: Pairs,
+}
+
+impl Service {
+    /// Whether a part of it is an API that is asked by HTTP.
+    pub fn has_api(&self) -> bool {
+        let mut endpoints = self.components.values().filter_map(|c| c.endpoint.as_ref());
+        endpoints.any(|e| e.mode == "http")
+    }
 }

@@ -85,13 +85,14 @@ pub fn advance(vault: &mut Vault, common_name: &str, now: Timestamp) -> Result<(
 
 /// Forgets all certificates that the authority issued: others are made instead.
 pub fn certificates(vault: &mut Vault) {
-    let stem = |name: &str| name.rsplit_once('.').map(|(stem, _)| stem.to_owned());
-    let kept = [CA, NEXT, BEFORE, "tls/trust"];
-    let issued: Vec<String> = vault
-        .names()
-        .filter(|n| n.starts_with("tls/") && stem(n).is_some_and(|s| !kept.contains(&s.as_str())))
-        .map(str::to_owned)
-        .collect();
+    let kept = [CA, NEXT, BEFORE];
+    let mut issued = Vec::new();
+    for stem in vault.names().filter_map(|n| n.strip_suffix(".key")) {
+        let certificate = format!("{stem}.crt");
+        if vault.get(&certificate).is_some() && !kept.contains(&stem) {
+            issued.extend([format!("{stem}.key"), certificate]);
+        }
+    }
     for name in issued {
         vault.remove(&name);
     }

@@ -47,30 +47,30 @@ impl Model {
             kind,
         };
         let mut out = vec![need("cloud/id", SecretKind::Uuid), need("tls/ca", SecretKind::Ca)];
-        let vips: Vec<IpAddr> = {
-            let mut vips: Vec<IpAddr> = self.vips.values().map(|v| v.address).collect();
-            vips.sort_unstable();
-            vips.dedup();
-            vips
-        };
+        let mut vips: Vec<IpAddr> = self.vips.values().map(|v| v.address).collect();
+        vips.sort_unstable();
+        vips.dedup();
+        // Any balancer may hold any virtual address, so all share what proves them. It
+        // is apart from what proves a host: a service more or less is the balancers'
+        // affair, and no store restarts for it.
+        out.push(SecretNeed {
+            name: "vips/tls".to_owned(),
+            kind: SecretKind::Leaf {
+                common_name: self.cloud.name.value.as_str().to_owned(),
+                names: Vec::new(),
+                addresses: vips,
+            },
+        });
         for host in &self.cloud.hosts {
-            let own: Vec<IpAddr> = host.addresses.values().map(|a| a.value).collect();
             let name = host.name.as_str().to_owned();
-            let leaf = |at: String, addresses: Vec<IpAddr>| SecretNeed {
-                name: at,
+            out.push(SecretNeed {
+                name: format!("tls/{name}"),
                 kind: SecretKind::Leaf {
                     common_name: name.clone(),
-                    names: vec![name.clone(), "localhost".to_owned()],
-                    addresses,
+                    names: vec![name, "localhost".to_owned()],
+                    addresses: host.addresses.values().map(|a| a.value).collect(),
                 },
-            };
-            if host.has(cloud::Role::Balancer) {
-                // Any balancer may hold any virtual address, so each can prove all. One of
-                // its own: a service more must not restart every store for its certificate.
-                let all = own.iter().chain(&vips).copied().collect();
-                out.push(leaf(format!("tls/{name}-balancer"), all));
-            }
-            out.push(leaf(format!("tls/{name}"), own));
+            });
         }
         for (service, placed) in &self.services {
             for (name, spec) in &placed.service.secrets {

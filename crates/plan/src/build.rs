@@ -128,7 +128,10 @@ pub fn plan(
         let mut before = planner.databases_and_scripts(&sql_done);
         before.extend(store_done);
         let services = planner.cib_services(&before, foundation.as_deref());
+        let so_far: Vec<String> = planner.steps.iter().map(|s| s.id.clone()).collect();
         planner.settle(services.as_deref());
+        // Beside the wait for everything: nothing but the API that they ask is wanted.
+        planner.scripts(true, &so_far, &[]);
     }
     if intent == Intent::Converge {
         planner.come_home(out.barrier, &mut out.explain);
@@ -317,14 +320,23 @@ impl Planner<'_> {
             ));
             made.push(id);
         }
-        let ids: Vec<String> = self
+        let planned = self.scripts(false, &base, &made);
+        made.extend(planned);
+        made
+    }
+
+    /// Scripts that are not known to be done: those that ask an API, or the
+    /// others. `base`: steps that go before all of them; `made`: those that make
+    /// databases. Gives the steps.
+    fn scripts(&mut self, asking: bool, base: &[String], made: &[String]) -> Vec<String> {
+        let id = |service: &str, name: &str| format!("script/{service}/{name}");
+        let mut planned: Vec<String> = Vec::new();
+        for s in self
             .desired
             .scripts
             .iter()
-            .map(|s| format!("script/{}/{}", s.service, s.name))
-            .collect();
-        let mut planned: Vec<String> = Vec::new();
-        for (s, id) in self.desired.scripts.iter().zip(&ids) {
+            .filter(|s| s.asks.is_empty() != asking)
+        {
             let known = !s.guards.is_empty()
                 && s.guards
                     .iter()
@@ -333,11 +345,7 @@ impl Planner<'_> {
             if known {
                 continue;
             }
-            let mut after: Vec<String> = s
-                .after
-                .iter()
-                .map(|a| format!("script/{}/{a}", s.service))
-                .collect();
+            let mut after: Vec<String> = s.after.iter().map(|a| id(&s.service, a)).collect();
             after.retain(|a| planned.contains(a));
             after.extend(base.iter().cloned());
             after.extend(
@@ -345,23 +353,24 @@ impl Planner<'_> {
                     .filter(|m| **m == format!("database/{}", s.service))
                     .cloned(),
             );
-            let op = Op::Unless {
+            let apis = self.desired.apis.iter().filter(|a| s.asks.contains(&a.service));
+            let mut ops: Vec<Op> = apis.map(|api| Op::Wait(Self::answers(api))).collect();
+            ops.push(Op::Unless {
                 guards: s.guards.clone(),
                 ops: vec![s.op.clone()],
-            };
+            });
             let title = format!("{}: {}", s.service, s.name);
             self.steps.push(step(
-                id.clone(),
+                id(&s.service, &s.name),
                 s.hosts.clone(),
                 title,
                 "it is not done, or not known to be",
-                vec![op],
+                ops,
                 after,
             ));
-            planned.push(id.clone());
+            planned.push(id(&s.service, &s.name));
         }
-        made.extend(planned);
-        made
+        planned
     }
 
     /// The wait for an API to answer through its virtual address.

@@ -106,6 +106,8 @@ pub struct DesiredScript {
     pub after: Vec<String>,
     /// Whether its database goes first.
     pub database: bool,
+    /// Services whose API it, or a script that it goes after, asks: it runs when they answer.
+    pub asks: Vec<String>,
 }
 
 /// An API behind a virtual address.
@@ -233,7 +235,22 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
                 expect: made.expect,
             });
         }
+        let own: Vec<&str> = placed
+            .service
+            .steps
+            .iter()
+            .map(|s| s.name.value.as_str())
+            .collect();
         for step in &placed.service.steps {
+            let after = |keep: &dyn Fn(&str) -> bool| -> Vec<String> {
+                let names = step.after.iter().map(|a| a.value.as_str());
+                names.filter(|a| keep(a)).map(str::to_owned).collect()
+            };
+            let mut asks = after(&|a| a != "database" && !own.contains(&a));
+            // What goes after one that asks waits as long as that does.
+            let before =
+                |s: &&DesiredScript| s.service == *service && step.after.iter().any(|a| a.value == s.name);
+            asks.extend(out.scripts.iter().filter(before).flat_map(|s| s.asks.clone()));
             let scope = context::Scope {
                 service,
                 host: None,
@@ -280,13 +297,9 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
                     timeout_ms: step.timeout * 1000,
                 }),
                 guards,
-                after: step
-                    .after
-                    .iter()
-                    .filter(|a| a.value != "database")
-                    .map(|a| a.value.clone())
-                    .collect(),
+                after: after(&|a| own.contains(&a)),
                 database: step.after.iter().any(|a| a.value == "database"),
+                asks,
             });
         }
     }
