@@ -10,6 +10,7 @@
 
 mod journal;
 mod table;
+mod truth;
 mod watch;
 
 use std::fs;
@@ -38,9 +39,19 @@ const FASTER_THAN_ANSIBLE: f64 = 5.0;
 /// Other work on the machine above this is said, in per cent.
 const QUIET: u64 = 10;
 
+/// What is measured besides.
+#[derive(clap::Subcommand)]
+enum What {
+    /// What plans foretell beside what their changes cost; fails where they are wrong
+    Truth(truth::Args),
+}
+
 /// What and how often to measure.
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
     /// How often `apply` and its yardstick are run, each time on fresh hosts
     #[arg(long, default_value_t = 3, value_name = "N")]
     applies: usize,
@@ -61,6 +72,9 @@ pub struct Args {
 
 /// Runs everything that can be run here and prints the table.
 pub fn run(args: &Args) -> Result<(), Error> {
+    if let Some(What::Truth(args)) = &args.what {
+        return truth::run(args);
+    }
     let quorate = match &args.binary {
         // Programs are run in the repository's root, which need not be here.
         Some(path) => fs::canonicalize(path).map_err(|e| Error::Said(format!("{}: {e}", path.display())))?,

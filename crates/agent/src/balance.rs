@@ -87,6 +87,11 @@ fn is(status: &str, state: ServerState) -> bool {
     }
 }
 
+/// Whether a server gets requests. `UP 1/2` is on its way down, and still does.
+fn is_up(status: &str) -> bool {
+    status.starts_with("UP") || status == "no check"
+}
+
 /// Brings servers to a state; how many were not in it. Waits for those who are
 /// on a server that is taken out, as long as it may.
 pub(crate) async fn set(wanted: &Balance, progress: &Progress) -> Result<u32, OpError> {
@@ -115,10 +120,25 @@ pub(crate) async fn set(wanted: &Balance, progress: &Progress) -> Result<u32, Op
             )));
         }
     }
+    let until = Instant::now() + Duration::from_millis(wanted.wait_ms);
     if wanted.state == ServerState::Ready {
+        // Let in is not in: it gets somebody once its checks are good. The next host
+        // must not be taken out before.
+        while let Some(now) = show().await? {
+            let servers = wanted.servers.iter().filter_map(|n| Some((n, server(&now, n)?)));
+            let Some((name, down)) = servers.into_iter().find(|(_, s)| !is_up(&s.status)) else {
+                break;
+            };
+            if Instant::now() >= until {
+                return Err(OpError::new(format!(
+                    "{name} is let in and still {}: its check fails here",
+                    down.status
+                )));
+            }
+            sleep(EVERY).await;
+        }
         return Ok(changed);
     }
-    let until = Instant::now() + Duration::from_millis(wanted.idle_ms);
     while let Some(now) = show().await? {
         let left: u64 = wanted
             .servers
@@ -188,7 +208,7 @@ mod tests {
             socket,
             servers: vec!["api/c1".to_owned()],
             state: ServerState::Drain,
-            idle_ms: 1000,
+            wait_ms: 1000,
         };
         assert_eq!(set(&wanted, &Progress::silent()).await, Ok(0));
     }

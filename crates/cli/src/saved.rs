@@ -134,19 +134,8 @@ impl Saved {
         let mut out = self.plan.clone();
         out.steps.clear();
         let mut refused: Vec<Refused> = Vec::new();
-        let mut gone: BTreeSet<&str> = BTreeSet::new();
+        let mut why: BTreeMap<&str, String> = BTreeMap::new();
         for (step, relied) in self.plan.steps.iter().zip(&self.relied) {
-            let mut refuse = |why: String| {
-                refused.push(Refused {
-                    step: step.id.clone(),
-                    why,
-                });
-            };
-            if let Some(before) = step.after.iter().find(|a| gone.contains(a.as_str())) {
-                refuse(format!("it goes after {before}"));
-                gone.insert(&step.id);
-                continue;
-            }
             let Some(now) = fresh.steps.iter().find(|s| s.id == step.id) else {
                 continue; // somebody did it meanwhile, or an earlier run of this plan
             };
@@ -157,17 +146,41 @@ impl Saved {
                 .map(|(what, _)| what.as_str())
                 .collect();
             if !changed.is_empty() {
-                refuse(format!("{} is not as it was", changed.join(", ")));
-                gone.insert(&step.id);
+                why.insert(&step.id, format!("{} is not as it was", changed.join(", ")));
             } else if now.ops != step.ops || now.hosts != step.hosts {
-                refuse(
-                    "the cloud file, its catalogue or the hosts would have something else done now"
-                        .to_owned(),
-                );
-                gone.insert(&step.id);
-            } else {
-                out.steps.push(step.clone());
+                let other = "the cloud file, its catalogue or the hosts would have something else done now";
+                why.insert(&step.id, other.to_owned());
             }
+        }
+        let turns: BTreeSet<&str> = why.keys().filter_map(|id| plan::turn(id)).collect();
+        for step in &self.plan.steps {
+            let only_waits = step.ops.iter().all(|op| matches!(op, Op::Wait(_)));
+            let turn = plan::turn(&step.id);
+            // That one host comes after another is an order and no need.
+            let before = step.after.iter().find(|a| {
+                why.contains_key(a.as_str())
+                    && (turn.is_none() || plan::turn(a) == turn || plan::turn(a).is_none())
+            });
+            let reason = match why.get(step.id.as_str()) {
+                Some(reason) => reason.clone(),
+                None if turn.is_some_and(|host| turns.contains(host)) => {
+                    "its host's turn is not done".to_owned()
+                }
+                None => match before {
+                    Some(before) if !only_waits => format!("it goes after {before}"),
+                    _ => {
+                        if fresh.steps.iter().any(|s| s.id == step.id) {
+                            out.steps.push(step.clone());
+                        }
+                        continue;
+                    }
+                },
+            };
+            why.insert(&step.id, reason.clone());
+            refused.push(Refused {
+                step: step.id.clone(),
+                why: reason,
+            });
         }
         (out, refused)
     }

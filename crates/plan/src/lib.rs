@@ -26,7 +26,7 @@ pub use engines::{Intent, Refusal};
 pub use look::observe;
 pub use maintain::{Upkeep, drained, take_away, take_back};
 pub use outage::{Measures, Outage, learn, outage};
-pub use part::{part, relied};
+pub use part::{part, relied, turn};
 pub use show::show;
 
 /// What a step does to what runs.

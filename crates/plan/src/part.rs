@@ -11,8 +11,9 @@ use crate::{Digest, Observed, Plan, Step};
 /// Steps of one host's turn while it is changed under running instances.
 const TURNS: [&str; 4] = ["reload", "drain", "change", "resume"];
 
-/// The host whose turn a step belongs to.
-fn turn(id: &str) -> Option<&str> {
+/// The host whose turn a step belongs to. A turn is done whole or not at all: half of
+/// one leaves a host out of the balancers.
+pub fn turn(id: &str) -> Option<&str> {
     let (verb, rest) = id.split_once('/')?;
     TURNS
         .contains(&verb)

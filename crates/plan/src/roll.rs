@@ -65,6 +65,9 @@ const OTHERS_MS: u64 = 60_000;
 /// How long requests under way may take to end before their instance is stopped,
 /// in milliseconds: an API's longest, by far, and below HAProxy's own 60 s.
 const DRAIN_MS: u64 = 15_000;
+/// How long an instance that runs may take until the balancers find it good, in
+/// milliseconds: two checks half a second apart, on a machine that is very busy.
+const UP_MS: u64 = 60_000;
 /// How long an instance may take to stop or to start, in milliseconds: a broker
 /// that finds its peers may take 300 s.
 const RESTART_MS: u64 = 320_000;
@@ -421,7 +424,11 @@ fn balance(servers: Vec<String>, state: ServerState) -> Op {
         socket: render::BALANCER_SOCKET.to_owned(),
         servers,
         state,
-        idle_ms: DRAIN_MS,
+        wait_ms: if state == ServerState::Ready {
+            UP_MS
+        } else {
+            DRAIN_MS
+        },
     })
 }
 

@@ -107,8 +107,9 @@ pub struct Balance {
     pub servers: Vec<String>,
     /// The state.
     pub state: ServerState,
-    /// Waits at most so long until nobody is on a server that was taken out.
-    pub idle_ms: u64,
+    /// Waits so long at most: for nobody to be on a server that was taken out, whose
+    /// sessions are broken then; for one that was let in to be up, or it failed.
+    pub wait_ms: u64,
 }
 
 /// How something behind a virtual address is asked from outside.
