@@ -180,6 +180,9 @@ pub struct Step {
     pub done_when: Option<DoneWhen>,
     /// Seconds.
     pub timeout: u64,
+    /// What takes it back when the service leaves the cloud, by the same user on the same
+    /// hosts; it may be said again. None where what it did goes with the service, or stays.
+    pub undo: Option<Box<Step>>,
 }
 
 /// A database a service keeps in the SQL store.

@@ -61,14 +61,21 @@ impl Model {
                 addresses: vips,
             },
         });
+        let served = self.served();
         for host in &self.cloud.hosts {
             let name = host.name.as_str().to_owned();
+            let mut addresses: Vec<IpAddr> = host.addresses.values().map(|a| a.value).collect();
+            // Where the balancer passes TLS through, the member itself proves the address.
+            let passed = served
+                .iter()
+                .filter(|s| !s.endpoint.tls && s.members.contains(&name));
+            addresses.extend(passed.map(|s| s.vip));
             out.push(SecretNeed {
                 name: format!("tls/{name}"),
                 kind: SecretKind::Leaf {
                     common_name: name.clone(),
                     names: vec![name, "localhost".to_owned()],
-                    addresses: host.addresses.values().map(|a| a.value).collect(),
+                    addresses,
                 },
             });
         }

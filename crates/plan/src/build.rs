@@ -10,7 +10,7 @@ use engines::{Intent, Refusal, Seen};
 use render::{Desired, DesiredApi};
 use wire::{Expect, Fact, Facts, Op, Wait};
 
-use crate::{Digest, Observed, Plan, Step, look, refuse};
+use crate::{Digest, Observed, Plan, Step, leave, look, refuse};
 
 /// Everything one planning works on.
 pub(crate) struct Planner<'a> {
@@ -25,6 +25,8 @@ pub(crate) struct Planner<'a> {
     /// No member has ever had a configuration: the first one is laid in before
     /// the cluster manager starts.
     pub(crate) virgin: bool,
+    /// Services that hosts were told of and the cloud does not have.
+    pub(crate) left: Vec<String>,
 }
 
 /// Plans. `distribution` is the cloud's; `digest` fills and hashes a content.
@@ -42,6 +44,7 @@ pub fn plan(
     if intent == Intent::Converge {
         reasons.extend(refuse::out_of_service(observed));
     }
+    reasons.extend(leave::reasons(desired, observed));
     let seen: Seen<'_> = observed
         .iter()
         .map(|(h, f)| (h.clone(), f.as_ref().ok()))
@@ -66,6 +69,7 @@ pub fn plan(
         prepared: Vec::new(),
         starting: false,
         virgin: false,
+        left: leave::told(desired, observed),
     };
     planner.virgin = planner.nodes().iter().all(|n| {
         planner.facts(n).is_some_and(|f| {
@@ -104,6 +108,7 @@ pub fn plan(
     if planner.starting && !planner.virgin && planner.cib_now().is_none() {
         return Ok(planner.barrier(out, stages));
     }
+    let quorum = planner.stop_surplus(quorum);
     if !rolling.is_empty() {
         // A gate waits for what the cluster should run: what somebody stopped by its
         // configuration would be waited for in vain.
@@ -133,6 +138,7 @@ pub fn plan(
         // Beside the wait for everything: nothing but the API that they ask is wanted.
         planner.scripts(true, &so_far, &[]);
     }
+    planner.forget(out.barrier, &mut out.explain);
     if intent == Intent::Converge {
         planner.come_home(out.barrier, &mut out.explain);
     }

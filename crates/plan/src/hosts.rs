@@ -85,7 +85,7 @@ impl Planner<'_> {
             let mut quiet: Vec<FileWrite> = Vec::new();
             let mut later = Rolling::of(host);
             let mut stale: IndexSet<String> = IndexSet::new();
-            for file in &wanted.files {
+            for file in wanted.files.iter().filter(|f| !self.held_back(&f.write.path)) {
                 let Some(change) = self.file_change(file, facts) else {
                     continue;
                 };

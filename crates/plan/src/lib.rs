@@ -9,6 +9,7 @@ mod cluster;
 mod corosync;
 mod home;
 mod hosts;
+mod leave;
 mod look;
 mod maintain;
 mod outage;

@@ -7,8 +7,12 @@
     reason = "the helpers of a test may panic like the test"
 )]
 
+#[path = "../../../tests/golden/compare.rs"]
+mod compare;
 #[path = "../../../tests/golden/examples.rs"]
 mod examples;
+#[path = "support/leaving.rs"]
+mod leaving;
 #[path = "support/running.rs"]
 mod running;
 #[path = "support/world.rs"]
@@ -597,7 +601,7 @@ proptest! {
 
     #[test]
     fn whatever_is_found_the_laws_hold(
-        cloud in 0..4_usize,
+        cloud in 0..CLOUDS.len(),
         fresh in prop::bool::weighted(0.15),
         recover in any::<bool>(),
         faults in prop::collection::vec((0..8_usize, fault()), 0..12),

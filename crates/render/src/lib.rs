@@ -5,11 +5,13 @@
 //! (`⟦secret:NAME⟧`), filled in by fleet on the way to a host. It plans
 //! nothing: whether a thing is already so is not its question.
 
+mod absent;
 mod cluster;
 mod context;
 mod files;
 mod identity;
 mod ini;
+mod scripts;
 
 use std::sync::Arc;
 
@@ -19,10 +21,12 @@ use indexmap::IndexMap;
 use model::{Model, resource_id};
 use pacemaker::Cib;
 use serde::Serialize;
-use wire::{Expect, FileWrite, Op, Query, Sql};
+use wire::{Expect, FileWrite, Op, Query};
 
+pub use absent::DesiredAbsent;
 pub use catalog::UnitRun;
 pub use context::{Templates, secret};
+pub use identity::{IDENTITY, services_told};
 
 /// A file (or directory) on a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -193,6 +197,12 @@ pub struct Desired {
     pub sql_resource: String,
     /// Hosts of the SQL store.
     pub sql_hosts: Vec<String>,
+    /// Services of the cloud, its foundation among them.
+    #[serde(skip)]
+    pub services: Vec<String>,
+    /// Services that the catalogue has and this cloud does not.
+    #[serde(skip)]
+    pub absent: IndexMap<String, DesiredAbsent>,
 }
 
 /// Renders a model. Findings are faults of the catalogue's templates.
@@ -204,6 +214,7 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
         vips: cluster::addresses(model),
         home_after: model.cloud.timeouts.home_after,
         links: cluster::links(model),
+        services: model.services.keys().cloned().collect(),
         ..Desired::default()
     };
     let identities = identity::Identities::new(model);
@@ -235,74 +246,10 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
                 expect: made.expect,
             });
         }
-        let own: Vec<&str> = placed
-            .service
-            .steps
-            .iter()
-            .map(|s| s.name.value.as_str())
-            .collect();
-        for step in &placed.service.steps {
-            let after = |keep: &dyn Fn(&str) -> bool| -> Vec<String> {
-                let names = step.after.iter().map(|a| a.value.as_str());
-                names.filter(|a| keep(a)).map(str::to_owned).collect()
-            };
-            let mut asks = after(&|a| a != "database" && !own.contains(&a));
-            // What goes after one that asks waits as long as that does.
-            let before =
-                |s: &&DesiredScript| s.service == *service && step.after.iter().any(|a| a.value == s.name);
-            asks.extend(out.scripts.iter().filter(before).flat_map(|s| s.asks.clone()));
-            let scope = context::Scope {
-                service,
-                host: None,
-                item: None,
-            };
-            let text = |t: &mut Templates, s: &str| t.text(&scope, s);
-            let argv = step.run.iter().map(|s| text(&mut templates, s)).collect();
-            let env = step
-                .env
-                .iter()
-                .map(|(k, v)| (k.clone(), text(&mut templates, v)))
-                .collect();
-            let guards = match (&step.done_when, &out.sql) {
-                (Some(done), Some((socket, user))) => {
-                    let statement = text(&mut templates, &done.sql);
-                    let query = Query::Sql(Sql {
-                        socket: socket.clone(),
-                        user: user.clone(),
-                        statements: vec![statement],
-                    });
-                    let expect = match &done.rows {
-                        Some(rows) => Expect::Rows(
-                            rows.iter()
-                                .map(|r| r.iter().map(|c| text(&mut templates, c)).collect())
-                                .collect(),
-                        ),
-                        None => Expect::SomeRow,
-                    };
-                    vec![(query, expect)]
-                }
-                _ => Vec::new(),
-            };
-            out.scripts.push(DesiredScript {
-                service: service.clone(),
-                name: step.name.value.clone(),
-                hosts: model.names_of(&step.on.value),
-                op: Op::Run(wire::Command {
-                    unit: format!("quorate-{service}-{}", step.name.value),
-                    argv,
-                    user: step.user.clone(),
-                    env,
-                    stdin: None,
-                    cwd: String::new(),
-                    timeout_ms: step.timeout * 1000,
-                }),
-                guards,
-                after: after(&|a| own.contains(&a)),
-                database: step.after.iter().any(|a| a.value == "database"),
-                asks,
-            });
-        }
+        let made = scripts::of(model, &mut templates, placed, out.sql.as_ref());
+        out.scripts.extend(made);
     }
+    out.absent = absent::of(model, &mut templates, &out);
     for (resource, placed, component) in model.clustered() {
         let service = &placed.service.name.value;
         if !placed.service.steps.is_empty() {
