@@ -115,7 +115,7 @@ pub fn services(
         };
         for (key, value) in &settings.value.value {
             if let Some(least) = service.least.get(key)
-                && !matches!(value.value.value, Setting::Int(given) if given >= *least)
+                && number(&value.value.value).is_none_or(|given| given < *least)
             {
                 findings.push(
                     Diagnostic::error(
@@ -317,5 +317,14 @@ pub fn overrides(model: &Model, source: &Arc<Source>, findings: &mut Vec<Diagnos
             Some(near) => finding.help(format!("did you mean `{near}`?")),
             None => finding.help(format!("known: {}", known.join(", "))),
         });
+    }
+}
+
+/// The number that a setting says, in quotes or without.
+fn number(setting: &Setting) -> Option<i64> {
+    match setting {
+        Setting::Int(given) => Some(*given),
+        Setting::Text(text) => text.parse().ok(),
+        _ => None,
     }
 }
