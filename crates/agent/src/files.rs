@@ -21,14 +21,32 @@ const MAX_SIZE: u64 = 64 << 20;
 /// Digest of what is neither a file nor a link: it equals that of no content.
 const DIRECTORY: &str = "directory";
 
-/// Looks at files; of those in `texts` also the text.
-pub(crate) fn facts(key: &[u8; 32], paths: &[String], texts: &[String]) -> BTreeMap<String, Fact<FileFact>> {
+/// How much of a file is wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Digest,
+    Lines,
+    Text,
+}
+
+/// Looks at files; of those in `texts` also the text, of those in `lines` each line's digest.
+pub(crate) fn facts(
+    key: &[u8; 32],
+    paths: &[String],
+    texts: &[String],
+    lines: &[String],
+) -> BTreeMap<String, Fact<FileFact>> {
     let names = Names::read();
     paths
         .iter()
         .chain(texts)
         .map(|path| {
-            let fact = match fact(key, path, texts.contains(path), &names) {
+            let wanted = match () {
+                () if texts.contains(path) => Wanted::Text,
+                () if lines.contains(path) => Wanted::Lines,
+                () => Wanted::Digest,
+            };
+            let fact = match fact(key, path, wanted, &names) {
                 Ok(fact) => Fact::Known(fact),
                 Err(error) if is_absent(&error) => Fact::Absent,
                 Err(error) => Fact::Unknown(format!("cannot read {path}: {error}")),
@@ -43,7 +61,7 @@ pub(crate) fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
-fn fact(key: &[u8; 32], path: &str, with_text: bool, names: &Names) -> io::Result<FileFact> {
+fn fact(key: &[u8; 32], path: &str, wanted: Wanted, names: &Names) -> io::Result<FileFact> {
     let meta = fs::symlink_metadata(path)?;
     let stat = Stat {
         owner: names.user(meta.uid()),
@@ -59,6 +77,7 @@ fn fact(key: &[u8; 32], path: &str, with_text: bool, names: &Names) -> io::Resul
             size: target.len() as u64,
             stat,
             link: Some(target),
+            lines: Vec::new(),
             text: None,
         });
     }
@@ -69,6 +88,7 @@ fn fact(key: &[u8; 32], path: &str, with_text: bool, names: &Names) -> io::Resul
             size: 0,
             stat,
             link: None,
+            lines: Vec::new(),
             text: None,
         });
     }
@@ -81,7 +101,15 @@ fn fact(key: &[u8; 32], path: &str, with_text: bool, names: &Names) -> io::Resul
         size: content.len() as u64,
         stat,
         link: None,
-        text: with_text.then(|| String::from_utf8_lossy(&content).into_owned()),
+        lines: if wanted == Wanted::Lines {
+            let text = String::from_utf8_lossy(&content);
+            text.lines()
+                .map(|line| wire::digest(key, line.as_bytes()))
+                .collect()
+        } else {
+            Vec::new()
+        },
+        text: (wanted == Wanted::Text).then(|| String::from_utf8_lossy(&content).into_owned()),
     })
 }
 

@@ -13,6 +13,7 @@ pub(crate) async fn observe(session: &Session, asked: Observe) -> Facts {
         key,
         files,
         texts,
+        lines,
         units,
         packages,
         sysctls,
@@ -20,7 +21,7 @@ pub(crate) async fn observe(session: &Session, asked: Observe) -> Facts {
         queries,
         cluster,
     } = asked;
-    let seen_files = spawn_blocking(move || files::facts(&key, &files, &texts));
+    let seen_files = spawn_blocking(move || files::facts(&key, &files, &texts, &lines));
     let listeners = spawn_blocking(network::listeners);
     let kernel = spawn_blocking(move || {
         (

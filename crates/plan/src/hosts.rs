@@ -8,7 +8,7 @@ use wire::{Fact, Facts, FileWrite, Op, UnitChange};
 
 use crate::build::{Planner, step};
 use crate::roll::{Rolling, cleanup};
-use crate::{Change, corosync};
+use crate::{Change, corosync, diff};
 
 impl Planner<'_> {
     pub(crate) fn file_change(&self, file: &DesiredFile, facts: &Facts) -> Option<Change> {
@@ -41,7 +41,7 @@ impl Planner<'_> {
                 file.write.mode
             )
         } else if file.secret {
-            "‹secret› changed".to_owned()
+            diff::of_secrets(&file.write.content, &now.lines, self.digest)
         } else {
             let new = String::from_utf8_lossy(&file.write.content);
             TextDiff::from_lines(now.text.as_deref().unwrap_or_default(), &new)

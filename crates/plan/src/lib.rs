@@ -7,6 +7,7 @@
 mod build;
 mod cluster;
 mod corosync;
+mod diff;
 mod home;
 mod hosts;
 mod leave;

@@ -47,6 +47,9 @@ pub fn observe(desired: &Desired, host: &str, key: [u8; 32], deep: bool) -> Obse
             if !file.secret && !file.write.directory {
                 out.texts.push(file.write.path.clone());
             }
+            if file.secret && !file.write.directory {
+                out.lines.push(file.write.path.clone());
+            }
             if !file.identity.is_empty() && file.secret {
                 out.texts.push(file.write.path.clone());
             }

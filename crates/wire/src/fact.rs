@@ -65,6 +65,8 @@ pub struct FileFact {
     pub stat: Stat,
     /// Target, when it is a symbolic link.
     pub link: Option<String>,
+    /// [`crate::digest`] of each line, only where asked for (`Observe::lines`).
+    pub lines: Vec<String>,
     /// The text itself, only where asked for (`Observe::texts`), for a diff.
     pub text: Option<String>,
 }

@@ -14,6 +14,9 @@ pub struct Observe {
     pub files: Vec<String>,
     /// Of these also the text (never ask for one that holds a secret).
     pub texts: Vec<String>,
+    /// Of these the digest of each line: a change is shown line by line where the text is
+    /// not to leave the host.
+    pub lines: Vec<String>,
     /// Units.
     pub units: Vec<String>,
     /// Packages.

@@ -57,7 +57,7 @@ fn a_link_is_replaced_and_its_target_left() {
     fs::write(&target, "same").unwrap();
     std::os::unix::fs::symlink(&target, &link).unwrap();
     let key = [7; 32];
-    let seen = fact(&key, link.to_str().unwrap(), true, &Names::read()).unwrap();
+    let seen = fact(&key, link.to_str().unwrap(), Wanted::Text, &Names::read()).unwrap();
     assert_eq!(seen.link.as_deref(), target.to_str());
     assert_eq!(write(&[file(&link, "same", 0o644)]), Ok(1));
     assert!(fs::symlink_metadata(&link).unwrap().is_file());
@@ -73,7 +73,9 @@ fn directories() {
     assert_eq!(write(std::slice::from_ref(&want)), Ok(1));
     assert_eq!(write(std::slice::from_ref(&want)), Ok(0));
     assert_eq!(
-        fact(&[0; 32], &want.path, false, &Names::read()).unwrap().digest,
+        fact(&[0; 32], &want.path, Wanted::Digest, &Names::read())
+            .unwrap()
+            .digest,
         DIRECTORY
     );
     let error = write(&[file(&path, "x", 0o640)]).unwrap_err();
@@ -107,6 +109,7 @@ fn facts_of_all_kinds() {
         &key,
         &[path.clone(), missing.clone()],
         std::slice::from_ref(&path),
+        &[],
     );
     let seen = facts[&path].known().unwrap();
     assert_eq!(
@@ -115,6 +118,13 @@ fn facts_of_all_kinds() {
     );
     assert_eq!(seen.text.as_deref(), Some("hello"));
     assert!(facts[&missing].is_absent());
+    let asked = [path.clone()];
+    let facts = super::facts(&key, &asked, &[], &asked);
+    let seen = facts[&path].known().unwrap();
+    assert_eq!(
+        (seen.text.as_deref(), seen.lines.as_slice()),
+        (None, &[wire::digest(&key, b"hello")][..])
+    );
 }
 
 /// A full disk, for real: only root can mount one.

@@ -121,9 +121,16 @@ pub fn applied(desired: &Desired, host: &str) -> Facts {
             .texts
             .contains(path)
             .then(|| filled(std::str::from_utf8(content).unwrap()));
+        let lines = if ask.lines.contains(path) {
+            let text = filled(std::str::from_utf8(content).unwrap());
+            text.lines().map(|l| digest(l.as_bytes())).collect()
+        } else {
+            Vec::new()
+        };
         out.files.insert(
             path.clone(),
             Fact::Known(FileFact {
+                lines,
                 digest: digest(content),
                 size: content.len() as u64,
                 stat: Stat { owner, group, mode },
