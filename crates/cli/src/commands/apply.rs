@@ -7,7 +7,7 @@
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use camino::Utf8Path;
+use camino::Utf8PathBuf;
 use engines::Intent;
 use fleet::{CallError, Sessions, Stop};
 use plan::Plan;
@@ -88,7 +88,7 @@ fn whoami(verb: &str, id: &str) -> String {
 }
 
 /// Runs it.
-pub async fn run(args: &ApplyArgs, catalog: Option<&Utf8Path>, intent: Intent) -> Result<ExitCode, Failure> {
+pub async fn run(args: &ApplyArgs, catalog: &[Utf8PathBuf], intent: Intent) -> Result<ExitCode, Failure> {
     let verb = match intent {
         Intent::Converge => "apply",
         Intent::Recover => "recover",
