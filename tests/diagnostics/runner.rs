@@ -1,13 +1,15 @@
 //! Runs a folder of cases: `CODE/cloud.yaml` (with `--` for `::`) must give
-//! findings of that code and no other, drawn as `CODE/expected.txt` says.
+//! findings of that code and no other, drawn as `CODE/expected.txt` says. Further
+//! files of the folder are for whoever checks.
 //!
 //! Include it from a crate's test with `#[path]`; it is no crate, since it is a
 //! hundred lines that only tests want. `QUORATE_BLESS=1` writes what is expected.
 
 #![allow(
+    dead_code,
     clippy::unwrap_used,
     clippy::panic,
-    reason = "a test's own code: to panic is to report"
+    reason = "a test's own code: to panic is to report, and not every test wants all of it"
 )]
 
 use std::path::{Path, PathBuf};
@@ -16,7 +18,7 @@ use std::sync::Arc;
 use diagnostic::{Diagnostic, Source, draw};
 
 /// Runs all cases of a folder and panics with everything that is wrong.
-pub fn run(folder: &Path, check: impl Fn(&Arc<Source>) -> Vec<Diagnostic>) {
+pub fn run(folder: &Path, check: impl Fn(&Arc<Source>, &Path) -> Vec<Diagnostic>) {
     let bless = std::env::var_os("QUORATE_BLESS").is_some_and(|v| v == "1");
     let cases = cases(folder);
     assert!(!cases.is_empty(), "no cases in {}", folder.display());
@@ -44,6 +46,20 @@ pub fn cases(folder: &Path) -> Vec<PathBuf> {
     cases
 }
 
+/// What lies in a case's folder beside its own file and what is expected, by name.
+pub fn beside(case: &Path) -> Vec<(String, String)> {
+    let own = ["cloud.yaml", "service.yaml", "expected.txt"];
+    let mut files: Vec<(String, String)> = std::fs::read_dir(case)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|p| (p.file_name().unwrap().to_string_lossy().into_owned(), p))
+        .filter(|(name, _)| !own.contains(&name.as_str()))
+        .map(|(name, path)| (name, std::fs::read_to_string(path).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
 /// The code that a case is for.
 pub fn code(case: &Path) -> String {
     case.file_name()
@@ -52,7 +68,11 @@ pub fn code(case: &Path) -> String {
         .replacen("--", "::", 1)
 }
 
-fn one(case: &Path, bless: bool, check: impl Fn(&Arc<Source>) -> Vec<Diagnostic>) -> Result<(), String> {
+fn one(
+    case: &Path,
+    bless: bool,
+    check: impl Fn(&Arc<Source>, &Path) -> Vec<Diagnostic>,
+) -> Result<(), String> {
     let code = code(case);
     // A case of the catalogue is a service.
     let name = if case.join("service.yaml").exists() {
@@ -61,7 +81,7 @@ fn one(case: &Path, bless: bool, check: impl Fn(&Arc<Source>) -> Vec<Diagnostic>
         "cloud.yaml"
     };
     let text = std::fs::read_to_string(case.join(name)).map_err(|e| format!("{code}: {name}: {e}"))?;
-    let findings = check(&Source::new(name, text));
+    let findings = check(&Source::new(name, text), case);
     let drawn = draw(&findings, false, 100);
     if findings.is_empty() {
         return Err(format!("{code}: nothing was found"));

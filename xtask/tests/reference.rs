@@ -5,6 +5,8 @@
 
 #[path = "../../tests/golden/compare.rs"]
 mod compare;
+#[path = "../../tests/diagnostics/runner.rs"]
+mod runner;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -29,18 +31,27 @@ fn every_finding_is_explained_and_no_other() {
     assert_eq!(in_the_code(), explained);
 }
 
-/// A case of a finding: the file and what is said of it. Those about hosts and
+/// A case of a finding: its files and what is said of them. Those about hosts and
 /// stores have none: they are not in a file.
-fn case(code: &str) -> Option<(String, String)> {
+fn case(code: &str) -> Option<(Vec<(String, String)>, String)> {
     let folder = code.replace("::", "--");
     let kinds = ["diagnostics", "diagnostics-model", "diagnostics-catalog"];
     let mut found = kinds.iter().map(|k| root().join("tests").join(k).join(&folder));
     let folder = found.find(|f| f.exists())?;
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).ok();
-    Some((
+    let mut files = vec![(
+        "yaml".to_owned(),
         read("cloud.yaml").or_else(|| read("service.yaml"))?,
-        read("expected.txt")?,
-    ))
+    )];
+    files.extend(runner::beside(&folder).into_iter().map(|(name, text)| {
+        let kind = if name.rsplit('.').next() == Some("yaml") {
+            "yaml"
+        } else {
+            "text"
+        };
+        (format!("{kind} title=\"{name}\""), text)
+    }));
+    Some((files, read("expected.txt")?))
 }
 
 #[test]
@@ -53,9 +64,11 @@ fn the_findings_page_is_as_its_table() {
     );
     for one in explanations() {
         write!(page, "\n## `{}`\n\n{}\n", one.code, one.text).unwrap();
-        if let Some((file, said)) = case(one.code) {
-            let (file, said) = (file.trim_end(), said.trim_end());
-            write!(page, "\n```yaml\n{file}\n```\n\n```text\n{said}\n```\n").unwrap();
+        if let Some((files, said)) = case(one.code) {
+            for (kind, file) in files {
+                write!(page, "\n```{kind}\n{}\n```\n", file.trim_end()).unwrap();
+            }
+            write!(page, "\n```text\n{}\n```\n", said.trim_end()).unwrap();
         }
     }
     compare::text("docs/reference/findings.md", &page);

@@ -6,6 +6,7 @@
 //! everything that is wrong with them; it knows no service by name, resolves
 //! nothing (the model does) and may do no I/O.
 
+mod data;
 mod lint;
 mod read;
 mod service;
@@ -17,6 +18,8 @@ use include_dir::{Dir, include_dir};
 use indexmap::IndexMap;
 
 pub use cloud::tree::{Node, Spanned};
+pub use data::{DataKey, is_data, written};
+pub use lint::unsafe_value;
 pub use service::{
     Broker, Component, Database, DoneWhen, Endpoint, FileSpec, Kind, Operation, Release, ResourceSpec,
     SecretSpec, Service, SqlAccess, Step, UnitRun,
@@ -36,6 +39,8 @@ pub struct Catalog {
     pub releases: IndexMap<String, Release>,
     /// All files, for templates that services name.
     pub files: Files,
+    /// Where a file was read from, for those that a folder was laid over with.
+    pub origins: IndexMap<String, String>,
 }
 
 /// The catalogue inside the binary.
@@ -60,10 +65,21 @@ impl Catalog {
     /// Reads a catalogue from its files. All findings are returned; a service
     /// whose file has errors is left out.
     pub fn load(files: Files) -> (Self, Vec<Diagnostic>) {
-        let mut catalog = Self::default();
+        Self::load_from(files, IndexMap::new())
+    }
+
+    /// The same; `origins` are the names by which the operator knows some of the
+    /// files, by their paths here. Findings speak of them.
+    pub fn load_from(files: Files, origins: IndexMap<String, String>) -> (Self, Vec<Diagnostic>) {
+        let mut catalog = Self {
+            files,
+            origins,
+            ..Self::default()
+        };
         let mut findings = Vec::new();
-        for (path, text) in &files {
-            let source = Source::new(format!("catalog/{path}"), text.clone());
+        let paths: Vec<String> = catalog.files.keys().cloned().collect();
+        for path in &paths {
+            let source = catalog.source(path);
             if path.ends_with("/service.yaml") {
                 let folder = path.trim_end_matches("/service.yaml").to_owned();
                 if let Some(service) = read::service(&source, &folder, &mut findings) {
@@ -75,25 +91,29 @@ impl Catalog {
                 catalog.releases.insert(release.name.clone(), release);
             }
         }
-        catalog.files = files;
         findings.extend(lint::lint(&catalog));
         (catalog, findings)
     }
 
-    /// The text of a file that a service names, relative to its folder; a
-    /// path that begins with `/` is from the catalogue's root.
-    pub fn file(&self, service: &Service, name: &str) -> Option<&str> {
-        let path = match name.strip_prefix('/') {
+    /// The path of a file that a service names: below its folder, or from the
+    /// catalogue's root where the name begins with `/`.
+    pub fn path(&self, service: &Service, name: &str) -> String {
+        match name.strip_prefix('/') {
             Some(rooted) => rooted.to_owned(),
             None => format!("{}/{name}", service.folder),
-        };
-        self.files.get(&path).map(String::as_str)
+        }
+    }
+
+    /// The text of a file that a service names.
+    pub fn file(&self, service: &Service, name: &str) -> Option<&str> {
+        self.files.get(&self.path(service, name)).map(String::as_str)
     }
 
     /// A source for findings in a file of the catalogue.
     pub fn source(&self, path: &str) -> Arc<Source> {
+        let name = self.origins.get(path).cloned();
         Source::new(
-            format!("catalog/{path}"),
+            name.unwrap_or_else(|| format!("catalog/{path}")),
             self.files.get(path).cloned().unwrap_or_default(),
         )
     }

@@ -2,11 +2,18 @@
 //! nowhere, a file that is not there, a port taken twice, a clone without
 //! interleave. What is wrong inside one value is found while reading it.
 
+mod names;
+mod order;
+mod pieces;
+mod values;
+
 use diagnostic::{Diagnostic, did_you_mean};
 use indexmap::IndexMap;
 
-use crate::service::{Kind, Service, UnitRun};
-use crate::{Catalog, Spanned};
+use crate::service::{Component, Kind, Service, UnitRun};
+use crate::{Catalog, Spanned, data};
+
+pub use values::unsafe_value;
 
 /// Roles a component or a file may name: those of the cloud file, and the
 /// groups `cluster` (every host that is a member of the cluster) and `all`.
@@ -50,6 +57,7 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
     let mut out = Vec::new();
     let services: Vec<&str> = catalog.services.keys().map(String::as_str).collect();
     let mut ports: IndexMap<u16, (&Service, &Spanned<u16>)> = IndexMap::new();
+    let mut listened: Vec<(u16, &Service, &Component)> = Vec::new();
     for service in catalog.services.values() {
         if !service.folder.ends_with(&format!("/{}", service.name.value)) {
             out.push(
@@ -130,6 +138,7 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
                     .help("leave `interleave` out: it is true by default"),
                 );
             }
+            listened_twice(service, component, &mut listened, &mut out);
             if let Some(endpoint) = &component.endpoint {
                 if let Some((other, first)) = ports.get(&endpoint.port.value) {
                     let finding = Diagnostic::error(
@@ -208,7 +217,7 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
             if !secrets.contains(&key.value.as_str()) {
                 out.push(unknown(
                     service,
-                    "catalog::unknown-secret",
+                    "catalog::unknown-ring-key",
                     "secret",
                     key,
                     &secrets,
@@ -217,6 +226,15 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
         }
         let steps: Vec<&str> = service.steps.iter().map(|s| s.name.value.as_str()).collect();
         for step in &service.steps {
+            if step.done_when.is_none() {
+                let message = format!("the step `{}` does not say when it is done", step.name.value);
+                let label = "would be run at every apply";
+                let at = step.name.span.clone();
+                out.push(
+                    Diagnostic::error("catalog::step-without-guard", &service.source, at, message, label)
+                        .help("add `done-when: { sql: … }`, a query that has a row once it is done"),
+                );
+            }
             for after in &step.after {
                 // Another service's name: its API has to answer.
                 let api = (service.needs.iter().find(|n| n.value == after.value))
@@ -239,6 +257,99 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
                 }
             }
         }
+        for file in service.files.iter().filter(|f| data::is_data(f)) {
+            out.extend(data::read(catalog, &catalog.path(service, &file.from.value)).1);
+        }
+    }
+    unused(catalog, &mut out);
+    order::lint(catalog, &mut out);
+    for path in catalog.files.keys() {
+        for piece in pieces::pieces(catalog, path) {
+            values::literal_secret(catalog, &piece, &mut out);
+            values::unsafe_pair(catalog, &piece, &mut out);
+            values::stickiness(catalog, &piece, &mut out);
+            values::http_in_tcp(catalog, &piece, &mut out);
+            names::secrets(catalog, &piece, &mut out);
+            names::addresses(catalog, &piece, &mut out);
+            names::provided(catalog, &piece, &mut out);
+            names::one_host(catalog, &piece, &mut out);
+        }
     }
     out
+}
+
+/// Ports that two components listen on at the same hosts. That of an endpoint is
+/// compared with those of other endpoints elsewhere.
+fn listened_twice<'c>(
+    service: &'c Service,
+    component: &'c Component,
+    listened: &mut Vec<(u16, &'c Service, &'c Component)>,
+    out: &mut Vec<Diagnostic>,
+) {
+    // Roles that one host may have together: all of a controller's.
+    let apart = |role: &str| ["storage", "compute", "arbitrator"].contains(&role);
+    let together = |a: &str, b: &str| a == b || [a, b].contains(&"all") || !(apart(a) || apart(b));
+    let endpoint = component.endpoint.iter().map(|e| (e.port.value, true));
+    let mine: Vec<(u16, bool)> = endpoint
+        .chain(component.ports.iter().map(|p| (*p, false)))
+        .collect();
+    for (port, balanced) in &mine {
+        let other = listened.iter().find(|(p, _, c)| {
+            let either = !c.when.is_empty() && !component.when.is_empty();
+            let both = *balanced && c.endpoint.as_ref().is_some_and(|e| e.port.value == *port);
+            p == port && !either && !both && together(&c.runs_on.value, &component.runs_on.value)
+        });
+        if let Some((_, other, part)) = other {
+            let message = format!(
+                "port {port} is already that of `{}.{}`",
+                other.name.value, part.name.value
+            );
+            let at = component.name.span.clone();
+            out.push(
+                Diagnostic::error(
+                    "catalog::duplicate-port",
+                    &service.source,
+                    at,
+                    message,
+                    "listens there too",
+                )
+                .help("give one of them another port: on a host it belongs to whoever starts first"),
+            );
+        }
+    }
+    listened.extend(mine.into_iter().map(|(port, _)| (port, service, component)));
+}
+
+/// Files that were laid over the catalogue and that nothing reads: a folder too
+/// many in the path, or a name that was meant otherwise.
+fn unused(catalog: &Catalog, out: &mut Vec<Diagnostic>) {
+    let services = catalog.services.values();
+    let named: Vec<String> = services
+        .flat_map(|s| s.files.iter().map(|f| catalog.path(s, &f.from.value)))
+        .collect();
+    for path in catalog.origins.keys() {
+        let read = path.ends_with("/service.yaml")
+            || ["releases/", "fragments/"].iter().any(|f| path.starts_with(f));
+        if read || named.contains(path) {
+            continue;
+        }
+        let near = did_you_mean(path, named.iter().map(String::as_str));
+        let known: Vec<&str> = catalog.services.values().map(|s| s.folder.as_str()).collect();
+        let source = catalog.source(path);
+        let first = source.text.lines().next().map_or(0, str::len);
+        let message = format!("nothing reads `{path}`");
+        out.push(
+            Diagnostic::error("catalog::unused-file", &source, 0..first, message, "not read")
+                .help(near.map_or_else(
+                    || {
+                        format!(
+                            "folders of the catalogue are {}, beside `releases`",
+                            known.join(", ")
+                        )
+                    },
+                    |near| format!("did you mean `{near}`?"),
+                ))
+                .warning(),
+        );
+    }
 }

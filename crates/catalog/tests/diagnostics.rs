@@ -1,6 +1,7 @@
 //! Each finding of this crate, drawn as an operator sees it:
 //! `tests/diagnostics-catalog`. A case is the `service.yaml` of a service
-//! `case` in a catalogue of its own; `good.txt` is there to be named.
+//! `case` in a catalogue of its own, with the files that lie beside it;
+//! `good.txt` is there to be named.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,12 +20,19 @@ use std::sync::Arc;
 
 use catalog::{Catalog, Files};
 use diagnostic::{Diagnostic, Source, draw};
+use indexmap::IndexMap;
 
-fn check(source: &Arc<Source>) -> Vec<Diagnostic> {
+fn check(source: &Arc<Source>, folder: &Path) -> Vec<Diagnostic> {
     let mut files = Files::new();
+    let mut origins = IndexMap::new();
     files.insert("openstack/case/service.yaml".to_owned(), source.text.clone());
     files.insert("openstack/case/good.txt".to_owned(), String::new());
-    Catalog::load(files).1
+    for (name, text) in runner::beside(folder) {
+        let path = format!("openstack/case/{name}");
+        origins.insert(path.clone(), name);
+        files.insert(path, text);
+    }
+    Catalog::load_from(files, origins).1
 }
 
 #[test]

@@ -7,9 +7,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(name = "quorate", version, max_term_width = 100)]
 pub struct Args {
-    /// A folder laid over the catalogue, file by file
+    /// A folder laid over the catalogue, file by file; may be given several times
     #[arg(long, global = true, value_name = "DIR")]
-    pub catalog: Option<Utf8PathBuf>,
+    pub catalog: Vec<Utf8PathBuf>,
     /// What to do
     #[command(subcommand)]
     pub verb: Verb,
@@ -27,8 +27,10 @@ pub enum Output {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Check a cloud file and show everything that is wrong with it
-    Check(Shown),
+    /// Ask a few questions and write a cloud file
+    Init(InitArgs),
+    /// Check a cloud file or a catalogue and show everything that is wrong with it
+    Check(CheckArgs),
     /// Ask all hosts what they are and have; change nothing
     Observe(Shown),
     /// Show what apply would do, and why
@@ -51,6 +53,8 @@ pub enum Verb {
     Render(RenderArgs),
     /// Show what a finding means, by its code
     Explain(ExplainArgs),
+    /// Print the JSON Schema of the cloud file, for editors
+    Schema,
     /// Real hosts on this machine
     Lab(LabArgs),
     /// The hand on a host; started by quorate itself
@@ -67,6 +71,51 @@ pub struct Shown {
     /// How to show it
     #[arg(short, long, value_enum, default_value = "text")]
     pub output: Output,
+}
+
+/// `check`.
+#[derive(Debug, clap::Args)]
+pub struct CheckArgs {
+    /// The cloud file; with `--catalog` and no cloud.yaml here, the catalogue alone is checked
+    pub file: Option<Utf8PathBuf>,
+    /// How to show it
+    #[arg(short, long, value_enum, default_value = "text")]
+    pub output: Output,
+}
+
+/// `init`.
+#[derive(Debug, clap::Args)]
+pub struct InitArgs {
+    /// The file to write; `-` prints it
+    #[arg(default_value = "cloud.yaml")]
+    pub file: Utf8PathBuf,
+    /// The cloud's name
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The controllers: c1=ADDRESS,c2=ADDRESS,c3=ADDRESS
+    #[arg(long, value_name = "NAME=ADDRESS,...", value_delimiter = ',')]
+    pub controllers: Vec<String>,
+    /// Free addresses for the services: FIRST-LAST, or one for all
+    #[arg(long, value_name = "FIRST-LAST")]
+    pub vips: Option<String>,
+    /// The management network, where it is not the /24 (or /64) around the addresses
+    #[arg(long, value_name = "CIDR")]
+    pub network: Option<String>,
+    /// The OpenStack release; the newest without it
+    #[arg(long)]
+    pub release: Option<String>,
+    /// Who runs the services
+    #[arg(long)]
+    pub architecture: Option<String>,
+    /// The services of OpenStack, with commas between
+    #[arg(long, value_delimiter = ',')]
+    pub services: Vec<String>,
+    /// The fence agent that switches the hosts off, such as fence_ipmilan
+    #[arg(long, value_name = "AGENT", conflicts_with = "no_fencing")]
+    pub fencing: Option<String>,
+    /// Why no host's power can be cut, in place of an agent
+    #[arg(long, value_name = "REASON")]
+    pub no_fencing: Option<String>,
 }
 
 /// `explain`.

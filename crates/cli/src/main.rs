@@ -46,8 +46,9 @@ fn main() -> ExitCode {
 }
 
 async fn dispatch(args: Args) -> Result<ExitCode, Failure> {
-    let catalog = args.catalog.as_deref();
+    let catalog = args.catalog.as_slice();
     match args.verb {
+        Verb::Init(a) => commands::init::run(&a, catalog),
         Verb::Check(a) => commands::check::run(&a, catalog),
         Verb::Observe(a) => commands::observe::run(&a, catalog).await,
         Verb::Plan(a) => commands::plan::run(&a, catalog).await,
@@ -60,6 +61,7 @@ async fn dispatch(args: Args) -> Result<ExitCode, Failure> {
         Verb::Ssh(a) => commands::ssh::run(&a, catalog),
         Verb::Render(a) => commands::render::run(&a, catalog),
         Verb::Explain(a) => commands::explain::run(&a),
+        Verb::Schema => commands::schema::run(catalog),
         Verb::Lab(a) => commands::lab::run(a, catalog).await,
         Verb::Agent(a) => commands::agent::run(&a).await,
     }

@@ -10,6 +10,7 @@ use catalog::{Catalog, Files};
 use cloud::{Cloud, Fencing, PowerOption};
 use diagnostic::{Diagnostic, Source};
 use fleet::Target;
+use indexmap::IndexMap;
 use model::{Model, SecretKind, SecretNeed};
 use render::Desired;
 use vault::{SecretRequest, SecretString, Vault};
@@ -43,22 +44,29 @@ pub fn draw(findings: &[Diagnostic]) -> String {
     out
 }
 
-/// The catalogue: the embedded one, with a folder's files over it.
-pub fn catalog(overlay: Option<&Utf8Path>) -> Result<(Arc<Catalog>, Vec<Diagnostic>), Failure> {
+/// The catalogue: the embedded one, with folders' files over it, the last on top.
+pub fn catalog(overlays: &[Utf8PathBuf]) -> Result<(Arc<Catalog>, Vec<Diagnostic>), Failure> {
     let mut files = catalog::embedded();
-    if let Some(dir) = overlay {
+    let mut origins = IndexMap::new();
+    for dir in overlays {
         if !dir.is_dir() {
             return Err(Failure::Input(format!(
                 "error: `{dir}` is not a folder\n\nhint: `--catalog` names a folder like the catalogue's own"
             )));
         }
-        read_dir(dir, dir, &mut files)?;
+        read_dir(dir, dir, &mut files, &mut origins)?;
     }
-    let (catalog, findings) = Catalog::load(files);
+    files.sort_keys();
+    let (catalog, findings) = Catalog::load_from(files, origins);
     Ok((Arc::new(catalog), findings))
 }
 
-fn read_dir(root: &Utf8Path, dir: &Utf8Path, files: &mut Files) -> Result<(), Failure> {
+fn read_dir(
+    root: &Utf8Path,
+    dir: &Utf8Path,
+    files: &mut Files,
+    origins: &mut IndexMap<String, String>,
+) -> Result<(), Failure> {
     let mut entries: Vec<Utf8PathBuf> = Vec::new();
     for entry in fs_err::read_dir(dir)? {
         if let Ok(path) = Utf8PathBuf::from_path_buf(entry?.path()) {
@@ -68,49 +76,63 @@ fn read_dir(root: &Utf8Path, dir: &Utf8Path, files: &mut Files) -> Result<(), Fa
     entries.sort();
     for path in entries {
         if path.is_dir() {
-            read_dir(root, &path, files)?;
+            read_dir(root, &path, files, origins)?;
         } else if let Ok(name) = path.strip_prefix(root) {
-            files.insert(name.as_str().to_owned(), fs_err::read_to_string(&path)?);
+            files.insert(name.as_str().to_owned(), text(&path)?);
+            origins.insert(name.as_str().to_owned(), path.as_str().to_owned());
         }
     }
     Ok(())
 }
 
-/// Reads and judges a cloud file. The findings come back even where there is a project.
-pub fn load(
-    file: &Utf8Path,
-    overlay: Option<&Utf8Path>,
-) -> Result<(Option<Project>, Vec<Diagnostic>), Failure> {
+/// A text that an operator wrote.
+fn text(file: &Utf8Path) -> Result<String, Failure> {
     let text = fs_err::read(file).map_err(|e| Failure::Input(format!("error: {e}")))?;
-    let text = String::from_utf8(text).map_err(|e| {
+    String::from_utf8(text).map_err(|e| {
         Failure::Input(format!(
             "error: `{file}` is not UTF-8 text (byte {})",
             e.utf8_error().valid_up_to()
         ))
-    })?;
-    let source = Source::new(file.as_str(), text);
-    let (cloud, mut findings) = cloud::parse(&source);
-    let (catalog, faults) = catalog(overlay)?;
-    findings.extend(faults);
+    })
+}
+
+/// A cloud file against a catalogue: all findings, and what follows from it where
+/// none is an error.
+pub fn judge(source: &Arc<Source>, catalog: &Arc<Catalog>) -> (Option<(Model, Desired)>, Vec<Diagnostic>) {
+    let (cloud, mut findings) = cloud::parse(source);
     let Some(cloud) = cloud else {
-        return Ok((None, findings));
+        return (None, findings);
     };
-    let (model, more) = Model::resolve(&cloud, &source, &catalog);
+    let (model, more) = Model::resolve(&cloud, source, catalog);
     findings.extend(more);
     let errors = |findings: &[Diagnostic]| findings.iter().any(Diagnostic::is_error);
     let Some(model) = model.filter(|_| !errors(&findings)) else {
-        return Ok((None, findings));
+        return (None, findings);
     };
     let (desired, more) = render::render(&model);
     findings.extend(more);
-    if errors(&findings) {
+    let good = !errors(&findings);
+    (good.then_some((model, desired)), findings)
+}
+
+/// Reads and judges a cloud file. The findings come back even where there is a project.
+pub fn load(
+    file: &Utf8Path,
+    overlays: &[Utf8PathBuf],
+) -> Result<(Option<Project>, Vec<Diagnostic>), Failure> {
+    let source = Source::new(file.as_str(), text(file)?);
+    let (catalog, faults) = catalog(overlays)?;
+    let (resolved, mut findings) = judge(&source, &catalog);
+    findings.extend(faults);
+    let errors = findings.iter().any(Diagnostic::is_error);
+    let Some((model, desired)) = resolved.filter(|_| !errors) else {
         return Ok((None, findings));
-    }
+    };
     let folder = file
         .parent()
         .filter(|p| !p.as_str().is_empty())
         .unwrap_or(Utf8Path::new("."));
-    let state = folder.join(".quorate").join(cloud.name.value.as_str());
+    let state = folder.join(".quorate").join(model.cloud.name.value.as_str());
     Ok((
         Some(Project {
             file: file.to_owned(),
@@ -124,8 +146,8 @@ pub fn load(
 
 impl Project {
     /// Loads a file that must be good; its warnings are told on standard error.
-    pub fn open(file: &Utf8Path, overlay: Option<&Utf8Path>) -> Result<Self, Failure> {
-        let (project, findings) = load(file, overlay)?;
+    pub fn open(file: &Utf8Path, overlays: &[Utf8PathBuf]) -> Result<Self, Failure> {
+        let (project, findings) = load(file, overlays)?;
         match project {
             Some(project) => {
                 if !findings.is_empty() {

@@ -259,6 +259,27 @@ pub(crate) fn votes(w: &mut Walker, hosts: &[Host], roles_known: bool) {
     for (_, domain) in Domain::WORDS {
         one_place(w, &voters, *domain);
     }
+    if voters.len() > 1 {
+        single_hosts(w, hosts);
+    }
+}
+
+/// Work that no other host takes over. What a lost cache forgets is found again,
+/// and agents of networks are made to be lost.
+fn single_hosts(w: &mut Walker, hosts: &[Host]) {
+    for role in [Role::Database, Role::Messaging, Role::Balancer, Role::Api] {
+        let mut with = hosts.iter().filter(|h| h.has(role));
+        if let (Some(only), None) = (with.next(), with.next()) {
+            let message = format!("`{}` alone has the role `{role}`", only.name);
+            let label = "when this host is lost, so is that";
+            let finding = w.error("role::single-host", &only.roles.span, message, label);
+            w.push(
+                finding
+                    .help(format!("give more hosts the role `{role}`"))
+                    .warning(),
+            );
+        }
+    }
 }
 
 fn even(hosts: &[&Host]) -> bool {

@@ -10,6 +10,7 @@
 //! which places are kept here. It may not read files, clocks or the network.
 
 mod check;
+pub mod keys;
 mod names;
 mod read;
 pub mod tree;
@@ -26,7 +27,7 @@ pub use names::{BadName, CloudName, HostName, NetworkName, ServiceName};
 pub use tree::Spanned;
 pub use types::{
     Architecture, Distribution, Domain, Fencing, Host, Keyed, Network, NetworkUse, Overrides, PowerLevel,
-    PowerOption, Profile, Role, Setting, Settings, Ssh, Timeouts, VipPool, VipSource, Vips,
+    PowerOption, Profile, Role, Sections, Setting, Settings, Ssh, Timeouts, VipPool, VipSource, Vips,
 };
 
 /// Reads a cloud file.

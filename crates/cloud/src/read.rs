@@ -17,27 +17,7 @@ use indexmap::IndexMap;
 use crate::names::{BadName, CloudName, ServiceName};
 use crate::tree::{self, Fields, Node, Spanned, Walker};
 use crate::types::{Architecture, Distribution, Keyed, Profile, Timeouts, VipPool, VipSource, Vips};
-use crate::{Cloud, check};
-
-const KEYS: &[&str] = &[
-    "cloud",
-    "release",
-    "architecture",
-    "distribution",
-    "profile",
-    "region",
-    "hosts",
-    "networks",
-    "vips",
-    "services",
-    "power",
-    "fencing",
-    "ssh",
-    "time",
-    "timeouts",
-    "settings",
-    "config",
-];
+use crate::{Cloud, check, keys};
 
 /// See [`crate::parse`].
 pub(crate) fn cloud(source: &Arc<Source>) -> (Option<Cloud>, Vec<Diagnostic>) {
@@ -48,7 +28,7 @@ pub(crate) fn cloud(source: &Arc<Source>) -> (Option<Cloud>, Vec<Diagnostic>) {
 
 fn read(w: &mut Walker, root: &Node) -> Option<Cloud> {
     let once = w.errors() == 0; // no key was given twice
-    let top = w.fields(root, "the cloud file", KEYS)?;
+    let top = w.keys(root, "the cloud file", &keys::CLOUD)?;
     let name = w
         .require(&top, "cloud")
         .and_then(|n| w.text(n, "`cloud`"))
@@ -208,7 +188,7 @@ fn services(w: &mut Walker, node: &Node) -> Vec<Spanned<ServiceName>> {
 }
 
 fn time_servers(w: &mut Walker, node: Option<&Node>) -> Vec<Spanned<String>> {
-    let Some(fields) = node.and_then(|n| w.fields(n, "`time`", &["servers"])) else {
+    let Some(fields) = node.and_then(|n| w.keys(n, "`time`", &keys::TIME)) else {
         return Vec::new();
     };
     let servers = fields
@@ -220,17 +200,39 @@ fn time_servers(w: &mut Walker, node: Option<&Node>) -> Vec<Spanned<String>> {
         let finding = w.error("time::bad-server", &server.span, message, "not a server");
         w.push(finding.help("write a host name such as `ntp.example.org`, or an address"));
     }
+    if let Some(first) = servers.first()
+        && servers.len() < 3
+    {
+        let (message, label) = if servers.len() == 1 {
+            (
+                "one time server: when it is wrong, so is every host",
+                "the only one",
+            )
+        } else {
+            (
+                "two time servers: when they differ, nobody knows which one is wrong",
+                "one of two",
+            )
+        };
+        let finding = w
+            .error("time::few-servers", &first.span, message, label)
+            .warning();
+        // RFC 8633, section 3.2.
+        w.push(
+            finding.help(
+                "name four, so that one may be wrong and one away; or none: then the hosts keep together",
+            ),
+        );
+    }
     servers
 }
 
 /// In seconds; what is not given or wrong has its default.
 fn timeouts(w: &mut Walker, node: Option<&Node>) -> Timeouts {
-    /// A day: who waits longer does not want it at all.
-    const MOST: i64 = 86_400;
     let mut out = Timeouts::default();
-    if let Some(fields) = node.and_then(|n| w.fields(n, "`timeouts`", &["home-after"]))
+    if let Some(fields) = node.and_then(|n| w.keys(n, "`timeouts`", &keys::TIMEOUTS))
         && let Some(node) = fields.get("home-after")
-        && let Some(seconds) = w.integer(node, "`home-after` (seconds)", 0..=MOST)
+        && let Some(seconds) = w.integer(node, "`home-after` (seconds)", 0..=keys::DAY)
     {
         out.home_after = u32::try_from(seconds.value).unwrap_or(out.home_after);
     }
@@ -238,7 +240,7 @@ fn timeouts(w: &mut Walker, node: Option<&Node>) -> Timeouts {
 }
 
 fn vips(w: &mut Walker, node: &Node) -> Option<Vips> {
-    let fields = w.fields(node, "`vips`", &["pool", "shared", "pins"])?;
+    let fields = w.keys(node, "`vips`", &keys::VIPS)?;
     let pins = fields.get("pins").map(|n| pins(w, n)).unwrap_or_default();
     let pool = fields.get("pool");
     let source = match (pool, fields.entry("shared")) {

@@ -14,14 +14,17 @@ use crate::tree::Spanned;
 
 /// An enum that is a word in the file: the words are stated once.
 macro_rules! words {
-    ($(#[$doc:meta])* $type:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+    ($(#[$doc:meta])* $type:ident { $($(#[doc = $says:literal])+ $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $type { $($(#[$vdoc])* $variant),+ }
+        pub enum $type { $($(#[doc = $says])+ $variant),+ }
 
         impl $type {
             /// All of them with their words, in the order of the documentation.
             pub const WORDS: &[(&'static str, Self)] = &[$(($word, Self::$variant)),+];
+
+            /// All words with what each says: its line of documentation here.
+            pub const SAYS: &[(&'static str, &'static str)] = &[$(($word, concat!($($says),+).trim_ascii())),+];
 
             /// The word in the file.
             pub fn as_str(self) -> &'static str {
@@ -358,6 +361,8 @@ impl fmt::Display for Setting {
 /// Settings of each service by key.
 pub type Settings = IndexMap<ServiceName, Keyed<IndexMap<String, Keyed<Setting>>>>;
 
-/// Overrides by file, section and key. No value: the key is left out of the file.
-pub type Overrides =
-    IndexMap<String, Keyed<IndexMap<String, Keyed<IndexMap<String, Keyed<Option<Setting>>>>>>>;
+/// Overrides by section and key. No value: the key is left out of the file.
+pub type Sections = IndexMap<String, Keyed<IndexMap<String, Keyed<Option<Setting>>>>>;
+
+/// Overrides by file.
+pub type Overrides = IndexMap<String, Keyed<Sections>>;

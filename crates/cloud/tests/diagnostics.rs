@@ -12,7 +12,7 @@ fn root() -> PathBuf {
 
 #[test]
 fn findings_are_drawn_as_expected() {
-    runner::run(&root(), |source| cloud::parse(source).1);
+    runner::run(&root(), |source, _| cloud::parse(source).1);
 }
 
 /// A code without a case is a finding that nobody has looked at.

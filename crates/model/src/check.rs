@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use catalog::{Catalog, Release, Service};
-use cloud::{Architecture, Cloud, Role, ServiceName, Setting, VipSource};
+use catalog::{Catalog, FileSpec, Release, Service};
+use cloud::{Architecture, Cloud, Role, Sections, ServiceName, Setting, VipSource};
 use diagnostic::{Diagnostic, Source, did_you_mean};
 use indexmap::IndexMap;
 
@@ -292,18 +292,20 @@ pub fn vips(model: &Model, source: &Arc<Source>, findings: &mut Vec<Diagnostic>)
     out
 }
 
-/// `config:` names files that some service of the cloud writes.
+/// `config:` names files that some service of the cloud writes, and keys that
+/// are not the catalogue's own.
 pub fn overrides(model: &Model, source: &Arc<Source>, findings: &mut Vec<Diagnostic>) {
-    let known: Vec<&str> = model
+    let files: Vec<(&Service, &FileSpec)> = model
         .services
         .values()
-        .flat_map(|p| p.service.files.iter())
+        .flat_map(|p| p.service.files.iter().map(|f| (&p.service, f)))
         // The rest is text of its own form, without sections.
-        .filter(|f| f.from.value.rsplit('.').next() == Some("yaml"))
-        .map(|f| f.to.value.as_str())
+        .filter(|(_, f)| catalog::is_data(f))
         .collect();
+    let known: Vec<&str> = files.iter().map(|(_, f)| f.to.value.as_str()).collect();
     for (file, sections) in &model.cloud.config {
-        if known.contains(&file.as_str()) {
+        if let Some((service, spec)) = files.iter().find(|(_, f)| f.to.value == *file) {
+            keys(model, service, spec, &sections.value.value, source, findings);
             continue;
         }
         let finding = Diagnostic::error(
@@ -317,6 +319,44 @@ pub fn overrides(model: &Model, source: &Arc<Source>, findings: &mut Vec<Diagnos
             Some(near) => finding.help(format!("did you mean `{near}`?")),
             None => finding.help(format!("known: {}", known.join(", "))),
         });
+    }
+}
+
+/// Keys on which high availability rests are nobody's to set, each with its reason;
+/// of others some are better not set.
+fn keys(
+    model: &Model,
+    service: &Service,
+    file: &FileSpec,
+    sections: &Sections,
+    source: &Arc<Source>,
+    findings: &mut Vec<Diagnostic>,
+) {
+    for (section, keys) in sections {
+        for (key, value) in &keys.value.value {
+            let to = &file.to.value;
+            let given = value.value.value.as_ref().map(ToString::to_string);
+            if let Some(reason) = catalog::unsafe_value(key, given.as_deref().unwrap_or_default()) {
+                let message = format!("`{key}` of `[{section}]` in `{to}`: {reason}");
+                let finding = Diagnostic::error(
+                    "config::unsafe",
+                    source,
+                    value.key.clone(),
+                    message,
+                    "for a while at most",
+                );
+                findings.push(finding.help("leave it out of a cloud that is used").warning());
+            }
+            let Some(reason) = model.catalog.owned(service, file, section, key) else {
+                continue;
+            };
+            let message = format!("`{key}` of `[{section}]` in `{to}` is not to be set: {reason}");
+            let label = "high availability rests on it";
+            findings.push(
+                Diagnostic::error("config::owned", source, value.key.clone(), message, label)
+                    .help("leave it out: quorate writes it"),
+            );
+        }
     }
 }
 

@@ -6,6 +6,8 @@
 //! files and knows no service by name.
 
 mod check;
+mod draft;
+mod schema;
 mod secrets;
 
 use std::net::IpAddr;
@@ -16,6 +18,8 @@ use cloud::{Cloud, Host, Role, VipSource};
 use diagnostic::{Diagnostic, Source};
 use indexmap::IndexMap;
 
+pub use draft::{Wanted, Wish, draft};
+pub use schema::schema;
 pub use secrets::{SecretKind, SecretNeed};
 
 /// A service as this cloud runs it.

@@ -3,7 +3,6 @@
 
 use std::net::IpAddr;
 
-use catalog::Files;
 use diagnostic::Diagnostic;
 use indexmap::IndexMap;
 use minijinja::syntax::SyntaxConfig;
@@ -89,12 +88,24 @@ struct MemberView {
 /// The environment of all templates of one rendering.
 pub struct Templates {
     env: Environment<'static>,
-    files: Files,
+    catalog: std::sync::Arc<catalog::Catalog>,
     base: IndexMap<String, Value>,
     hosts: IndexMap<String, Shared>,
     settings: IndexMap<String, Value>,
     sources: IndexMap<String, std::sync::Arc<diagnostic::Source>>,
     findings: Vec<Diagnostic>,
+}
+
+/// The bytes of a line, counted from one.
+fn line(text: &str, number: usize) -> std::ops::Range<usize> {
+    let mut at = 0;
+    for (line, count) in text.split_inclusive('\n').zip(1..) {
+        if count == number {
+            return at..at + line.trim_end().len();
+        }
+        at += line.len();
+    }
+    0..0
 }
 
 fn value(data: impl Serialize) -> Value {
@@ -251,7 +262,7 @@ impl Templates {
         base.insert("time_servers".to_owned(), value(&servers));
         let mut out = Self {
             env: environment(),
-            files: model.catalog.files.clone(),
+            catalog: std::sync::Arc::clone(&model.catalog),
             base,
             hosts: views
                 .iter()
@@ -327,24 +338,28 @@ impl Templates {
     }
 
     fn fail(&mut self, scope: &Scope<'_>, what: &str, error: &minijinja::Error) {
-        let Some(source) = self.sources.get(scope.service) else {
-            return;
+        // In a file of its own the line is known, in service.yaml the text.
+        let file = error.name().filter(|name| self.catalog.files.contains_key(*name));
+        let (source, span) = match (file, self.sources.get(scope.service)) {
+            (Some(path), _) => {
+                let source = self.catalog.source(path);
+                let span = line(&source.text, error.line().unwrap_or(1));
+                (source, span)
+            }
+            (None, Some(source)) => {
+                let at = source.text.find(what).unwrap_or(0);
+                let span = at..(at + if at == 0 { 0 } else { what.len() });
+                (std::sync::Arc::clone(source), span)
+            }
+            (None, None) => return,
         };
-        // The place in service.yaml, where the text stands there; a template
-        // file's own place is in the words.
-        let at = source.text.find(what).unwrap_or(0);
-        let span = at..(at + if at == 0 { 0 } else { what.len() });
-        let mut message = format!("cannot render a template of `{}`: {error}", scope.service);
-        if let Some(line) = error.line() {
-            message = format!("{message} (line {line})");
+        let message = format!("cannot render a template of `{}`: {error}", scope.service);
+        let finding = Diagnostic::error("catalog::template", &source, span, message, "here")
+            .help("CONTRIBUTING.md tells what templates see");
+        // The same on every host.
+        if !self.findings.contains(&finding) {
+            self.findings.push(finding);
         }
-        self.findings.push(Diagnostic::error(
-            "catalog::template",
-            source,
-            span,
-            message,
-            "here",
-        ));
     }
 
     /// Renders a short text.
@@ -399,7 +414,7 @@ impl Templates {
 
     /// Renders a file of the catalogue.
     pub fn file(&mut self, scope: &Scope<'_>, path: &str) -> String {
-        let Some(text) = self.files.get(path).cloned() else {
+        let Some(text) = self.catalog.files.get(path).cloned() else {
             return String::new();
         };
         let context = self.scope(scope);
@@ -414,7 +429,7 @@ impl Templates {
 
     /// A file of the catalogue as it is.
     pub fn raw(&self, path: &str) -> Option<&String> {
-        self.files.get(path)
+        self.catalog.files.get(path)
     }
 
     /// Adds a finding.

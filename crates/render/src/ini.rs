@@ -42,10 +42,13 @@ fn fill(templates: &mut Templates, scope: &Scope<'_>, entries: &[tree::Entry], o
                 }
             }
         } else {
-            let text = values(templates, scope, &entry.value);
+            let Some(value) = catalog::written(&entry.value) else {
+                continue; // nobody's to set, and not written
+            };
+            let text = values(templates, scope, value);
             // An empty value leaves the key out: how a template says "not here".
             if text.iter().any(|t| !t.is_empty())
-                || matches!(&entry.value.kind, Kind::Scalar(s) if s.text.is_empty())
+                || matches!(&value.kind, Kind::Scalar(s) if s.text.is_empty())
             {
                 out.insert(entry.key.value.clone(), text);
             }

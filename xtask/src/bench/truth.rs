@@ -90,9 +90,9 @@ fn once(name: &'static str, acts: Vec<Act>) -> Change {
 /// A package of a higher version that nobody needs, in a source of the host's own.
 const NEWER: &str = "set -e; d=/var/lib/quorate-truth; mkdir -p $d/p/DEBIAN; cd $d; n=$(date +%s); \
     printf 'Package: quorate-truth\\nVersion: %s\\nArchitecture: all\\nMaintainer: nobody <nobody@localhost>\\nDescription: nothing\\n' $n > p/DEBIAN/control; \
-    rm -f *.deb; dpkg-deb -q -b p quorate-truth_$n.deb >/dev/null; \
+    rm -f *.deb; dpkg-deb -b p quorate-truth_$n.deb >/dev/null; \
     if ! dpkg -s quorate-truth >/dev/null 2>&1; then dpkg -i quorate-truth_$n.deb >/dev/null; n=$((n+1)); \
-    sed -i \"s/^Version:.*/Version: $n/\" p/DEBIAN/control; rm -f *.deb; dpkg-deb -q -b p quorate-truth_$n.deb >/dev/null; fi; \
+    sed -i \"s/^Version:.*/Version: $n/\" p/DEBIAN/control; rm -f *.deb; dpkg-deb -b p quorate-truth_$n.deb >/dev/null; fi; \
     { printf 'Package: quorate-truth\\nVersion: %s\\nArchitecture: all\\nMaintainer: nobody <nobody@localhost>\\nDescription: nothing\\nFilename: ./quorate-truth_%s.deb\\n' $n $(ls *.deb | sed 's/.*_//;s/.deb//'); \
     printf 'Size: %s\\nSHA256: %s\\n' $(stat -c %s *.deb) $(sha256sum *.deb | cut -d' ' -f1); } > Packages; \
     mkdir -p /etc/apt/sources.list.d; for f in /etc/apt/sources.list /etc/apt/sources.list.d/*; do case $f in *quorate-truth*) ;; *) [ -e $f ] && mv $f /root/ || true ;; esac; done; \

@@ -8,7 +8,7 @@
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use camino::Utf8Path;
+use camino::Utf8PathBuf;
 use engines::Intent;
 use plan::Plan;
 
@@ -42,7 +42,7 @@ pub fn agreed(plan: &Plan, yes: bool) -> Result<bool, Failure> {
 pub async fn run(
     args: &ApplyArgs,
     targets: &[String],
-    catalog: Option<&Utf8Path>,
+    catalog: &[Utf8PathBuf],
     intent: Intent,
 ) -> Result<ExitCode, Failure> {
     let verb = match intent {
@@ -116,7 +116,7 @@ pub async fn converge(
 }
 
 /// Does a plan that was kept.
-async fn keep_to(saved: &Saved, args: &ApplyArgs, catalog: Option<&Utf8Path>) -> Result<ExitCode, Failure> {
+async fn keep_to(saved: &Saved, args: &ApplyArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
     let begin = std::time::Instant::now();
     let project = Project::open(&saved.file, catalog)?;
     {

@@ -1,42 +1,134 @@
-//! `quorate check`: everything that is wrong with a cloud file, at once.
+//! `quorate check`: everything that is wrong with a cloud file or with a
+//! catalogue, at once.
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
+use catalog::Catalog;
+use diagnostic::{Diagnostic, Source};
 
-use crate::args::{Output, Shown};
+use crate::args::{CheckArgs, Output};
 use crate::failure::Failure;
-use crate::project::{draw, load};
+use crate::project::{draw, judge, load};
+
+/// The cloud file where none is named.
+const FILE: &str = "cloud.yaml";
 
 /// Runs it. Findings go to standard error as text, to standard output as JSON.
-pub fn run(args: &Shown, catalog: Option<&Utf8Path>) -> Result<ExitCode, Failure> {
-    let (project, findings) = load(&args.file, catalog)?;
-    let good = project.is_some();
+pub fn run(args: &CheckArgs, overlays: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
+    let file = match &args.file {
+        Some(file) => Some(file.as_path()),
+        None if overlays.is_empty() || Utf8Path::new(FILE).exists() => Some(Utf8Path::new(FILE)),
+        None => None,
+    };
+    let mut good = Vec::new();
+    let mut findings = Vec::new();
+    if !overlays.is_empty() {
+        let (said, more) = catalogue(overlays)?;
+        good.extend(said);
+        findings.extend(more);
+    }
+    if let Some(file) = file {
+        let (said, more) = cloud_file(file, overlays)?;
+        good.extend(said);
+        // The catalogue's own were found already.
+        findings.extend(
+            more.into_iter()
+                .filter(|f| !findings.contains(f))
+                .collect::<Vec<_>>(),
+        );
+    }
+    let errors = findings.iter().any(Diagnostic::is_error);
     match args.output {
         Output::Json => anstream::println!("{}", serde_json::to_string_pretty(&findings)?),
         Output::Text => {
             if !findings.is_empty() {
                 anstream::eprint!("{}", draw(&findings));
             }
-            if let Some(project) = project {
-                let services = project
-                    .model
-                    .services
-                    .values()
-                    .filter(|p| !p.service.foundation)
-                    .count();
-                anstream::println!(
-                    "{}: {} hosts, {services} services, {} virtual addresses: good",
-                    args.file,
-                    project.model.cloud.hosts.len(),
-                    project.model.vips.len()
-                );
+            for line in good {
+                anstream::println!("{line}");
             }
         }
     }
-    Ok(if good {
-        ExitCode::SUCCESS
-    } else {
+    Ok(if errors {
         ExitCode::from(2)
+    } else {
+        ExitCode::SUCCESS
     })
+}
+
+/// What is to be said, and the findings. A line is said of what is good.
+type Judged = (Option<String>, Vec<Diagnostic>);
+
+fn cloud_file(file: &Utf8Path, overlays: &[Utf8PathBuf]) -> Result<Judged, Failure> {
+    let (project, findings) = load(file, overlays)?;
+    let said = project.map(|project| {
+        let services = project.model.services.values();
+        format!(
+            "{file}: {} hosts, {} services, {} virtual addresses: good",
+            project.model.cloud.hosts.len(),
+            services.filter(|p| !p.service.foundation).count(),
+            project.model.vips.len()
+        )
+    });
+    Ok((said, findings))
+}
+
+/// The catalogue by itself, and what it makes of a cloud that has all of its services.
+fn catalogue(overlays: &[Utf8PathBuf]) -> Result<Judged, Failure> {
+    let (catalog, mut findings) = crate::project::catalog(overlays)?;
+    if !findings.iter().any(Diagnostic::is_error) {
+        for cloud in clouds(&catalog) {
+            let more = judge(&cloud, &catalog).1;
+            findings.extend(
+                more.into_iter()
+                    .filter(|f| !findings.contains(f))
+                    .collect::<Vec<_>>(),
+            );
+        }
+    }
+    let names: Vec<&str> = overlays.iter().map(|o| o.as_str()).collect();
+    let good = !findings.iter().any(Diagnostic::is_error);
+    let said = good.then(|| {
+        format!(
+            "{}: {} services, {} releases: good",
+            names.join(", "),
+            catalog.services.len(),
+            catalog.releases.len()
+        )
+    });
+    Ok((said, findings))
+}
+
+/// For each release and distribution a cloud of everything that it has, in each
+/// family of addresses: what a template says is seen only in a cloud.
+fn clouds(catalog: &Catalog) -> Vec<Arc<Source>> {
+    let mut out = Vec::new();
+    for release in catalog.releases.values() {
+        let asked = catalog.services.values().filter(|s| !s.foundation);
+        let has = asked.filter(|s| s.releases.is_empty() || s.releases.contains(&release.name));
+        let services: Vec<&str> = has.map(|s| s.name.value.as_str()).collect();
+        for distribution in release.packages.keys() {
+            for net in ["198.18.0.", "2001:2::"] {
+                let name = format!("a cloud of all services, {} on {distribution}", release.name);
+                let mut text = format!(
+                    "cloud: all\nrelease: \"{}\"\ndistribution: {distribution}\nhosts:\n",
+                    release.name
+                );
+                for host in 1..=3 {
+                    // A String never refuses to be written to.
+                    let _ = writeln!(
+                        text,
+                        "  c{host}: {{ role: controller, address: \"{net}1{host}\" }}"
+                    );
+                }
+                let _ = writeln!(text, "vips: {{ pool: \"{net}100-{net}240\" }}");
+                let _ = writeln!(text, "services: [{}]", services.join(", "));
+                out.push(Source::new(name, text));
+            }
+        }
+    }
+    out
 }

@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use camino::Utf8Path;
+use camino::Utf8PathBuf;
 use vault::ExposeSecret as _;
 
 use crate::args::{CredentialsArgs, CredentialsFormat};
@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::project::Project;
 
 /// Runs it.
-pub fn run(args: &CredentialsArgs, catalog: Option<&Utf8Path>) -> Result<ExitCode, Failure> {
+pub fn run(args: &CredentialsArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
     let project = Project::open(&args.file, catalog)?;
     let vault = project.vault()?;
     // The service that others authenticate with is the one whose endpoint says so.

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use plan::{Observed, Plan, Upkeep};
 
 use super::apply::agreed;
@@ -43,7 +43,7 @@ fn known(project: &Project, hosts: &[String]) -> Result<(), Failure> {
 }
 
 /// Runs it.
-pub async fn run(verb: &HostVerb, catalog: Option<&Utf8Path>) -> Result<ExitCode, Failure> {
+pub async fn run(verb: &HostVerb, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
     match verb {
         HostVerb::Drain(one) => {
             once(one, catalog, "host drain", |run, seen, host| {
@@ -64,7 +64,7 @@ pub async fn run(verb: &HostVerb, catalog: Option<&Utf8Path>) -> Result<ExitCode
 
 async fn once(
     args: &OneHost,
-    catalog: Option<&Utf8Path>,
+    catalog: &[Utf8PathBuf],
     verb: &'static str,
     make: impl Fn(&Runner, &Observed, &str) -> Result<Plan, Failure>,
 ) -> Result<ExitCode, Failure> {
@@ -87,7 +87,7 @@ async fn once(
 
 async fn rolling(
     args: &ManyHosts,
-    catalog: Option<&Utf8Path>,
+    catalog: &[Utf8PathBuf],
     verb: &'static str,
     upkeep: Upkeep,
 ) -> Result<ExitCode, Failure> {

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use camino::Utf8Path;
+use camino::Utf8PathBuf;
 use lab::{BmcAccess, LabHost, LabNetwork, LabSpec};
 use vault::ExposeSecret as _;
 
@@ -74,7 +74,7 @@ fn spec(project: &Project) -> Result<LabSpec, Failure> {
 }
 
 /// Runs it.
-pub async fn run(args: LabArgs, catalog: Option<&Utf8Path>) -> Result<ExitCode, Failure> {
+pub async fn run(args: LabArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
     match args.verb {
         LabVerb::Up { file } => {
             let project = Project::open(&file, catalog)?;

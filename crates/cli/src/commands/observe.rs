@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use camino::Utf8Path;
+use camino::Utf8PathBuf;
 use serde::Serialize;
 use vault::{ExposeSecret as _, Vault};
 use wire::Facts;
@@ -36,7 +36,7 @@ fn hide(mut text: String, vault: &Vault) -> String {
 }
 
 /// Runs it.
-pub async fn run(args: &Shown, catalog: Option<&Utf8Path>) -> Result<ExitCode, Failure> {
+pub async fn run(args: &Shown, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
     let project = Project::open(&args.file, catalog)?;
     let (fill, vault) = seen::filler(project.vault()?);
     let sessions = seen::connect(&project).await?;

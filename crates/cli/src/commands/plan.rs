@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use camino::Utf8Path;
+use camino::Utf8PathBuf;
 use engines::{Intent, Refusal};
 use fleet::Fill;
 use plan::{Observed, Plan};
@@ -77,7 +77,7 @@ pub fn refused(refusals: &[Refusal]) -> Failure {
 }
 
 /// Runs it.
-pub async fn run(args: &PlanArgs, catalog: Option<&Utf8Path>) -> Result<ExitCode, Failure> {
+pub async fn run(args: &PlanArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
     let project = Project::open(&args.shown.file, catalog)?;
     let (fill, vault) = seen::filler(project.vault()?);
     let sessions = seen::connect(&project).await?;

@@ -3,14 +3,14 @@
 
 use std::process::ExitCode;
 
-use camino::Utf8Path;
+use camino::Utf8PathBuf;
 
 use crate::args::RenderArgs;
 use crate::failure::Failure;
 use crate::project::Project;
 
 /// Runs it.
-pub fn run(args: &RenderArgs, catalog: Option<&Utf8Path>) -> Result<ExitCode, Failure> {
+pub fn run(args: &RenderArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
     let project = Project::open(&args.file, catalog)?;
     if args.to.exists() {
         return Err(Failure::Input(format!(

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use camino::Utf8Path;
+use camino::Utf8PathBuf;
 use engines::Intent;
 
 use super::apply::converge;
@@ -13,7 +13,7 @@ use crate::rotate::{self, Authority};
 use crate::runner::Runner;
 
 /// Runs it. Each stage is whole on all hosts before the next begins.
-pub async fn run(args: &RotateArgs, catalog: Option<&Utf8Path>) -> Result<ExitCode, Failure> {
+pub async fn run(args: &RotateArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
     let open = async || {
         let project = Project::open(&args.run.file, catalog)?;
         Runner::open(project, &args.run, "rotate").await

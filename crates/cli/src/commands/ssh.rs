@@ -3,14 +3,14 @@
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
 
-use camino::Utf8Path;
+use camino::Utf8PathBuf;
 
 use crate::args::SshArgs;
 use crate::failure::Failure;
 use crate::project::Project;
 
 /// Runs it; does not come back when ssh could be started.
-pub fn run(args: &SshArgs, catalog: Option<&Utf8Path>) -> Result<ExitCode, Failure> {
+pub fn run(args: &SshArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
     let project = Project::open(&args.file, catalog)?;
     let targets = project.targets();
     let Some(target) = targets.iter().find(|t| t.name == args.host) else {

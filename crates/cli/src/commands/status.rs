@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use camino::Utf8Path;
+use camino::Utf8PathBuf;
 use status::{Snapshot, Verdict};
 
 use crate::args::{Output, Shown};
@@ -87,7 +87,7 @@ pub async fn look(project: &Project) -> Result<Snapshot, Failure> {
 }
 
 /// Runs it. The exit status is that of the question, not of the verdict, but for `down`: 1.
-pub async fn run(args: &Shown, catalog: Option<&Utf8Path>) -> Result<ExitCode, Failure> {
+pub async fn run(args: &Shown, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
     let project = Project::open(&args.file, catalog)?;
     let snapshot = look(&project).await?;
     match args.output {

@@ -7,6 +7,7 @@ use diagnostic::did_you_mean;
 use indexmap::IndexMap;
 
 use super::{address, named, reachable};
+use crate::keys;
 use crate::names::{HostName, NetworkName};
 use crate::tree::{Entry, Fields, Node, Spanned, Walker};
 use crate::types::{Domain, Host, Role, Ssh};
@@ -31,7 +32,7 @@ pub(super) fn ssh_defaults(w: &mut Walker, node: Option<&Node>) -> SshDefaults {
         port: 22,
         config: None,
     };
-    if let Some(fields) = node.and_then(|n| w.fields(n, "`ssh`", &["user", "port", "config"])) {
+    if let Some(fields) = node.and_then(|n| w.keys(n, "`ssh`", &keys::SSH)) {
         if let Some(user) = user(w, &fields) {
             ssh.user = user;
         }
@@ -102,8 +103,6 @@ pub(super) fn read(w: &mut Walker, node: Option<&Node>, ssh: &SshDefaults) -> Ho
     read
 }
 
-const KEYS: &[&str] = &["role", "address", "addresses", "domain", "power", "ssh"];
-
 fn host(w: &mut Walker, entry: &Entry, ssh: &SshDefaults) -> Option<Host> {
     let what = format!("host `{}`", entry.key);
     let name = named(
@@ -113,7 +112,7 @@ fn host(w: &mut Walker, entry: &Entry, ssh: &SshDefaults) -> Option<Host> {
         entry.key.clone(),
         HostName::new(&entry.key.value),
     );
-    let fields = w.fields(&entry.value, what, KEYS)?;
+    let fields = w.keys(&entry.value, what, &keys::HOST)?;
     let roles = w
         .require(&fields, "role")
         .map(|n| Spanned::new(roles(w, n), n.span.clone()));
@@ -205,8 +204,7 @@ fn further_addresses(
 }
 
 fn domains(w: &mut Walker, node: &Node) -> IndexMap<Domain, Spanned<String>> {
-    let known: Vec<&str> = Domain::WORDS.iter().map(|(word, _)| *word).collect();
-    let Some(fields) = w.fields(node, "`domain`", &known) else {
+    let Some(fields) = w.keys(node, "`domain`", &keys::DOMAIN) else {
         return IndexMap::new();
     };
     let mut domains = IndexMap::new();
@@ -225,7 +223,7 @@ fn host_ssh(w: &mut Walker, node: Option<&Node>, defaults: &SshDefaults, main: O
         address: main.unwrap_or_default(),
         config: defaults.config.clone(),
     };
-    let Some(fields) = node.and_then(|n| w.fields(n, "a host's `ssh`", &["user", "port", "address"])) else {
+    let Some(fields) = node.and_then(|n| w.keys(n, "a host's `ssh`", &keys::HOST_SSH)) else {
         return ssh;
     };
     if let Some(user) = user(w, &fields) {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::named;
+use crate::keys;
 use crate::names::NetworkName;
 use crate::tree::{Entry, Node, Spanned, Walker};
 use crate::types::{Host, Network, NetworkUse};
@@ -44,7 +45,7 @@ fn network(w: &mut Walker, entry: &Entry) -> Option<Network> {
         entry.key.clone(),
         made,
     );
-    let fields = w.fields(&entry.value, format!("network `{}`", entry.key), &["cidr", "use"])?;
+    let fields = w.keys(&entry.value, format!("network `{}`", entry.key), &keys::NETWORK)?;
     let cidr = w.require(&fields, "cidr").and_then(|n| cidr(w, n));
     let uses = fields.get("use").map(Node::one_or_list).unwrap_or_default();
     let uses = uses

@@ -8,6 +8,7 @@ use std::ops::Range;
 use indexmap::IndexMap;
 use ipnet::IpNet;
 
+use crate::keys;
 use crate::names::NetworkName;
 use crate::tree::{Entry, Fields, Kind, Node, Spanned, Walker, quoted};
 use crate::types::{Architecture, Fencing, Host, Keyed, Network, PowerLevel, PowerOption};
@@ -36,6 +37,9 @@ pub(super) fn read(
             .filter_map(|n| level(w, n, true))
             .collect();
         unknown_hosts(w, &levels, hosts);
+        for level in &levels {
+            same_for_all(w, level, hosts);
+        }
         for host in &mut *hosts {
             let mine = levels
                 .iter()
@@ -81,12 +85,12 @@ fn own_levels(w: &mut Walker, entry: &Entry, hosts: &mut [Host]) -> bool {
 }
 
 fn level(w: &mut Walker, node: &Node, for_hosts: bool) -> Option<Level> {
-    let known: &[&str] = if for_hosts {
-        &["agent", "options", "hosts"]
+    let known = if for_hosts {
+        &keys::POWER
     } else {
-        &["agent", "options"]
+        &keys::HOST_POWER
     };
-    let fields = w.fields(node, "`power`", known)?;
+    let fields = w.keys(node, "`power`", known)?;
     let agent = w.require(&fields, "agent").and_then(|n| w.text(n, "`agent`"));
     let agent = agent.filter(|agent| {
         let rest = agent.value.strip_prefix("fence_").unwrap_or_default();
@@ -108,6 +112,12 @@ fn level(w: &mut Walker, node: &Node, for_hosts: bool) -> Option<Level> {
         }
         good
     });
+    if let Some(agent) = agent.as_ref().filter(|a| CUT_NOTHING.contains(&a.value.as_str())) {
+        let message = format!("`{agent}` says that a host is dead and cuts nothing");
+        let label = "its host may go on, and its work is begun elsewhere";
+        let finding = w.error("fencing::cuts-nothing", &agent.span, message, label);
+        w.push(finding.help("take an agent that switches the host off, such as `fence_ipmilan`"));
+    }
     let entries = fields
         .get("options")
         .and_then(|n| w.map(n, "`options`"))
@@ -145,7 +155,7 @@ fn option(w: &mut Walker, entry: &Entry) -> Option<Spanned<PowerOption>> {
         placeholders(w, &text);
         return Some(Spanned::new(PowerOption::Text(text.value), span));
     }
-    let fields = w.fields(&entry.value, what, &["file", "secret"])?;
+    let fields = w.keys(&entry.value, what, &keys::OPTION)?;
     let file = fields.get("file").and_then(|n| w.text(n, "`file`"));
     let secret = fields.get("secret").and_then(|n| w.text(n, "`secret`"));
     match (file, secret) {
@@ -165,6 +175,48 @@ fn option(w: &mut Walker, entry: &Entry) -> Option<Spanned<PowerOption>> {
             );
             None
         }
+    }
+}
+
+/// Agents that always succeed, or after asking only: they write down that a host
+/// is dead, or test whether fencing should be tried (fence-agents 4.16, their help).
+const CUT_NOTHING: [&str; 4] = [
+    "fence_compute",
+    "fence_evacuate",
+    "fence_dummy",
+    "fence_heuristics_ping",
+];
+
+/// Agents of a management board, which is part of the one host that it switches.
+const OF_ONE_HOST: [&str; 8] = [
+    "fence_ipmilan",
+    "fence_redfish",
+    "fence_idrac",
+    "fence_drac5",
+    "fence_ilo",
+    "fence_ilo3",
+    "fence_ilo4",
+    "fence_ilo5",
+];
+
+/// A board that would be asked for several hosts switches one of them only,
+/// whichever was meant.
+fn same_for_all(w: &mut Walker, level: &Level, hosts: &[Host]) {
+    let agent = &level.level.agent;
+    let for_hosts = if level.hosts.is_empty() {
+        hosts.iter().filter(|h| h.is_controller()).count()
+    } else {
+        level.hosts.len()
+    };
+    let differs = level.level.options.values().any(|o| {
+        let (PowerOption::Text(text) | PowerOption::File(text) | PowerOption::Secret(text)) = &o.value.value;
+        text.contains('{') // a wrong placeholder is said elsewhere
+    });
+    if for_hosts > 1 && !differs && OF_ONE_HOST.contains(&agent.value.as_str()) {
+        let message = format!("one `{agent}` is to switch {for_hosts} hosts");
+        let label = "the same board for all: another host than the dead one is switched off";
+        let finding = w.error("power::same-for-all", &agent.span, message, label);
+        w.push(finding.help("tell them apart: `ip: \"bmc-{host}\"`, or `power` in each host"));
     }
 }
 
@@ -250,7 +302,7 @@ fn fencing(w: &mut Walker, entry: &Entry, power_given: bool) -> Fencing {
         without(w, &node.span);
         return off;
     }
-    let Some(fields) = w.fields(node, "`fencing`", &["none"]) else {
+    let Some(fields) = w.keys(node, "`fencing`", &keys::FENCING) else {
         return off;
     };
     let reason = match node.get("none") {

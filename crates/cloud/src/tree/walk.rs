@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use diagnostic::{Diagnostic, Source, did_you_mean};
 
+use crate::keys;
+
 use super::{Entry, Kind, Node, Spanned, Value};
 
 /// Collects the findings of one file while its tree is read.
@@ -110,6 +112,17 @@ impl Walker {
             span: node.span.clone(),
             entries,
         })
+    }
+
+    /// The same with the keys of the cloud file's table.
+    pub(crate) fn keys<'n>(
+        &mut self,
+        node: &'n Node,
+        what: impl Into<String>,
+        known: &keys::Map,
+    ) -> Option<Fields<'n>> {
+        let names: Vec<&str> = known.keys.iter().map(|k| k.name).collect();
+        self.fields(node, what, &names)
     }
 
     /// A key that must be there: its lack is a `file::missing-key`.
