@@ -4,9 +4,11 @@
 //! executes a plan makes none but the first reachable of a step's candidates.
 //! A plan of what was just applied is empty.
 
+mod balancer;
 mod build;
 mod cluster;
 mod corosync;
+mod drift;
 mod home;
 mod hosts;
 mod look;

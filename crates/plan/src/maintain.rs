@@ -42,6 +42,7 @@ fn planner<'a>(desired: &'a Desired, observed: &'a Observed, digest: Digest<'a>)
         prepared: Vec::new(),
         starting: false,
         virgin: false,
+        repaired: None,
     }
 }
 

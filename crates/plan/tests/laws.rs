@@ -7,6 +7,8 @@
     reason = "the helpers of a test may panic like the test"
 )]
 
+#[path = "support/drift.rs"]
+mod drift;
 #[path = "../../../tests/golden/examples.rs"]
 mod examples;
 #[path = "support/running.rs"]
