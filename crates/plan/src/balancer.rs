@@ -15,6 +15,7 @@ use wire::{Answer, Fact, Facts, NamedQuery, Op, Query, UnitChange};
 
 use crate::Change;
 use crate::build::{Planner, step};
+use crate::roll::Rolling;
 
 /// What it reads.
 pub(crate) const CONF: &str = "/etc/haproxy/haproxy.cfg";
@@ -155,7 +156,7 @@ struct Drift {
 }
 
 impl Drift {
-    fn add(&mut self, glyph: char, what: String, have: &str, want: &str, line: Option<String>) {
+    fn add(&mut self, glyph: char, what: &str, have: &str, want: &str, line: Option<String>) {
         self.changes.push(Change {
             what: format!("balancer: {what}"),
             glyph,
@@ -184,18 +185,18 @@ fn compare(file: &Balancer, process: &Balancer, at: Option<i64>) -> Drift {
             Some(status) if status == want => {}
             Some("PAUSED") => out.add(
                 '~',
-                format!("frontend {name}"),
+                &format!("frontend {name}"),
                 "paused by hand",
                 "open",
                 Some(format!("enable frontend {name}")),
             ),
-            _ => out.add('+', format!("frontend {name}"), "not there", "open", None),
+            _ => out.add('+', &format!("frontend {name}"), "not there", "open", None),
         }
     }
     for ((backend, name), want) in &file.servers {
         let (place, title) = (format!("{backend}/{name}"), format!("server {backend}/{name}"));
         let Some(now) = process.servers.get(&(backend.clone(), name.clone())) else {
-            out.add('+', title, "not there", "ready", None);
+            out.add('+', &title, "not there", "ready", None);
             continue;
         };
         if now.admin & (FORCED_MAINTENANCE | FORCED_DRAIN) != 0 {
@@ -205,7 +206,7 @@ fn compare(file: &Balancer, process: &Balancer, at: Option<i64>) -> Drift {
                 "drained by hand"
             };
             let line = format!("set server {place} state ready");
-            out.add('~', title.clone(), have, "ready", Some(line));
+            out.add('~', &title, have, "ready", Some(line));
         }
         if now.weight != now.initial {
             let line = format!("set server {place} weight {}", now.initial);
@@ -213,11 +214,11 @@ fn compare(file: &Balancer, process: &Balancer, at: Option<i64>) -> Drift {
                 format!("weight {}", now.weight),
                 format!("weight {}", now.initial),
             );
-            out.add('~', title.clone(), &have, &initial, Some(line));
+            out.add('~', &title, &have, &initial, Some(line));
         }
         if now.check & CHECK_CONFIGURED != 0 && now.check & CHECK_ENABLED == 0 {
             let line = format!("enable health {place}");
-            out.add('~', title.clone(), "not checked, by hand", "checked", Some(line));
+            out.add('~', &title, "not checked, by hand", "checked", Some(line));
         }
         if !same_address(&want.address, &now.address) || want.port != now.port {
             let line = format!("set server {place} addr {} port {}", want.address, want.port);
@@ -225,25 +226,25 @@ fn compare(file: &Balancer, process: &Balancer, at: Option<i64>) -> Drift {
                 format!("at {} port {}", now.address, now.port),
                 format!("at {} port {}", want.address, want.port),
             );
-            out.add('~', title, &have, &wanted, Some(line));
+            out.add('~', &title, &have, &wanted, Some(line));
         }
     }
     for (backend, name) in process.servers.keys() {
         if !file.servers.contains_key(&(backend.clone(), name.clone())) {
             let title = format!("server {backend}/{name}");
-            out.add('-', title, "there", "not in the file", None);
+            out.add('-', &title, "there", "not in the file", None);
         }
     }
     for name in process.frontends.keys() {
         if !file.frontends.contains_key(name) {
-            out.add('-', format!("frontend {name}"), "there", "not in the file", None);
+            out.add('-', &format!("frontend {name}"), "there", "not in the file", None);
         }
     }
     if let (Some(started), Some(at)) = (process.started, at)
         && started < at
         && out.changes.is_empty()
     {
-        let what = "the running process".to_owned();
+        let what = "the running process";
         out.add(
             '~',
             what,
@@ -257,16 +258,13 @@ fn compare(file: &Balancer, process: &Balancer, at: Option<i64>) -> Drift {
 
 impl Planner<'_> {
     /// Puts back what balancers run with, host by host. A host whose file is written in this plan loads it anyway.
-    pub(crate) fn balancers(&mut self) {
+    pub(crate) fn balancers(&mut self, rolling: &[Rolling]) {
         let mut before: Option<String> = None;
         for (host, wanted) in &self.desired.hosts {
             let Some(conf) = wanted.files.iter().find(|f| f.write.path == CONF) else {
                 continue;
             };
-            let rewritten = self.steps.iter().any(|s| {
-                s.hosts == [host.clone()]
-                    && s.changes.iter().any(|c| c.what == CONF || c.what.ends_with(UNIT))
-            });
+            let rewritten = rolling.iter().any(|r| r.host == *host && r.writes(CONF));
             let Some(facts) = self.facts(host).filter(|_| !rewritten) else {
                 continue;
             };

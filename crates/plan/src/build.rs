@@ -107,6 +107,8 @@ pub fn plan(
     if planner.starting && !planner.virgin && planner.cib_now().is_none() {
         return Ok(planner.barrier(out, stages));
     }
+    // Before hosts are taken out one by one: who was taken out by hand would be missed.
+    planner.balancers(&rolling);
     if !rolling.is_empty() {
         // A gate waits for what the cluster should run: what somebody stopped by its
         // configuration would be waited for in vain.
@@ -114,7 +116,6 @@ pub fn plan(
         base.extend(planner.cib_repair(quorum.as_deref()).or_else(|| quorum.clone()));
         planner.roll(rolling, &base);
     }
-    planner.balancers();
     let foundation = planner.cib_foundation(quorum, &born);
     let mut store_done = Vec::new();
     let mut sql_done = Vec::new();

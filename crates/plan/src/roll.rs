@@ -54,6 +54,12 @@ impl Rolling {
         }
     }
 
+    /// Whether it writes a file.
+    pub(crate) fn writes(&self, path: &str) -> bool {
+        let mut all = self.restarts.writes.iter().chain(&self.reloads.writes);
+        all.any(|f| f.path == path)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.restarts.writes.is_empty() && self.reloads.writes.is_empty()
     }

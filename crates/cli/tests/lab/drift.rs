@@ -276,7 +276,7 @@ fn repaired(cloud: &Cloud) {
 
 /// The processes that none of this is a reason to restart, on all hosts.
 fn processes(cloud: &Cloud) -> Vec<String> {
-    let script = "ps -o lstart=,comm= -C mariadbd,beam.smp,corosync,pacemakerd; cat /run/haproxy.pid";
+    let script = "ps -o pid=,comm= -C mariadbd,beam.smp,corosync,pacemakerd; systemctl show -p MainPID haproxy.service";
     HOSTS.map(|h| cloud.shell(h, script).good().out).to_vec()
 }
 

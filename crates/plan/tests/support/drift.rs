@@ -249,3 +249,30 @@ fn what_was_stopped_by_its_configuration_runs_before_hosts_are_changed() {
     let drain = plan.steps.iter().find(|s| s.id == "drain/c2/c1").unwrap();
     assert!(drain.after.contains(&"cib/repair".to_owned()));
 }
+
+/// Who was taken out of a balancer by hand is let in before another host is taken out.
+#[test]
+fn balancers_are_put_back_before_hosts_are_changed() {
+    let plan = check(
+        &|o| {
+            reword(o, "c2", "balancer/running", "0 1 1 6 5000", "1 1 1 6 5000");
+            let files = &mut o["c3"].as_mut().unwrap().files;
+            let Fact::Known(file) = files.get_mut("/etc/keystone/quorate-uwsgi.ini").unwrap() else {
+                panic!()
+            };
+            file.link = Some("/dev/null".to_owned());
+            file.digest = "0".repeat(32);
+        },
+        &["balancer/c2", "change/c3"],
+        &[
+            "~ balancer: server keystone-api/c1: -in maintenance by hand +ready",
+            "~ /etc/keystone/quorate-uwsgi.ini: a link to /dev/null is in its place",
+        ],
+    );
+    let drain = plan.steps.iter().find(|s| s.id == "drain/c3/c2").unwrap();
+    assert!(
+        drain.after.contains(&"balancer/c2".to_owned()),
+        "{:?}",
+        drain.after
+    );
+}
