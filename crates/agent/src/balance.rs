@@ -2,55 +2,14 @@
 //! Not for what its file says (`files`). The commands are of HAProxy's
 //! management guide, 9.3 ("Unix Socket commands").
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::UnixStream,
-    time::{Instant, sleep, timeout},
-};
+use tokio::time::{Instant, sleep};
 use wire::{Balance, OpError, ServerState};
 
-use crate::session::Progress;
+use crate::{session::Progress, socket::say};
 
-/// A command is answered at once, or the process hangs.
-const PATIENCE: Duration = Duration::from_secs(10);
 const EVERY: Duration = Duration::from_millis(50);
-
-/// Asks one thing. `None`: nobody listens there.
-///
-/// # Errors
-/// When it listens and does not answer.
-pub(crate) async fn ask(socket: &str, command: &str) -> Result<Option<String>, OpError> {
-    let talk = async {
-        let mut stream = match UnixStream::connect(socket).await {
-            Ok(stream) => stream,
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-                ) =>
-            {
-                return Ok(None);
-            }
-            Err(error) => return Err(error),
-        };
-        stream.write_all(format!("{command}\n").as_bytes()).await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        Ok(Some(answer))
-    };
-    let failed = |why: String| {
-        OpError::new(format!(
-            "cannot ask the balancer at {socket} to `{command}`: {why}"
-        ))
-    };
-    match timeout(PATIENCE, talk).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(failed(error.to_string())),
-        Err(_) => Err(failed(format!("no answer within {} s", PATIENCE.as_secs()))),
-    }
-}
 
 /// A server as `show stat` has it.
 #[derive(Debug, PartialEq, Eq)]
@@ -95,7 +54,7 @@ fn is_up(status: &str) -> bool {
 /// Brings servers to a state; how many were not in it. Waits for those who are
 /// on a server that is taken out, as long as it may.
 pub(crate) async fn set(wanted: &Balance, progress: &Progress) -> Result<u32, OpError> {
-    let show = async || ask(&wanted.socket, "show stat").await;
+    let show = async || say(&wanted.socket, "show stat").await;
     let Some(before) = show().await? else {
         progress.say("the balancer does not run here: it sends nobody anywhere");
         return Ok(0);
@@ -112,7 +71,7 @@ pub(crate) async fn set(wanted: &Balance, progress: &Progress) -> Result<u32, Op
             continue;
         };
         changed += u32::from(!is(&now.status, wanted.state));
-        let said = ask(&wanted.socket, &format!("set server {name} state {word}")).await?;
+        let said = say(&wanted.socket, &format!("set server {name} state {word}")).await?;
         if let Some(said) = said.filter(|s| !s.trim().is_empty()) {
             return Err(OpError::new(format!(
                 "the balancer does not set {name} to {word}: {}",

@@ -28,6 +28,7 @@ mod process;
 mod query;
 mod run;
 mod session;
+mod socket;
 mod sql;
 mod sysctl;
 mod systemd;

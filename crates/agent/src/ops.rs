@@ -12,7 +12,7 @@ use wire::{Op, OpError, Reply};
 
 use crate::{
     audit, balance, cib, expect, files, http, lock, observe, packages, prober, query, run, session::Progress,
-    sql, sysctl, systemd::Systemd, units, wait,
+    socket, sql, sysctl, systemd::Systemd, units, wait,
 };
 
 /// What lives as long as the session.
@@ -81,6 +81,7 @@ pub(crate) fn perform<'a>(
             Op::Sql(statements) => sql::execute(&statements).await?,
             Op::Http(request) => http::change(&request).await?,
             Op::Cib(sections) => cib::replace(&sections, progress).await?,
+            Op::Tell { path, lines } => socket::tell(&path, &lines).await?,
             Op::Balance(wanted) => balance::set(&wanted, progress).await?,
             Op::Probe(all) => prober::begin(&session.prober, &all).await?,
             Op::Seen => return Ok(Reply::Seen(prober::end(&session.prober).await)),

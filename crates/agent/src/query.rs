@@ -10,7 +10,7 @@ use crate::{
     files::is_absent,
     http, pacemaker,
     process::{self, Failure},
-    sql,
+    socket, sql,
 };
 
 const CONNECT: Duration = Duration::from_secs(1);
@@ -35,6 +35,7 @@ pub(crate) async fn ask(query: &Query) -> Fact<Answer> {
                 Err(failure) => Fact::Unknown(failure.to_string()),
             }
         }
+        Query::Socket { path, line } => socket::ask(path, line).await,
         Query::Tcp(address) => tcp(address).await,
         Query::Cluster => match pacemaker::crm_mon().await {
             Fact::Known(xml) => Fact::Known(Answer::Cluster(xml)),

@@ -6,12 +6,15 @@
 //! hosts is said in `wire`'s words. Names of stores and brokers appear in this
 //! crate and in the catalogue, nowhere else.
 
+mod database;
 mod galera;
 mod rabbitmq;
 
+pub use database::{DatabaseMade, DatabasePart, database};
+
 use indexmap::IndexMap;
 use serde::Serialize;
-use wire::{Expect, Facts, NamedQuery, Op, Query, Sql, Wait};
+use wire::{Facts, NamedQuery, Op, Wait};
 
 /// The engines that the catalogue may name.
 pub const ENGINES: [&str; 2] = ["galera", "rabbitmq"];
@@ -27,6 +30,9 @@ pub struct Store {
     pub members: Vec<String>,
     /// Options, resolved; the same on all members.
     pub options: IndexMap<String, String>,
+    /// What it should hold, as the file says that the option `definitions` names; with
+    /// placeholders. Empty without one.
+    pub definitions: String,
 }
 
 impl Store {
@@ -164,37 +170,32 @@ pub fn whole(store: &Store) -> Vec<Wait> {
     }
 }
 
-/// How a database is made in the SQL store, and how one sees that it is there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DatabaseMade {
-    /// Statements; all may be said again.
-    pub make: Vec<String>,
-    /// What to ask.
-    pub query: Query,
-    /// The answer when it is there.
-    pub expect: Expect,
+/// A small thing that a store or broker should hold, which can be mended by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Held {
+    /// For people: `user reader`.
+    pub what: String,
+    /// How it should be, in the same words as what is seen.
+    pub want: String,
+    /// What brings it there.
+    pub mend: Vec<Op>,
 }
 
-/// A database `name` and a user of the same name who may do everything in it
-/// and nothing outside, over TLS only. `socket` and `user` are how the store is
-/// asked on its own host. Source: `GRANT` and `CREATE USER` of MariaDB 11.
-pub fn database(name: &str, password: &str, socket: &str, user: &str) -> DatabaseMade {
-    DatabaseMade {
-        make: vec![
-            format!("CREATE DATABASE IF NOT EXISTS `{name}` CHARACTER SET utf8mb4"),
-            format!("CREATE USER IF NOT EXISTS '{name}'@'%' IDENTIFIED BY '{password}' REQUIRE SSL"),
-            format!("ALTER USER '{name}'@'%' IDENTIFIED BY '{password}' REQUIRE SSL"),
-            format!("GRANT ALL PRIVILEGES ON `{name}`.* TO '{name}'@'%'"),
-        ],
-        query: Query::Sql(Sql {
-            socket: socket.to_owned(),
-            user: user.to_owned(),
-            statements: vec![format!(
-                "SELECT 1 FROM mysql.db d JOIN information_schema.schemata s ON s.schema_name = d.db \
-                 WHERE d.db = '{name}' AND d.user = '{name}' AND d.host = '%'"
-            )],
-        }),
-        expect: Expect::SomeRow,
+/// What is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Differs {
+    /// What should be.
+    pub held: Held,
+    /// How it is; `None` where it is not there.
+    pub have: Option<String>,
+}
+
+/// What a store that runs should hold and does not: users, permissions, policies.
+/// What cannot be seen differs in nothing.
+pub fn differs(store: &Store, seen: &Seen<'_>) -> Vec<Differs> {
+    match store.engine.as_str() {
+        "rabbitmq" => rabbitmq::differs(store, seen),
+        _ => Vec::new(),
     }
 }
 

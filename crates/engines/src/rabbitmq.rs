@@ -3,13 +3,21 @@
 //! outage they wait for each other by themselves. What is asked is the
 //! management API on loopback: `rabbitmqctl` would cost two CPU seconds.
 
+mod holds;
+
+pub use holds::differs;
+
 use serde_json::Value;
 use wire::{Answer, Expect, Fact, HttpGet, NamedQuery, Op, Query, UnitChange, Wait};
 
 use crate::{Intent, Member, Refusal, Seen, Stage, StageStep, Store};
 
 fn get(store: &Store, path: &str) -> Query {
-    Query::Http(HttpGet {
+    Query::Http(request(store, path))
+}
+
+fn request(store: &Store, path: &str) -> HttpGet {
+    HttpGet {
         method: "GET".to_owned(),
         url: format!("{}{path}", store.option("api")),
         ca: None,
@@ -19,13 +27,18 @@ fn get(store: &Store, path: &str) -> Query {
         )),
         headers: Vec::new(),
         body: None,
-    })
+    }
 }
 
 /// The nodes as each member sees them, and whether it ever ran.
 pub fn queries(store: &Store) -> Vec<NamedQuery> {
+    let mut out = if store.definitions.is_empty() {
+        Vec::new()
+    } else {
+        holds::queries(store)
+    };
     let data = ["find", store.option("data"), "-mindepth", "1", "-maxdepth", "1"].map(str::to_owned);
-    vec![
+    out.extend([
         NamedQuery {
             name: store.answer("nodes"),
             query: get(store, "/api/nodes?columns=name,running,partitions"),
@@ -37,7 +50,8 @@ pub fn queries(store: &Store) -> Vec<NamedQuery> {
                 timeout_ms: 10_000,
             },
         },
-    ]
+    ]);
+    out
 }
 
 /// Whether a member is known to have never run: its folder is empty, or is not
@@ -102,6 +116,9 @@ pub fn members(store: &Store, seen: &Seen<'_>) -> Vec<Member> {
             let facts = seen.get(host).copied().flatten();
             let (state, healthy, detail) = match facts.map(|f| running(store, f)) {
                 None => ("unknown", false, "the host could not be asked".to_owned()),
+                Some(None) if facts.is_some_and(|f| holds::locked_out(store, f)) => {
+                    ("running", true, "does not let its own user in".to_owned())
+                }
                 Some(None) => ("down", false, String::new()),
                 Some(Some(nodes)) => {
                     let all = nodes.len() >= store.members.len();

@@ -27,6 +27,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) virgin: bool,
     /// Services that hosts were told of and the cloud does not have.
     pub(crate) left: Vec<String>,
+    /// What the cluster's configuration is after a step of this plan.
+    pub(crate) repaired: Option<pacemaker::Cib>,
 }
 
 /// Plans. `distribution` is the cloud's; `digest` fills and hashes a content.
@@ -70,6 +72,7 @@ pub fn plan(
         starting: false,
         virgin: false,
         left: leave::told(desired, observed),
+        repaired: None,
     };
     planner.virgin = planner.nodes().iter().all(|n| {
         planner.facts(n).is_some_and(|f| {
@@ -109,6 +112,8 @@ pub fn plan(
         return Ok(planner.barrier(out, stages));
     }
     let quorum = planner.stop_surplus(quorum);
+    // Before hosts are taken out one by one: who was taken out by hand would be missed.
+    planner.balancers(&rolling);
     if !rolling.is_empty() {
         // A gate waits for what the cluster should run: what somebody stopped by its
         // configuration would be waited for in vain.
@@ -131,12 +136,14 @@ pub fn plan(
     if !out.barrier {
         // Schemas need the SQL store only; services are let in when all stores serve.
         let mut before = planner.databases_and_scripts(&sql_done);
-        before.extend(store_done);
+        before.extend(store_done.iter().cloned());
+        before.extend(planner.held(&store_done));
         let services = planner.cib_services(&before, foundation.as_deref());
         let so_far: Vec<String> = planner.steps.iter().map(|s| s.id.clone()).collect();
         planner.settle(services.as_deref());
         // Beside the wait for everything: nothing but the API that they ask is wanted.
         planner.scripts(true, &so_far, &[]);
+        planner.standing();
     }
     planner.forget(out.barrier, &mut out.explain);
     if intent == Intent::Converge {
@@ -272,29 +279,6 @@ impl Planner<'_> {
         done
     }
 
-    /// Whether a guard is known to hold on some host of the SQL store.
-    fn holds(&self, answer: &str, expect: &Expect) -> bool {
-        self.desired
-            .sql_hosts
-            .iter()
-            .filter_map(|h| self.facts(h)?.answers.get(answer))
-            .any(|fact| match (fact, expect) {
-                (Fact::Known(wire::Answer::Rows(rows)), Expect::SomeRow) => !rows.is_empty(),
-                (Fact::Known(wire::Answer::Rows(rows)), Expect::Rows(want)) => {
-                    let have: Vec<Vec<String>> = rows
-                        .iter()
-                        .map(|r| {
-                            r.iter()
-                                .map(|c| c.clone().unwrap_or_else(|| "NULL".to_owned()))
-                                .collect()
-                        })
-                        .collect();
-                    have == *want
-                }
-                _ => false,
-            })
-    }
-
     fn databases_and_scripts(&mut self, stores: &[String]) -> Vec<String> {
         let mut base: Vec<String> = stores.to_vec();
         base.extend(self.prepared.iter().cloned());
@@ -307,23 +291,28 @@ impl Planner<'_> {
                 continue;
             };
             let id = format!("database/{}", db.service);
-            let op = Op::Unless {
-                guards: vec![(db.query.clone(), db.expect.clone())],
-                ops: vec![Op::Sql(wire::Sql {
+            let sql = |statements: Vec<String>| {
+                Op::Sql(wire::Sql {
                     socket: socket.clone(),
                     user: user.clone(),
-                    statements: db.make.clone(),
-                })],
+                    statements,
+                })
             };
+            let (hosts, why, op, changes) =
+                if let Some((statements, changes, hosts)) = self.database_drift(db) {
+                    (hosts, "it is otherwise", sql(statements), changes)
+                } else {
+                    let op = Op::Unless {
+                        guards: vec![(db.query.clone(), db.expect.clone())],
+                        ops: vec![sql(db.parts.iter().flat_map(|p| p.make.clone()).collect())],
+                    };
+                    let hosts = self.desired.sql_hosts.clone();
+                    (hosts, "it is not there, or not known to be", op, Vec::new())
+                };
             let title = format!("make database {} and its user", db.name);
-            self.steps.push(step(
-                id.clone(),
-                self.desired.sql_hosts.clone(),
-                title,
-                "it is not there",
-                vec![op],
-                base.clone(),
-            ));
+            let mut s = step(id.clone(), hosts, title, why, vec![op], base.clone());
+            s.changes = changes;
+            self.steps.push(s);
             made.push(id);
         }
         let planned = self.scripts(false, &base, &made);
@@ -366,14 +355,21 @@ impl Planner<'_> {
                 ops: vec![s.op.clone()],
             });
             let title = format!("{}: {}", s.service, s.name);
-            self.steps.push(step(
+            let mut new = step(
                 id(&s.service, &s.name),
                 s.hosts.clone(),
                 title,
                 "it is not done, or not known to be",
                 ops,
                 after,
-            ));
+            );
+            let guards = s.guards.iter().enumerate();
+            new.changes = guards
+                .flat_map(|(i, (_, expect))| {
+                    self.script_changes(&look::script(&s.service, &s.name, i), expect)
+                })
+                .collect();
+            self.steps.push(new);
             planned.push(id(&s.service, &s.name));
         }
         planned
@@ -392,7 +388,8 @@ impl Planner<'_> {
 
     /// After a change of what runs: wait until it runs and the APIs answer.
     fn settle(&mut self, services: Option<&str>) {
-        if services.is_none() && !self.starting && !self.steps.iter().any(|s| !s.effects.is_empty()) {
+        let changed = |s: &Step| !s.effects.is_empty() || s.id == "cib/repair";
+        if services.is_none() && !self.starting && !self.steps.iter().any(changed) {
             return;
         }
         let after: Vec<String> = self.steps.iter().map(|s| s.id.clone()).collect();

@@ -176,13 +176,20 @@ impl Planner<'_> {
             let xml = cib.section(name);
             // Secrets stand in fencing devices: compared by digest, shown never.
             let want = canonical(&xml).unwrap_or_default();
-            let have = now.and_then(|c| section_of(c, name));
+            // What was repaired before is as it was made.
+            let have = match &self.repaired {
+                Some(layer) => canonical(&layer.section(name)),
+                None => now.and_then(|c| section_of(c, name)),
+            };
             let same = have.as_deref().is_some_and(|have| self.same_section(&want, have));
             if same {
                 continue;
             }
             let before = have.unwrap_or_default();
-            let (old, new) = (mask_secrets(&before, &want), hide_placeholders(&want));
+            let (old, new) = (
+                hide_placeholders(&mask_secrets(&before, &want)),
+                hide_placeholders(&want),
+            );
             let diff = TextDiff::from_lines(old.as_str(), new.as_str())
                 .unified_diff()
                 .context_radius(0)
@@ -224,9 +231,10 @@ impl Planner<'_> {
         self.cib_now()?;
         let layer = self.desired.cib.only(&|id| self.managed(id));
         let (sections, changes) = self.sections(&layer);
-        if sections.is_empty() || layer == self.desired.cib {
+        if sections.is_empty() {
             return None;
         }
+        self.repaired = Some(layer);
         let after = quorum.into_iter().map(str::to_owned).collect();
         Some(self.cib_step("cib/repair", "what it has already", sections, changes, after))
     }

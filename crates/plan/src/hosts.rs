@@ -30,7 +30,9 @@ impl Planner<'_> {
         if same && same_owner {
             return None;
         }
-        let diff = if same {
+        let diff = if let Some(target) = &now.link {
+            format!("a link to {target} is in its place")
+        } else if same {
             format!(
                 "{}:{} {:o} → {}:{} {:o}",
                 now.stat.owner,
@@ -66,6 +68,7 @@ impl Planner<'_> {
                 continue;
             };
             let running = self.clustered(host);
+            let member = self.desired.nodes.iter().any(|(n, _)| n == host);
             let mut changes = Vec::new();
             let mut ops = Vec::new();
             let missing: Vec<String> = wanted
@@ -91,7 +94,8 @@ impl Planner<'_> {
                 };
                 // Where nothing of it runs, nothing is restarted, and nobody waits for it.
                 let in_use = |r: &String| r.starts_with("unit/") || self.instance_runs(r, host);
-                if running && file.restart.iter().any(in_use) {
+                let up = running || (!member && serves(facts, file));
+                if up && file.restart.iter().any(in_use) {
                     later.restarts.add(&file.write, &file.restart, change);
                 } else if running && file.reload.iter().any(in_use) {
                     later.reloads.add(&file.write, &file.reload, change);
@@ -108,7 +112,7 @@ impl Planner<'_> {
                 !stale.contains(&unit.resource)
                     && self.desired.stores.iter().any(|s| s.resource == unit.resource)
             };
-            let units = unit_changes(wanted, facts, running, &adopted, &mut changes);
+            let units = unit_changes(wanted, facts, running, member, &adopted, &mut changes);
             // Masks come first: a distribution's unit must not start while its package is configured.
             let masks: Vec<UnitChange> = wanted
                 .mask
@@ -149,7 +153,7 @@ impl Planner<'_> {
                 }));
                 ops.push(Op::Sysctls(sysctls));
             }
-            if self.virgin && self.desired.nodes.iter().any(|(n, _)| n == host) {
+            if self.virgin && member {
                 ops.push(Op::Files(vec![self.first_cib(births)]));
             }
             if !units.is_empty() {
@@ -181,6 +185,14 @@ impl Planner<'_> {
     }
 }
 
+/// Whether systemd runs something on a host that a file's change restarts.
+fn serves(facts: &Facts, file: &DesiredFile) -> bool {
+    let units = file.restart.iter().filter_map(|r| r.strip_prefix("unit/"));
+    units
+        .filter_map(|u| facts.units.get(u))
+        .any(|f| matches!(f, Fact::Known(u) if u.active == "active"))
+}
+
 fn is_cluster(unit: &DesiredUnit) -> bool {
     unit.run == UnitRun::Cluster
 }
@@ -199,10 +211,13 @@ fn unit_changes(
     wanted: &DesiredHost,
     facts: &Facts,
     running: bool,
+    member: bool,
     adopted: &dyn Fn(&DesiredUnit) -> bool,
     changes: &mut Vec<Change>,
 ) -> Vec<UnitChange> {
     let mut out = Vec::new();
+    // Outside the cluster nothing starts a host's units later.
+    let starts = running || !member;
     for unit in &wanted.units {
         let Some(Fact::Known(now)) = facts.units.get(&unit.unit) else {
             continue;
@@ -211,6 +226,10 @@ fn unit_changes(
             unit: unit.unit.clone(),
             ..UnitChange::default()
         };
+        let masked = now.file.starts_with("masked");
+        if masked && (is_cluster(unit) || is_systemd(unit)) {
+            change.masked = Some(false);
+        }
         if is_cluster(unit) {
             if now.file == "enabled" || now.file == "enabled-runtime" {
                 change.enabled = Some(false);
@@ -218,21 +237,25 @@ fn unit_changes(
             if !running && now.active == "active" && !adopted(unit) {
                 change.active = Some(false);
             }
-        } else if is_systemd(unit) && running {
-            if now.file == "disabled" {
+        } else if is_systemd(unit) && starts {
+            if now.file == "disabled" || masked {
                 change.enabled = Some(true);
             }
             if now.active != "active" && now.active != "activating" {
                 change.active = Some(true);
             }
         }
-        if change.enabled.is_some() || change.active.is_some() {
-            let words = match (change.enabled, change.active) {
-                (Some(true), _) | (None, Some(true)) => "enable and start",
-                _ => "disable",
-            };
+        let words = [
+            ("unmask", change.masked == Some(false)),
+            ("enable", change.enabled == Some(true)),
+            ("disable", change.enabled == Some(false)),
+            ("start", change.active == Some(true)),
+            ("stop", change.active == Some(false)),
+        ];
+        let words: Vec<&str> = words.iter().filter(|(_, so)| *so).map(|(w, _)| *w).collect();
+        if !words.is_empty() {
             changes.push(Change {
-                what: format!("{words} {}", unit.unit),
+                what: format!("{} {}", words.join(" and "), unit.unit),
                 glyph: '~',
                 diff: String::new(),
             });

@@ -4,10 +4,12 @@
 //! executes a plan makes none but the first reachable of a step's candidates.
 //! A plan of what was just applied is empty.
 
+mod balancer;
 mod build;
 mod cluster;
 mod corosync;
 mod diff;
+mod drift;
 mod home;
 mod hosts;
 mod leave;

@@ -4,7 +4,7 @@ use engines::Store;
 use render::Desired;
 use wire::{HttpGet, NamedQuery, Observe, Query};
 
-use crate::corosync;
+use crate::{balancer, corosync};
 
 /// Where Pacemaker keeps its configuration.
 pub(crate) const CIB_FILE: &str = "/var/lib/pacemaker/cib/cib.xml";
@@ -67,6 +67,9 @@ pub fn observe(desired: &Desired, host: &str, key: [u8; 32], deep: bool) -> Obse
                 },
             });
         }
+    }
+    if balancer::is_on(desired, host) {
+        out.queries.extend(balancer::queries());
     }
     for store in stores_on(desired, host) {
         out.queries.extend(engines::queries(store, deep));

@@ -43,6 +43,7 @@ fn planner<'a>(desired: &'a Desired, observed: &'a Observed, digest: Digest<'a>)
         starting: false,
         virgin: false,
         left: Vec::new(),
+        repaired: None,
     }
 }
 

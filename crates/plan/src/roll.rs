@@ -54,6 +54,12 @@ impl Rolling {
         }
     }
 
+    /// Whether it writes a file.
+    pub(crate) fn writes(&self, path: &str) -> bool {
+        let mut all = self.restarts.writes.iter().chain(&self.reloads.writes);
+        all.any(|f| f.path == path)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.restarts.writes.is_empty() && self.reloads.writes.is_empty()
     }
@@ -144,7 +150,11 @@ impl Planner<'_> {
             .filter_map(|r| r.strip_prefix("unit/"))
             .map(str::to_owned)
             .collect();
-        let mut ops = vec![Op::Wait(self.others_whole(host)), Op::Files(files.writes)];
+        let mut ops = Vec::new();
+        if self.is_member(host) {
+            ops.push(Op::Wait(self.others_whole(host)));
+        }
+        ops.push(Op::Files(files.writes));
         ops.extend(units.iter().map(|unit| {
             Op::Units(vec![UnitChange {
                 unit: unit.clone(),
@@ -291,8 +301,13 @@ impl Planner<'_> {
 
     /// Whether the cluster has a resource in its configuration.
     pub(crate) fn managed(&self, resource: &str) -> bool {
-        self.cib_now()
-            .is_some_and(|c| c.contains(&format!("\"{resource}\"")))
+        // What it remembers of one that was deleted is no configuration.
+        let configuration = |c: &str| {
+            c.split("<status")
+                .next()
+                .is_some_and(|c| c.contains(&format!("\"{resource}\"")))
+        };
+        self.cib_now().is_some_and(configuration)
     }
 
     pub(crate) fn instance_runs(&self, resource: &str, host: &str) -> bool {
@@ -308,6 +323,9 @@ impl Planner<'_> {
 
     /// What must hold before the next host is touched (law 9).
     pub(crate) fn gates(&self, host: &str) -> Vec<Op> {
+        if !self.is_member(host) {
+            return self.units_up(host);
+        }
         let mut out: Vec<Op> = look::stores_on(self.desired, host)
             .flat_map(engines::whole)
             .map(Op::Wait)
@@ -317,6 +335,32 @@ impl Planner<'_> {
             self.settled(&self.desired.cib.only(&|id| self.managed(id))),
         ));
         out
+    }
+
+    fn is_member(&self, host: &str) -> bool {
+        self.desired.nodes.iter().any(|(n, _)| n == host)
+    }
+
+    /// The waits for a host's own units, where there is no cluster to ask.
+    fn units_up(&self, host: &str) -> Vec<Op> {
+        let wanted = self.desired.hosts.get(host).into_iter().flat_map(|w| &w.units);
+        let up = |unit: &String| {
+            let argv = ["systemctl", "is-active", "--quiet", unit].map(str::to_owned);
+            Op::Wait(Wait {
+                what: format!("{unit} is up"),
+                query: Query::Run {
+                    argv: argv.to_vec(),
+                    timeout_ms: 5_000,
+                },
+                expect: Expect::Exit(0),
+                timeout_ms: 60_000,
+                every_ms: 300,
+            })
+        };
+        wanted
+            .filter(|u| u.run == UnitRun::Systemd)
+            .map(|u| up(&u.unit))
+            .collect()
     }
 
     /// All hosts but one run what they should: it may be taken away then.

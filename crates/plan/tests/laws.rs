@@ -9,6 +9,8 @@
 
 #[path = "../../../tests/golden/compare.rs"]
 mod compare;
+#[path = "support/drift.rs"]
+mod drift;
 #[path = "../../../tests/golden/examples.rs"]
 mod examples;
 #[path = "support/leaving.rs"]

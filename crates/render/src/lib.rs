@@ -85,9 +85,10 @@ pub struct DesiredDatabase {
     pub service: String,
     /// Database and user.
     pub name: String,
-    /// Statements that make it; all may be said again.
-    pub make: Vec<String>,
-    /// What to ask whether it is there.
+    /// Its parts, in the order in which they are made.
+    #[serde(skip)]
+    pub parts: Vec<engines::DatabasePart>,
+    /// What to ask: a row for each part.
     pub query: Query,
     /// The answer then.
     pub expect: Expect,
@@ -241,7 +242,7 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
             out.databases.push(DesiredDatabase {
                 service: service.clone(),
                 name: database.name.value.clone(),
-                make: made.make,
+                parts: made.parts,
                 query: made.query,
                 expect: made.expect,
             });
@@ -261,15 +262,23 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
                 host: None,
                 item: None,
             };
+            let options: IndexMap<String, String> = component
+                .engine_options
+                .iter()
+                .map(|(k, v)| (k.clone(), templates.text(&scope, v)))
+                .collect();
+            let members = model.names_of(&component.runs_on.value);
+            let definitions = options.get("definitions").and_then(|path| {
+                let host = out.hosts.get(members.first()?)?;
+                let file = host.files.iter().find(|f| f.write.path == *path)?;
+                Some(String::from_utf8_lossy(&file.write.content).into_owned())
+            });
             out.stores.push(Store {
                 engine: component.engine.value.clone(),
                 resource,
-                members: model.names_of(&component.runs_on.value),
-                options: component
-                    .engine_options
-                    .iter()
-                    .map(|(k, v)| (k.clone(), templates.text(&scope, v)))
-                    .collect(),
+                members,
+                options,
+                definitions: definitions.unwrap_or_default(),
             });
         }
     }

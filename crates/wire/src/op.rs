@@ -184,6 +184,14 @@ pub enum Op {
     Sql(Sql),
     /// A request to an API that changes something.
     Http(crate::HttpGet),
+    /// Say commands to a daemon's own Unix socket, one after the other. It answers each with
+    /// nothing; whatever it says is why it would not.
+    Tell {
+        /// Path of the socket.
+        path: String,
+        /// The commands, one a line.
+        lines: Vec<String>,
+    },
     /// Replace CIB sections; foreign property sets are kept.
     Cib(Vec<CibSection>),
     /// Take servers out of the host's balancer, or let them in. One that does not
@@ -282,7 +290,11 @@ impl Op {
             match q {
                 Query::Http(get) => http(get, fill),
                 Query::Sql(sql) => sql.statements.iter_mut().try_for_each(|s| text(s, fill)),
-                Query::Read(_) | Query::Run { .. } | Query::Tcp(_) | Query::Cluster => Ok(()),
+                Query::Read(_)
+                | Query::Run { .. }
+                | Query::Socket { .. }
+                | Query::Tcp(_)
+                | Query::Cluster => Ok(()),
             }
         }
         match self {
@@ -318,6 +330,7 @@ impl Op {
             | Self::Remove(_)
             | Self::Packages(_)
             | Self::Units(_)
+            | Self::Tell { .. }
             | Self::Sysctls(_)
             | Self::Balance(_)
             | Self::Seen

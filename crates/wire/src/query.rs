@@ -84,6 +84,13 @@ pub enum Query {
         /// Ends it after that.
         timeout_ms: u64,
     },
+    /// Say one line to a daemon's own Unix socket and hear all that it answers.
+    Socket {
+        /// Path of the socket.
+        path: String,
+        /// The line; where the daemon takes several commands in one, so may this.
+        line: String,
+    },
     /// Whether something accepts TCP connections at `address:port`.
     Tcp(String),
     /// `crm_mon`'s view.
@@ -104,7 +111,7 @@ pub enum Answer {
         /// Response headers, lower-case names (a token comes in one).
         headers: BTreeMap<String, String>,
     },
-    /// A file's text.
+    /// A file's text, or what a daemon said.
     Text(String),
     /// A program's end.
     Ran {

@@ -11,6 +11,7 @@
 
 mod bad_luck;
 mod cloud;
+mod drift;
 mod guide;
 mod killed;
 mod moves;

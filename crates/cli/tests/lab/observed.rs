@@ -98,6 +98,11 @@ fn answered(name: &str, answer: &mut Value) {
         }
         sort(rows);
     }
+    // When it was started and when its file was written, and how its servers are this second.
+    if name.starts_with("balancer/") {
+        *known = json!("‹masked›");
+        return;
+    }
     if let Some(text) = known.get_mut("Text").filter(|_| name.ends_with("/grastate")) {
         let lines = text.as_str().unwrap_or_default().lines();
         let keys: Vec<&str> = lines.filter_map(|l| l.split(':').next()).collect();

@@ -9,6 +9,7 @@ fn store() -> Store {
             .into_iter()
             .map(|(k, v)| (k.to_owned(), v.to_owned()))
             .collect(),
+        definitions: String::new(),
     }
 }
 

@@ -98,7 +98,7 @@ fn addresses_stay_while_anything_is_not_whole_or_not_known() {
         cib(f, "score=\"100\"", "score=\"INFINITY\"");
     });
     stays("a file is to be changed under a service", &|f| {
-        let path = "/etc/haproxy/haproxy.cfg";
+        let path = "/etc/haproxy/tls/host.pem";
         let Some(Fact::Known(file)) = f.files.get_mut(path) else {
             panic!()
         };

@@ -271,7 +271,25 @@ fn answer(desired: &Desired, query: &NamedQuery) -> Answer {
                 stderr: String::new(),
             };
         }
-        "database" => return rows(&[&["1"]]),
+        "database" => {
+            let database = desired.databases.iter().find(|d| d.service == rest);
+            let Expect::Rows(want) = &database.unwrap().expect else {
+                panic!("{rest}")
+            };
+            return Answer::Rows(
+                want.iter()
+                    .map(|r| r.iter().cloned().map(Some).collect())
+                    .collect(),
+            );
+        }
+        "balancer" if rest == "written" => {
+            return Answer::Ran {
+                status: 0,
+                stdout: format!("{LAST}\n"),
+                stderr: String::new(),
+            };
+        }
+        "balancer" => return Answer::Text(balancer(desired)),
         "corosync" => {
             let files = desired.hosts.values().flat_map(|h| &h.files);
             let conf = files
@@ -327,6 +345,10 @@ fn answer(desired: &Desired, query: &NamedQuery) -> Answer {
             stdout: "/data/member\n".to_owned(),
             stderr: String::new(),
         },
+        "vhosts" | "users" | "permissions" | "policies" => {
+            let all: serde_json::Value = serde_json::from_str(&store.definitions).unwrap();
+            http(all[rest].to_string())
+        }
         "nodes" => {
             let nodes: Vec<String> = store
                 .members
@@ -337,6 +359,36 @@ fn answer(desired: &Desired, query: &NamedQuery) -> Answer {
         }
         other => panic!("the test's world knows no answer to {what}/{other}"),
     }
+}
+
+/// What a balancer says of itself that runs with its file, and was started after it was written.
+fn balancer(desired: &Desired) -> String {
+    let files = desired.hosts.values().flat_map(|h| &h.files);
+    let conf = files.into_iter().find(|f| f.write.path.ends_with("/haproxy.cfg"));
+    let conf = std::str::from_utf8(&conf.unwrap().write.content).unwrap();
+    let (mut frontends, mut servers, mut section) = (String::new(), String::new(), None);
+    for line in conf.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match (words.as_slice(), section) {
+            (["listen", name], _) => {
+                section = Some(*name);
+                let _ = writeln!(frontends, "{name},FRONTEND,OPEN");
+            }
+            (["server", name, at, ..], Some(backend)) => {
+                let (address, port) = at.rsplit_once(':').unwrap();
+                let address = address.trim_matches(['[', ']']);
+                let _ = writeln!(servers, "{backend} {name} {address} 0 1 1 6 {port}");
+            }
+            _ => {}
+        }
+    }
+    format!(
+        "Start_time_sec: {LAST}\n\n# pxname,svname,status\n{frontends}\n1\n# be_id be_name srv_name srv_addr \
+         srv_admin_state srv_uweight srv_iweight srv_check_state srv_port\n{}",
+        servers
+            .lines()
+            .fold(String::new(), |out, l| out + "2 " + l + "\n")
+    )
 }
 
 /// What Corosync says that it runs with when it was started with this file.

@@ -1,0 +1,257 @@
+//! What stores and services hold and what the cluster runs, where it is not as it
+//! should be although nothing of the configuration differs: grants, users of the
+//! broker, entries of a catalogue, instances that stand still.
+//!
+//! Each is said as one change and mended by itself. What could not be seen is not
+//! judged here.
+
+use engines::Seen;
+use pacemaker::{Monitor, Resource};
+use render::DesiredDatabase;
+use wire::{Answer, ClusterWant, Command, Expect, Op, Query, ResourceWant, Wait};
+
+use crate::build::{Planner, step};
+use crate::{Change, look};
+
+type Row = Vec<String>;
+
+/// Rows as text; NULL as SQL writes it.
+fn rows(answer: &Answer) -> Option<Vec<Row>> {
+    let Answer::Rows(rows) = answer else { return None };
+    let cell = |c: &Option<String>| c.clone().unwrap_or_else(|| "NULL".to_owned());
+    Some(rows.iter().map(|r| r.iter().map(cell).collect()).collect())
+}
+
+/// A change of one thing, from what it is to what it should be.
+fn change(what: String, have: Option<&str>, want: &str) -> Change {
+    Change {
+        what,
+        glyph: if have.is_some() { '~' } else { '+' },
+        diff: match have {
+            Some(have) => format!("-{have}\n+{want}\n"),
+            None => format!("+{want}\n"),
+        },
+    }
+}
+
+impl Planner<'_> {
+    /// What hosts of the SQL store answered to a question, those that did.
+    fn answered(&self, answer: &str) -> Vec<(&str, Vec<Row>)> {
+        let hosts = self.desired.sql_hosts.iter();
+        hosts
+            .filter_map(|h| Some((h.as_str(), rows(self.facts(h)?.answers.get(answer)?.known()?)?)))
+            .collect()
+    }
+
+    /// Whether something is known to be as expected: somebody answered, and nobody otherwise.
+    pub(crate) fn holds(&self, answer: &str, expect: &Expect) -> bool {
+        let all = self.answered(answer);
+        !all.is_empty()
+            && all.iter().all(|(_, rows)| match expect {
+                Expect::SomeRow => !rows.is_empty(),
+                Expect::Rows(want) => {
+                    let sorted = |rows: &[Row]| {
+                        let mut rows = rows.to_vec();
+                        rows.sort();
+                        rows
+                    };
+                    sorted(rows) == sorted(want)
+                }
+                _ => false,
+            })
+    }
+
+    /// The parts of a database that are seen to be otherwise: the statements that mend
+    /// them, the changes, and the hosts, first the one on which it was seen: a member
+    /// may differ from the others, and what it is told is told to all. `None` where
+    /// nobody answered.
+    pub(crate) fn database_drift(
+        &self,
+        db: &DesiredDatabase,
+    ) -> Option<(Vec<String>, Vec<Change>, Vec<String>)> {
+        let all = self.answered(&look::database(&db.service));
+        if all.is_empty() {
+            return None;
+        }
+        let (mut statements, mut changes, mut hosts) = (Vec::new(), Vec::new(), Vec::new());
+        for part in &db.parts {
+            let wrong = all.iter().find_map(|(host, rows)| {
+                let row = rows.iter().find(|r| r.first() == Some(&part.what));
+                let have = row.and_then(|r| r.get(1)).map_or("missing", String::as_str);
+                (have != part.want).then_some((*host, have))
+            });
+            if let Some((host, have)) = wrong {
+                statements.extend(part.make.iter().cloned());
+                let have = (have != "missing").then_some(have);
+                changes.push(change(part.what.clone(), have, &part.want));
+                hosts.push(host.to_owned());
+            }
+        }
+        hosts.extend(self.desired.sql_hosts.iter().cloned());
+        let mut seen = std::collections::BTreeSet::new();
+        hosts.retain(|h| seen.insert(h.clone()));
+        Some((statements, changes, hosts))
+    }
+
+    /// The rows that a script's guard wants and does not see, each a change.
+    pub(crate) fn script_changes(&self, answer: &str, expect: &Expect) -> Vec<Change> {
+        let Expect::Rows(want) = expect else {
+            return Vec::new();
+        };
+        let all = self.answered(answer);
+        let missing = want
+            .iter()
+            .filter(|row| all.iter().any(|(_, rows)| !rows.contains(row)));
+        missing
+            .map(|row| match row.as_slice() {
+                [what, rest @ ..] if !rest.is_empty() => change(what.clone(), None, &rest.join(" ")),
+                _ => change(row.join(" "), None, ""),
+            })
+            .collect()
+    }
+
+    /// What brokers and stores that run should hold and do not. Gives the steps.
+    pub(crate) fn held(&mut self, before: &[String]) -> Vec<String> {
+        let seen: Seen<'_> = self
+            .observed
+            .iter()
+            .map(|(h, f)| (h.clone(), f.as_ref().ok()))
+            .collect();
+        let mut out = Vec::new();
+        for store in &self.desired.stores {
+            let differs = engines::differs(store, &seen);
+            if differs.is_empty() {
+                continue;
+            }
+            let id = format!("store/{}/holds", store.resource);
+            let ops = differs.iter().flat_map(|d| d.held.mend.clone()).collect();
+            let mut s = step(
+                id.clone(),
+                store.members.clone(),
+                format!("put back what {} should hold", store.resource),
+                "it holds it otherwise",
+                ops,
+                before.to_vec(),
+            );
+            s.changes = differs
+                .iter()
+                .map(|d| {
+                    let what = format!("{}: {}", store.resource, d.held.what);
+                    change(what, d.have.as_deref(), &d.held.want)
+                })
+                .collect();
+            self.steps.push(s);
+            out.push(id);
+        }
+        out
+    }
+
+    /// Instances that stand still where they should run, on a cluster that is whole
+    /// and whose configuration is right: the cluster manager gave up on them, and is
+    /// asked to forget why and to start them again.
+    pub(crate) fn standing(&mut self) {
+        // What is changed or waited for in this plan may be why.
+        if !self.steps.is_empty() || self.starting {
+            return;
+        }
+        let Some(monitor) = self.nodes().iter().find_map(|n| {
+            let xml = self.facts(n)?.crm_mon.known()?;
+            Monitor::parse(xml).ok().filter(|m| m.quorate)
+        }) else {
+            return;
+        };
+        let usable: Vec<String> = monitor
+            .online()
+            .filter(|n| !n.standby && !n.maintenance)
+            .map(|n| n.name.clone())
+            .collect();
+        let mut found: Vec<(String, Vec<String>, String)> = Vec::new();
+        for resource in &self.desired.cib.resources {
+            let id = resource.primitive().id.clone();
+            let up: Vec<&str> = monitor
+                .resources
+                .iter()
+                .filter(|r| r.id == id && r.role != "Stopped")
+                .filter_map(|r| r.node.as_deref())
+                .collect();
+            let banned = |node: &str| {
+                let mut all = self.desired.cib.locations.iter();
+                all.any(|l| l.resource == resource.id() && l.node == node && l.score == "-INFINITY")
+            };
+            let allowed: Vec<&String> = usable.iter().filter(|n| !banned(n)).collect();
+            let still: Vec<String> = match resource {
+                Resource::Clone(_) => {
+                    let idle = allowed.iter().filter(|n| !up.contains(&n.as_str()));
+                    idle.map(|n| (*n).clone()).collect()
+                }
+                Resource::Primitive(_) if up.is_empty() && !allowed.is_empty() => vec![String::new()],
+                Resource::Primitive(_) => Vec::new(),
+            };
+            if !still.is_empty() {
+                let about =
+                    |f: &&String| f.starts_with(&format!("{id}_")) || f.starts_with(&format!("{id}:"));
+                let why = monitor.failures.iter().rfind(about).cloned().unwrap_or_default();
+                found.push((id, still, why));
+            }
+        }
+        for (resource, hosts, why) in found {
+            let id = format!("instance/{resource}");
+            let places: Vec<&String> = hosts.iter().filter(|h| !h.is_empty()).collect();
+            let mut ops = vec![Op::Run(Command::new(
+                format!("quorate-cleanup-{resource}"),
+                &["crm_resource", "--cleanup", "--resource", &resource],
+                60_000,
+            ))];
+            let wants: Vec<ResourceWant> = hosts
+                .iter()
+                .map(|host| ResourceWant {
+                    id: resource.clone(),
+                    role: self.role(&resource),
+                    count: 1,
+                    node: host.clone(),
+                })
+                .collect();
+            ops.push(Op::Wait(Wait {
+                what: format!("{resource} runs where it should"),
+                query: Query::Cluster,
+                expect: Expect::Cluster(ClusterWant {
+                    online: 0,
+                    resources: wants,
+                    idle: false,
+                }),
+                timeout_ms: 300_000,
+                every_ms: 300,
+            }));
+            let mut s = step(
+                id,
+                self.nodes(),
+                format!("let the cluster start {resource} again"),
+                "it stands still where it should run",
+                ops,
+                Vec::new(),
+            );
+            let have = if why.is_empty() {
+                "stopped".to_owned()
+            } else {
+                format!("stopped: {why}")
+            };
+            s.changes = if places.is_empty() {
+                vec![change(format!("instance {resource}"), Some(&have), "running")]
+            } else {
+                let one = |h: &&String| change(format!("instance {resource} on {h}"), Some(&have), "running");
+                places.iter().map(one).collect()
+            };
+            self.steps.push(s);
+        }
+    }
+
+    fn role(&self, id: &str) -> String {
+        let promoted = self.desired.cib.resources.iter().any(|r| match r {
+            Resource::Clone(c) => {
+                c.primitive.id == id && c.meta.get("promotable").is_some_and(|v| v == "true")
+            }
+            Resource::Primitive(_) => false,
+        });
+        if promoted { "Promoted" } else { "Started" }.to_owned()
+    }
+}

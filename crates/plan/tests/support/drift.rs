@@ -1,0 +1,278 @@
+//! Drift: what somebody changed by hand is listed as it is, and nothing else. Part
+//! of the tests of laws.
+
+use super::*;
+
+/// The titles and changes of a plan, each as one line.
+fn told(plan: &Plan) -> Vec<String> {
+    let changes = plan.steps.iter().flat_map(|s| &s.changes);
+    changes
+        .map(|c| {
+            let diff = c.diff.lines().collect::<Vec<_>>().join(" ");
+            format!("{} {}: {diff}", c.glyph, c.what)
+        })
+        .collect()
+}
+
+/// What is told, and which steps do it, on the first cloud after `spoil`.
+#[track_caller]
+fn check(spoil: &dyn Fn(&mut Observed), steps: &[&str], changes: &[&str]) -> Plan {
+    let (_, desired) = &CLOUDS[0];
+    let mut observed = world::all(desired, world::applied);
+    spoil(&mut observed);
+    let plan = make(desired, &observed, Intent::Converge).unwrap();
+    hold(desired, &plan);
+    let changing = plan.steps.iter().filter(|s| !s.changes.is_empty());
+    let ids: Vec<&str> = changing.map(|s| s.id.as_str()).collect();
+    assert_eq!(ids, steps, "{}", plan::show(&plan, true));
+    assert_eq!(told(&plan), changes);
+    plan
+}
+
+fn answers<'a>(observed: &'a mut Observed, host: &str) -> &'a mut BTreeMap<String, Fact<Answer>> {
+    &mut observed[host].as_mut().unwrap().answers
+}
+
+fn reword(observed: &mut Observed, host: &str, answer: &str, from: &str, to: &str) {
+    let slot = answers(observed, host).get_mut(answer).unwrap();
+    let (Fact::Known(Answer::Text(text)) | Fact::Known(Answer::Http { body: text, .. })) = slot else {
+        panic!("{answer}")
+    };
+    assert!(text.contains(from), "{text}");
+    *text = text.replacen(from, to, 1);
+}
+
+fn row(observed: &mut Observed, host: &str, answer: &str, what: &str, now: Option<&str>) {
+    let Fact::Known(Answer::Rows(rows)) = answers(observed, host).get_mut(answer).unwrap() else {
+        panic!("{answer}")
+    };
+    let at = rows.iter().position(|r| r[0].as_deref() == Some(what)).unwrap();
+    match now {
+        Some(now) => rows[at][1] = Some(now.to_owned()),
+        None => drop(rows.remove(at)),
+    }
+}
+
+#[test]
+fn a_grant_is_given_again_by_the_member_that_lacks_it() {
+    let (lost, want) = ("without INSERT, SELECT", "all on its database");
+    let plan = check(
+        &|o| row(o, "c2", "database/keystone", "grants of keystone", Some(lost)),
+        &["database/keystone"],
+        &[&format!("~ grants of keystone: -{lost} +{want}")],
+    );
+    assert_eq!(plan.steps[0].hosts[0], "c2");
+    let [Op::Sql(sql)] = plan.steps[0].ops.as_slice() else {
+        panic!("{:?}", plan.steps[0].ops)
+    };
+    assert_eq!(sql.statements.len(), 1);
+    assert!(sql.statements[0].starts_with("GRANT ALL PRIVILEGES"));
+}
+
+#[test]
+fn a_dropped_user_is_made_with_its_grants() {
+    check(
+        &|o| {
+            for host in ["c1", "c2", "c3"] {
+                row(o, host, "database/keystone", "user keystone", Some("missing"));
+                row(
+                    o,
+                    host,
+                    "database/keystone",
+                    "grants of keystone",
+                    Some("missing"),
+                );
+            }
+        },
+        &["database/keystone"],
+        &[
+            "+ user keystone: +there, over TLS only",
+            "+ grants of keystone: +all on its database",
+        ],
+    );
+}
+
+#[test]
+fn a_removed_endpoint_is_told_by_its_name() {
+    let (_, desired) = &CLOUDS[0];
+    let url = &desired.apis[0].url;
+    check(
+        &|o| {
+            for host in ["c1", "c2", "c3"] {
+                row(o, host, "script/keystone/bootstrap/0", "endpoint public", None);
+            }
+        },
+        &["script/keystone/bootstrap"],
+        &[&format!("+ endpoint public: +{url}")],
+    );
+}
+
+#[test]
+fn a_broker_is_given_back_what_it_lacks() {
+    check(
+        &|o| {
+            for host in ["c1", "c2", "c3"] {
+                reword(
+                    o,
+                    host,
+                    "rabbitmq/users",
+                    "\"name\":\"keystone\"",
+                    "\"name\":\"other\"",
+                );
+                reword(
+                    o,
+                    host,
+                    "rabbitmq/permissions",
+                    "\"read\":\".*\"",
+                    "\"read\":\"\"",
+                );
+                reword(o, host, "rabbitmq/policies", "100000", "5");
+            }
+        },
+        &["store/rabbitmq/holds"],
+        &[
+            "+ rabbitmq: user keystone: +tags: none",
+            "~ rabbitmq: permissions of keystone in /: -configure: .*; write: .*; read: none +configure: .*; write: .*; read: .*",
+            "~ rabbitmq: policy quorate-unread in /: -pattern: ^(versioned_)?notifications\\.; definition: {\"max-length\":5}; \
+             priority: 0; apply-to: queues +pattern: ^(versioned_)?notifications\\.; definition: {\"max-length\":100000}; \
+             priority: 0; apply-to: queues",
+        ],
+    );
+}
+
+#[test]
+fn what_a_balancer_runs_with_is_put_back() {
+    let plan = check(
+        &|o| {
+            let (from, to) = ("0 1 1 6 5000", "1 1 1 6 5000");
+            reword(o, "c2", "balancer/running", from, to);
+            reword(
+                o,
+                "c3",
+                "balancer/running",
+                &format!("Start_time_sec: {}", world::LAST),
+                "Start_time_sec: 7",
+            );
+        },
+        &["balancer/c2", "balancer/c3"],
+        &[
+            "~ balancer: server keystone-api/c1: -in maintenance by hand +ready",
+            "~ balancer: the running process: -started before its file was written +of this file",
+        ],
+    );
+    let [Op::Tell { lines, .. }] = plan.steps[0].ops.as_slice() else {
+        panic!("{:?}", plan.steps[0].ops)
+    };
+    assert_eq!(lines, &["set server keystone-api/c1 state ready"]);
+    let [Op::Units(units)] = plan.steps[1].ops.as_slice() else {
+        panic!("{:?}", plan.steps[1].ops)
+    };
+    assert!(units[0].reload && !units[0].restart);
+}
+
+#[test]
+fn a_mask_is_taken_away_and_nothing_is_restarted() {
+    let plan = check(
+        &|o| {
+            let units = &mut o["c2"].as_mut().unwrap().units;
+            let Fact::Known(unit) = units.get_mut("corosync.service").unwrap() else {
+                panic!()
+            };
+            "masked".clone_into(&mut unit.load);
+            "masked".clone_into(&mut unit.file);
+        },
+        &["prepare/c2"],
+        &["~ unmask and enable corosync.service: "],
+    );
+    assert!(plan.steps[0].effects.is_empty() && restarted_units(&plan.steps[0]).is_empty());
+}
+
+/// A mask made by hand over a unit file of ours is a link in its place.
+#[test]
+fn a_link_in_place_of_a_file_is_told() {
+    check(
+        &|o| {
+            let files = &mut o["c2"].as_mut().unwrap().files;
+            let path = "/etc/systemd/system/memcached.service";
+            let Fact::Known(file) = files.get_mut(path).unwrap() else {
+                panic!()
+            };
+            file.link = Some("/dev/null".to_owned());
+            file.text = None;
+            "0".repeat(32).clone_into(&mut file.digest);
+        },
+        &["change/c2"],
+        &["~ /etc/systemd/system/memcached.service: a link to /dev/null is in its place"],
+    );
+}
+
+#[test]
+fn an_instance_that_stands_still_is_started() {
+    check(
+        &|o| {
+            for facts in o.values_mut().flatten() {
+                let Fact::Known(xml) = &mut facts.crm_mon else {
+                    continue;
+                };
+                let from = "<resource id=\"memcached\" role=\"Started\" failed=\"false\" blocked=\"false\"><node name=\"c2\"/></resource>";
+                assert!(xml.contains(from), "{xml}");
+                *xml = xml.replace(from, "");
+            }
+        },
+        &["instance/memcached"],
+        &["~ instance memcached on c2: -stopped +running"],
+    );
+}
+
+/// A resource that somebody disabled is given back before a host is changed, which
+/// waits for everything to run.
+#[test]
+fn what_was_stopped_by_its_configuration_runs_before_hosts_are_changed() {
+    let (_, desired) = &CLOUDS[0];
+    let mut observed = world::all(desired, world::applied);
+    for facts in observed.values_mut().flatten() {
+        let Fact::Known(cib) = &mut facts.cib else {
+            continue;
+        };
+        *cib = cib.replace("migration-threshold", "was-something-else");
+    }
+    let facts = observed["c2"].as_mut().unwrap();
+    let Fact::Known(file) = facts.files.get_mut("/etc/keystone/quorate-uwsgi.ini").unwrap() else {
+        panic!()
+    };
+    file.digest = "0".repeat(32);
+    let plan = make(desired, &observed, Intent::Converge).unwrap();
+    hold(desired, &plan);
+    let changing = plan.steps.iter().filter(|s| !s.changes.is_empty());
+    let ids: Vec<&str> = changing.map(|s| s.id.as_str()).collect();
+    assert_eq!(ids, ["cib/repair", "change/c2"]);
+    let drain = plan.steps.iter().find(|s| s.id == "drain/c2/c1").unwrap();
+    assert!(drain.after.contains(&"cib/repair".to_owned()));
+}
+
+/// Who was taken out of a balancer by hand is let in before another host is taken out.
+#[test]
+fn balancers_are_put_back_before_hosts_are_changed() {
+    let plan = check(
+        &|o| {
+            reword(o, "c2", "balancer/running", "0 1 1 6 5000", "1 1 1 6 5000");
+            let files = &mut o["c3"].as_mut().unwrap().files;
+            let Fact::Known(file) = files.get_mut("/etc/keystone/quorate-uwsgi.ini").unwrap() else {
+                panic!()
+            };
+            file.link = Some("/dev/null".to_owned());
+            file.digest = "0".repeat(32);
+        },
+        &["balancer/c2", "change/c3"],
+        &[
+            "~ balancer: server keystone-api/c1: -in maintenance by hand +ready",
+            "~ /etc/keystone/quorate-uwsgi.ini: a link to /dev/null is in its place",
+        ],
+    );
+    let drain = plan.steps.iter().find(|s| s.id == "drain/c3/c2").unwrap();
+    assert!(
+        drain.after.contains(&"balancer/c2".to_owned()),
+        "{:?}",
+        drain.after
+    );
+}
