@@ -23,6 +23,7 @@ mod observe;
 mod ops;
 mod pacemaker;
 mod packages;
+mod pieces;
 mod prober;
 mod process;
 mod query;

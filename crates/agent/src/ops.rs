@@ -11,8 +11,8 @@ use tokio::sync::OnceCell;
 use wire::{Op, OpError, Reply};
 
 use crate::{
-    audit, balance, cib, expect, files, http, lock, observe, packages, prober, query, run, session::Progress,
-    socket, sql, sysctl, systemd::Systemd, units, wait,
+    audit, balance, cib, expect, files, http, lock, observe, packages, pieces, prober, query, run,
+    session::Progress, socket, sql, sysctl, systemd::Systemd, units, wait,
 };
 
 /// What lives as long as the session.
@@ -88,6 +88,13 @@ pub(crate) fn perform<'a>(
             Op::Wait(wait) => wait::wait(&wait, progress).await?,
             Op::Unless { guards, ops } => unless(session, &guards, ops, progress).await?,
             Op::Audit(line) => audit::append(&line)?,
+            Op::Sum(path) => return Ok(Reply::Sum(blocking(move || Ok(pieces::sum(&path))).await?)),
+            Op::Take { path, offset, length } => {
+                return Ok(Reply::Piece(
+                    blocking(move || pieces::take(&path, offset, length)).await?,
+                ));
+            }
+            Op::Put { path, offset, bytes } => blocking(move || pieces::put(&path, offset, &bytes)).await?,
         };
         Ok(Reply::Changed(changed))
     }

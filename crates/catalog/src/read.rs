@@ -34,6 +34,7 @@ const SERVICE_KEYS: Keys<'_> = &[
     "steps",
     "provides",
     "properties",
+    "support",
 ];
 const COMPONENT_KEYS: Keys<'_> = &[
     "kind",
@@ -358,6 +359,18 @@ fn secrets(w: &mut Walker, fields: &Fields<'_>) -> IndexMap<String, SecretSpec> 
     out
 }
 
+fn support(w: &mut Walker, fields: &Fields<'_>) -> IndexMap<String, Vec<String>> {
+    let mut out = IndexMap::new();
+    let Some(node) = fields.get("support") else {
+        return out;
+    };
+    for entry in w.map(node, "`support`").unwrap_or_default() {
+        let words = plain(w.texts(&entry.value, "a word of a command"));
+        out.insert(entry.key.value.clone(), words);
+    }
+    out
+}
+
 /// Reads a `service.yaml`. `None` when it has errors that leave no service.
 pub fn service(source: &Arc<Source>, folder: &str, findings: &mut Vec<Diagnostic>) -> Option<Service> {
     let mut walker = Walker::new(source);
@@ -457,6 +470,7 @@ fn read_service(w: &mut Walker, source: &Arc<Source>, folder: &str) -> Option<Se
         steps,
         provides: pairs(w, &f, "provides"),
         properties: pairs(w, &f, "properties"),
+        support: support(w, &f),
         name,
     })
 }

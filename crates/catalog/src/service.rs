@@ -265,6 +265,9 @@ pub struct Service {
     pub provides: Pairs,
     /// Cluster properties, where the service is the cluster manager (templates).
     pub properties: Pairs,
+    /// What a support archive holds of it: programs that only look, by the name of
+    /// the file that gets their output.
+    pub support: IndexMap<String, Vec<String>>,
 }
 
 impl Service {

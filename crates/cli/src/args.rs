@@ -43,8 +43,16 @@ pub enum Verb {
     Host(HostArgs),
     /// Replace secrets while the cloud runs
     Rotate(RotateArgs),
+    /// Write databases, vault, cluster and cloud file into one encrypted file
+    Backup(BackupArgs),
+    /// Make a cloud with the databases of a backup
+    Restore(RestoreArgs),
     /// Show the cloud as it is, and how much more can be lost
     Status(Shown),
+    /// Show who changed the hosts, when and from where
+    Audit(AuditArgs),
+    /// Gather logs and states of all hosts into one archive, without secrets
+    Support(SupportArgs),
     /// Print what a client needs to log in
     Credentials(CredentialsArgs),
     /// Log in to a host, or run a command there
@@ -244,6 +252,103 @@ pub struct ManyHosts {
     /// Ask no question
     #[arg(long)]
     pub yes: bool,
+}
+
+/// A time, or how long ago: `2h`, `3 days`, `2026-11-21T16:00:00Z`.
+#[derive(Clone, Debug)]
+pub struct When(pub jiff::Timestamp);
+
+fn when(text: &str) -> Result<When, String> {
+    crate::window::moment(text, jiff::Timestamp::now()).map(When)
+}
+
+/// `audit`.
+#[derive(Debug, clap::Args)]
+pub struct AuditArgs {
+    /// The cloud file and how to show it
+    #[command(flatten)]
+    pub shown: Shown,
+    /// From then on: `2h` ago, or a time such as 2026-11-21T16:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = when)]
+    pub since: Option<When>,
+}
+
+/// `support`.
+#[derive(Debug, clap::Args)]
+pub struct SupportArgs {
+    /// The cloud file
+    #[arg(default_value = "cloud.yaml")]
+    pub file: Utf8PathBuf,
+    /// From then on: `2h` ago, or a time such as 2026-11-21T16:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = when, default_value = "2h")]
+    pub since: When,
+    /// Up to then; now without it
+    #[arg(long, value_name = "TIME", value_parser = when)]
+    pub until: Option<When>,
+    /// The archive; it must not exist
+    #[arg(short, long, value_name = "FILE", default_value = "support.tar.gz")]
+    pub output: Utf8PathBuf,
+}
+
+/// `backup`.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct BackupArgs {
+    /// What else to do
+    #[command(subcommand)]
+    pub verb: Option<BackupVerb>,
+    /// What to back up
+    #[command(flatten)]
+    pub make: BackupMake,
+}
+
+/// What to back up, and where to.
+#[derive(Debug, clap::Args)]
+pub struct BackupMake {
+    /// The cloud file
+    #[arg(default_value = "cloud.yaml")]
+    pub file: Utf8PathBuf,
+    /// A folder; `.quorate/NAME/backups` beside the cloud file without it
+    #[arg(long, value_name = "DIR")]
+    pub to: Option<Utf8PathBuf>,
+    /// Afterwards remove all backups of this cloud there but the newest N
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub keep: Option<u16>,
+}
+
+/// Verbs of `backup`.
+#[derive(Debug, Subcommand)]
+pub enum BackupVerb {
+    /// Show the backups of a cloud, the oldest first
+    List {
+        /// The cloud file and how to show them
+        #[command(flatten)]
+        shown: Shown,
+        /// The folder that they are in
+        #[arg(long, value_name = "DIR")]
+        to: Option<Utf8PathBuf>,
+    },
+}
+
+/// `restore`.
+#[derive(Debug, clap::Args)]
+pub struct RestoreArgs {
+    /// The file of the cloud that gets the databases
+    pub file: Utf8PathBuf,
+    /// The backup
+    pub backup: Utf8PathBuf,
+    /// The key that opens the backup, where it is not this cloud's own
+    #[arg(long, value_name = "FILE")]
+    pub identity: Option<Utf8PathBuf>,
+    /// Load over databases that hold something; the cloud's name says that you mean it
+    #[arg(long, value_name = "CLOUD")]
+    pub replace: Option<String>,
+    /// Ask no question
+    #[arg(long)]
+    pub yes: bool,
+    /// Steps at once
+    #[arg(long, default_value_t = 16)]
+    pub parallel: usize,
 }
 
 /// What a client reads.

@@ -25,6 +25,18 @@ impl Failure {
         }
     }
 
+    /// Wrong input, each reason with its code, and the cure of all.
+    pub fn input(reasons: &[(&str, String)], hint: &str) -> Self {
+        let lines = reasons.iter().map(|(code, why)| format!("error: {why} [{code}]"));
+        let lines: Vec<String> = lines.collect();
+        Self::Input(format!("{}\n\nhint: {hint}", lines.join("\n")))
+    }
+
+    /// A failure of the world that `quorate explain` knows.
+    pub fn explained(code: &str, message: &str, hint: impl Into<String>) -> Self {
+        Self::world(format!("{message} [{code}]"), hint)
+    }
+
     /// Prints it and gives the exit status.
     pub fn report(self) -> ExitCode {
         match self {
@@ -59,6 +71,24 @@ impl From<vault::Error> for Failure {
             message: error.to_string(),
             hints,
         }
+    }
+}
+
+impl From<backup::Error> for Failure {
+    /// A backup that cannot be believed is wrong input: nothing was touched.
+    fn from(error: backup::Error) -> Self {
+        let code = match &error {
+            backup::Error::Damaged { .. } => "backup::damaged",
+            backup::Error::Format { .. } => "backup::another-format",
+            backup::Error::Key(vault::Error::NotForUs { .. }) => "backup::not-for-us",
+            _ => {
+                return Self::World {
+                    hints: error.cure().into_iter().collect(),
+                    message: error.to_string(),
+                };
+            }
+        };
+        Self::input(&[(code, error.to_string())], &error.cure().unwrap_or_default())
     }
 }
 

@@ -15,6 +15,7 @@ mod saved;
 mod seen;
 mod steps;
 mod watch;
+mod window;
 
 use std::process::ExitCode;
 
@@ -56,6 +57,10 @@ async fn dispatch(args: Args) -> Result<ExitCode, Failure> {
         Verb::Recover(a) => commands::apply::run(&a, &[], catalog, engines::Intent::Recover).await,
         Verb::Host(a) => commands::host::run(&a.verb, catalog).await,
         Verb::Rotate(a) => commands::rotate::run(&a, catalog).await,
+        Verb::Backup(a) => commands::backup::run(a, catalog).await,
+        Verb::Restore(a) => commands::restore::run(&a, catalog).await,
+        Verb::Audit(a) => commands::audit::run(&a, catalog).await,
+        Verb::Support(a) => commands::support::run(&a, catalog).await,
         Verb::Status(a) => commands::status::run(&a, catalog).await,
         Verb::Credentials(a) => commands::credentials::run(&a, catalog),
         Verb::Ssh(a) => commands::ssh::run(&a, catalog),

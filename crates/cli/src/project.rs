@@ -159,7 +159,8 @@ impl Project {
         }
     }
 
-    fn vault_path(&self) -> Utf8PathBuf {
+    /// Where the vault lies.
+    pub fn vault_path(&self) -> Utf8PathBuf {
         self.state.join("vault.age")
     }
 
@@ -185,6 +186,11 @@ impl Project {
         };
         self.complete(&mut vault)?;
         Ok(vault)
+    }
+
+    /// The vault as it was saved last: that of a cloud that was applied from here.
+    pub fn vault_as_saved(&self) -> Result<Vault, Failure> {
+        Ok(Vault::open(&self.vault_path(), &vault::identities(&self.state))?)
     }
 
     /// The same to change something: made where this cloud is new, and saved.
@@ -291,6 +297,19 @@ impl Project {
                             .map(|c| self.file.parent().unwrap_or(Utf8Path::new("")).join(c)),
                     },
                 }
+            })
+            .collect()
+    }
+
+    /// Passwords that stand in the cloud file itself, in options of power devices.
+    pub fn plain_passwords(&self) -> Vec<String> {
+        let devices = self.model.cloud.hosts.iter().flat_map(|h| &h.power);
+        devices
+            .flat_map(|device| &device.options)
+            .filter(|(name, _)| ["pass", "secret", "token"].iter().any(|word| name.contains(word)))
+            .filter_map(|(_, option)| match &option.value.value {
+                PowerOption::Text(text) => Some(text.clone()),
+                PowerOption::Secret(_) | PowerOption::File(_) => None,
             })
             .collect()
     }

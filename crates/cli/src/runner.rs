@@ -16,7 +16,7 @@ use crate::watch::Watch;
 use crate::{seen, steps};
 
 /// Takes every reachable host's lock; the first that is held ends it.
-async fn lock(sessions: &Sessions, owner: &str) -> Result<(), Failure> {
+pub async fn lock(sessions: &Sessions, owner: &str) -> Result<(), Failure> {
     for (host, session) in sessions {
         let Ok(session) = session else { continue };
         match session
@@ -48,7 +48,7 @@ async fn lock(sessions: &Sessions, owner: &str) -> Result<(), Failure> {
 }
 
 /// Who runs this, for locks and audit lines.
-fn whoami(verb: &str, id: &str) -> String {
+pub fn whoami(verb: &str, id: &str) -> String {
     let user = std::env::var("SUDO_USER")
         .or_else(|_| std::env::var("USER"))
         .unwrap_or_else(|_| "root".to_owned());
@@ -56,6 +56,14 @@ fn whoami(verb: &str, id: &str) -> String {
         .map(|h| h.to_string_lossy().into_owned())
         .unwrap_or_default();
     format!("{user}@{machine} {verb} run {id}")
+}
+
+/// Adds a line to the audit log of every host that can be reached.
+pub async fn audit(sessions: &Sessions, line: &str) {
+    for session in sessions.values().flatten() {
+        // A host that lost its connection has a failed step to tell of it.
+        let _ = session.call(Op::Audit(line.to_owned()), None).await;
+    }
 }
 
 /// A run under way.
@@ -149,11 +157,9 @@ impl Runner {
         plan.outages = plan::outage(plan, &self.project.desired, &self.measures);
     }
 
-    async fn audit(&self, line: &str) {
-        for session in self.sessions.values().flatten() {
-            // A host that lost its connection has a failed step to tell of it.
-            let _ = session.call(Op::Audit(line.to_owned()), None).await;
-        }
+    /// Adds a line, with who this is, to the audit log of every host.
+    pub async fn audit(&self, line: &str) {
+        audit(&self.sessions, &format!("{}: {line}", self.who)).await;
     }
 
     fn again(&self) -> String {
@@ -174,8 +180,7 @@ impl Runner {
         }
         let stage = self.stages;
         self.stages += 1;
-        let who = self.who.clone();
-        self.audit(&format!("{who}: stage {stage}, {} steps", plan.steps.len()))
+        self.audit(&format!("stage {stage}, {} steps", plan.steps.len()))
             .await;
         match &mut self.watch {
             Some(watch) => watch.also(plan),
@@ -200,7 +205,7 @@ impl Runner {
         .await?;
         self.changed += summary.changed;
         self.audit(&format!(
-            "{who}: stage {stage} ended, {} changed, {} failed",
+            "stage {stage} ended, {} changed, {} failed",
             summary.changed, summary.failed
         ))
         .await;

@@ -50,6 +50,12 @@ pub fn filler(vault: Vault) -> (Fill, Arc<Vault>) {
     (fill, vault)
 }
 
+/// Finds everything that must not be shown: what the vault knows, and the
+/// passwords that the cloud file gives in plain words to power devices.
+pub fn scrubber(project: &Project, vault: &Vault) -> Result<vault::Scrubber, Failure> {
+    Ok(vault.scrubber(&project.plain_passwords())?)
+}
+
 /// Observes every host at the same time.
 pub async fn observe(
     project: &Project,

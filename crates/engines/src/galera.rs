@@ -12,6 +12,7 @@
 //! - A data directory that is not virgin and not ours is never initialised.
 
 mod acts;
+mod copy;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ use wire::{Answer, Expect, Fact, Facts, NamedQuery, Query, Sql, Wait};
 
 pub use acts::cleanup;
 use acts::{birth, choice, claim, set_aside, try_again};
+pub use copy::{copies, dump, load, position};
 
 use crate::{Intent, Member, Refusal, Seen, Stage, StageStep, Store};
 

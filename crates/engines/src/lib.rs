@@ -14,7 +14,7 @@ pub use database::{DatabaseMade, DatabasePart, database};
 
 use indexmap::IndexMap;
 use serde::Serialize;
-use wire::{Facts, NamedQuery, Op, Wait};
+use wire::{Facts, NamedQuery, Op, Query, Wait};
 
 /// The engines that the catalogue may name.
 pub const ENGINES: [&str; 2] = ["galera", "rabbitmq"];
@@ -168,6 +168,55 @@ pub fn whole(store: &Store) -> Vec<Wait> {
         "rabbitmq" => rabbitmq::ready(store),
         _ => Vec::new(),
     }
+}
+
+/// What to ask of a member of the SQL store about copies of its databases.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copies {
+    /// One row with one number: how many clients are connected. The writer has
+    /// the services'; a copy is taken where there are fewest.
+    pub clients: Query,
+    /// The member's position, once it has everything acknowledged before; read by [`position`].
+    pub position: Query,
+    /// A row with the id of each backup whose load was begun and not finished.
+    pub unfinished: Query,
+}
+
+/// How a copy is loaded into the SQL store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copying {
+    /// A row with the name of each of the databases that holds a table.
+    pub held: Query,
+    /// A row where this load was begun and not finished.
+    pub begun: Query,
+    /// A row where it is done.
+    pub done: Query,
+    /// What to do on a member; nothing where it is done, and again from any point.
+    pub ops: Vec<Op>,
+    /// What to do when all is done: the next time is another one.
+    pub forget: Op,
+}
+
+/// What to ask about copies; `None` for what is no SQL store.
+pub fn copies(store: &Store) -> Option<Copies> {
+    (store.engine == "galera").then(|| galera::copies(store))
+}
+
+/// Reads the answer to [`Copies::position`]: the history's id and the place in it.
+pub fn position(answer: &wire::Answer) -> Option<(String, u64)> {
+    galera::position(answer)
+}
+
+/// Writes databases at one moment, compressed with gzip, to `file` on a member.
+/// `None` for what is no SQL store.
+pub fn dump(store: &Store, databases: &[String], file: &str) -> Option<wire::Command> {
+    (store.engine == "galera").then(|| galera::dump(store, databases, file))
+}
+
+/// Loads what [`dump`] wrote. `backup` is the copy's id, 64 characters; `over`:
+/// also where the databases hold something. `None` for what is no SQL store.
+pub fn load(store: &Store, databases: &[String], file: &str, backup: &str, over: bool) -> Option<Copying> {
+    (store.engine == "galera").then(|| galera::load(store, databases, file, backup, over))
 }
 
 /// A small thing that a store or broker should hold, which can be mended by itself.

@@ -8,6 +8,7 @@
 mod binary;
 mod event;
 mod journal;
+pub mod pieces;
 mod run;
 mod session;
 

@@ -40,6 +40,22 @@ pub struct SecretNeed {
 }
 
 impl Model {
+    /// The secrets that data in databases depend on: those of services that keep
+    /// one. Keys open what is stored, a first password stands there as a hash. A
+    /// cloud that gets another's databases needs these with them; all others
+    /// (the cloud's id, certificates, passwords of databases and brokers) are its own.
+    pub fn secrets_of_data(&self) -> Vec<String> {
+        let keeping = self.services.iter().filter(|(_, p)| p.service.database.is_some());
+        keeping
+            .flat_map(|(service, p)| {
+                p.service
+                    .secrets
+                    .keys()
+                    .map(move |name| format!("{service}/{name}"))
+            })
+            .collect()
+    }
+
     /// All secrets of this cloud, in a fixed order.
     pub fn secrets(&self) -> Vec<SecretNeed> {
         let need = |name: &str, kind| SecretNeed {

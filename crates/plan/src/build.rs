@@ -135,6 +135,7 @@ pub fn plan(
     }
     if !out.barrier {
         // Schemas need the SQL store only; services are let in when all stores serve.
+        sql_done.extend(planner.restore(&sql_done, foundation.as_deref()));
         let mut before = planner.databases_and_scripts(&sql_done);
         before.extend(store_done.iter().cloned());
         before.extend(planner.held(&store_done));

@@ -34,11 +34,12 @@ impl Planner<'_> {
         }
     }
 
-    /// What needs no schema, and what is in the cluster already.
+    /// What needs no schema, and what is in the cluster already; nothing that
+    /// writes to databases which are about to be loaded.
     pub(crate) fn foundation_layer(&self) -> Cib {
-        self.desired
-            .cib
-            .only(&|id| !self.desired.gated.iter().any(|g| g == id) || self.managed(id))
+        self.desired.cib.only(&|id| {
+            !self.desired.gated.iter().any(|g| g == id) || (self.managed(id) && !self.restoring())
+        })
     }
 
     /// The wait for every resource of a configuration to run where it should.

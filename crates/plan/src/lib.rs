@@ -18,6 +18,7 @@ mod maintain;
 mod outage;
 mod part;
 mod refuse;
+mod restore;
 mod roll;
 mod show;
 
@@ -31,6 +32,7 @@ pub use look::observe;
 pub use maintain::{Upkeep, drained, take_away, take_back};
 pub use outage::{Measures, Outage, learn, outage};
 pub use part::{part, relied, turn};
+pub use restore::held;
 pub use show::show;
 
 /// What a step does to what runs.

@@ -4,7 +4,7 @@ use engines::Store;
 use render::Desired;
 use wire::{HttpGet, NamedQuery, Observe, Query};
 
-use crate::{balancer, corosync};
+use crate::{balancer, corosync, restore};
 
 /// Where Pacemaker keeps its configuration.
 pub(crate) const CIB_FILE: &str = "/var/lib/pacemaker/cib/cib.xml";
@@ -90,6 +90,7 @@ pub fn observe(desired: &Desired, host: &str, key: [u8; 32], deep: bool) -> Obse
             }
         }
     }
+    out.queries.extend(restore::queries(desired, host));
     for wanted in &desired.apis {
         out.queries.push(NamedQuery {
             name: api(&wanted.service),

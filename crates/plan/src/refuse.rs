@@ -5,7 +5,7 @@ use engines::Refusal;
 use render::Desired;
 use wire::{Fact, Facts};
 
-use crate::{Observed, corosync};
+use crate::{Observed, corosync, restore};
 
 /// Below this many free bytes nothing is begun: a full disk in the middle of an
 /// installation is the worst of places. Packages and logs of one service take less.
@@ -92,6 +92,7 @@ fn host_reasons(desired: &Desired, host: &str, facts: &Facts, distribution: &str
             ));
         }
     }
+    out.extend(restore::refusal(desired, host, facts));
     let Some(wanted) = desired.hosts.get(host) else {
         return;
     };

@@ -103,6 +103,11 @@ pub fn host(model: &Model, templates: &mut Templates, host: &Host) -> DesiredHos
                 out.packages.push(package.clone());
             }
         }
+        let looks = &placed.service.support;
+        let looks = looks
+            .iter()
+            .map(|(file, argv)| (format!("{service}/{file}"), argv.clone()));
+        out.support.extend(looks);
         for unit in &placed.service.mask {
             if !out.mask.contains(unit) {
                 out.mask.push(unit.clone());

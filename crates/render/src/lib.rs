@@ -76,6 +76,9 @@ pub struct DesiredHost {
     pub units: Vec<DesiredUnit>,
     /// TCP ports that will be listened on, each with its service and unit (empty for an agent's).
     pub ports: Vec<(u16, String, String)>,
+    /// What a support archive holds of its services: programs by `SERVICE/FILE`.
+    #[serde(skip)]
+    pub support: IndexMap<String, Vec<String>>,
 }
 
 /// A database and its only user.
@@ -163,6 +166,15 @@ pub struct DesiredBalanced {
     pub members: Vec<String>,
 }
 
+/// Databases that are to be loaded before the services start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredRestore {
+    /// The member that does it: what is loaded lies there.
+    pub host: String,
+    /// What to ask and to do.
+    pub load: engines::Copying,
+}
+
 /// The whole.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Desired {
@@ -204,6 +216,16 @@ pub struct Desired {
     /// Services that the catalogue has and this cloud does not.
     #[serde(skip)]
     pub absent: IndexMap<String, DesiredAbsent>,
+    /// Set by whoever restores a backup; never by a cloud file.
+    #[serde(skip)]
+    pub restore: Option<DesiredRestore>,
+}
+
+impl Desired {
+    /// The store that holds the databases.
+    pub fn sql_store(&self) -> Option<&Store> {
+        self.stores.iter().find(|s| s.resource == self.sql_resource)
+    }
 }
 
 /// Renders a model. Findings are faults of the catalogue's templates.

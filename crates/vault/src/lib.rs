@@ -15,6 +15,8 @@ mod error;
 mod keys;
 mod random;
 mod request;
+mod scrub;
+mod seal;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -30,6 +32,8 @@ use serde::{Deserialize, Serialize};
 pub use error::Error;
 pub use keys::{identities, recipients};
 pub use request::{SecretKind, SecretRequest};
+pub use scrub::{HIDDEN, Scrubber};
+pub use seal::{Sealing, seal, unseal};
 
 /// The secret that keys digests of contents, so that digests on hosts tell
 /// nothing about the secrets within.
@@ -91,7 +95,23 @@ impl Vault {
             Err(e) => return Err(e.into()),
         };
         let recipients = keys::known_recipients(path)?;
-        let plain = decrypt(path, &armored, identity, &recipients)?;
+        Self::parse(path, &armored, identity, recipients)
+    }
+
+    /// The same from the content of a vault that lies elsewhere, such as in a
+    /// backup: to read only, since nobody is known to save it for. `path` is what
+    /// it is called in errors.
+    pub fn read(path: &Utf8Path, armored: &[u8], identity: &[Utf8PathBuf]) -> Result<Self, Error> {
+        Self::parse(path, armored, identity, Vec::new())
+    }
+
+    fn parse(
+        path: &Utf8Path,
+        armored: &[u8],
+        identity: &[Utf8PathBuf],
+        recipients: Vec<String>,
+    ) -> Result<Self, Error> {
+        let plain = decrypt(path, armored, identity, &recipients)?;
         let stored: BTreeMap<String, Stored> = serde_json::from_slice(&plain)
             // serde_json's message may quote the content: only the place is told.
             .map_err(|e| {
@@ -150,12 +170,9 @@ impl Vault {
         for (_, mut s) in stored {
             secrecy::zeroize::Zeroize::zeroize(&mut s.value);
         }
-        let recipients = keys::parse_recipients(&self.recipients)?;
-        let refs = recipients.iter().map(|r| &**r as &dyn age::Recipient);
-        let encryptor = age::Encryptor::with_recipients(refs).map_err(|_| Error::NoRecipients)?;
         let mut sealed = Vec::new();
         let armor = ArmoredWriter::wrap_output(&mut sealed, Format::AsciiArmor)?;
-        let mut writer = encryptor.wrap_output(armor)?;
+        let mut writer = seal(&self.recipients, armor)?;
         writer.write_all(&plain)?;
         writer.finish()?.finish()?;
         replace(&self.path, &sealed)?;
@@ -231,6 +248,26 @@ impl Vault {
         self.entries.insert(name.to_owned(), Entry { facts, value });
         self.changed = true;
         Ok(())
+    }
+
+    /// Takes a secret over from another vault, with all that is known of it.
+    /// Whether it is another one now.
+    pub fn adopt(&mut self, from: &Self, name: &str) -> bool {
+        let Some(entry) = from.entries.get(name) else {
+            return false;
+        };
+        let same = |mine: &Entry| mine.value.expose_secret() == entry.value.expose_secret();
+        if self.entries.get(name).is_some_and(same) {
+            return false;
+        }
+        self.entries.insert(name.to_owned(), entry.clone());
+        self.changed = true;
+        true
+    }
+
+    /// Who can read the vault.
+    pub fn recipients(&self) -> &[String] {
+        &self.recipients
     }
 
     /// Forgets a secret, so that the next [`Vault::ensure`] makes another.
@@ -324,19 +361,7 @@ fn decrypt(
     identity: &[Utf8PathBuf],
     recipients: &[String],
 ) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let keys = keys::read_identities(identity)?;
-    let decryptor = age::Decryptor::new_buffered(ArmoredReader::new(armored))
-        .map_err(|e| Error::corrupt(path, format!("it is not an age file: {e}")))?;
-    let refs = keys.usable.iter().map(|k| &**k as &dyn age::Identity);
-    let mut reader = decryptor.decrypt(refs).map_err(|e| match e {
-        age::DecryptError::NoMatchingKeys => Error::NotForUs {
-            path: path.to_owned(),
-            recipients: recipients.to_vec(),
-            tried: identity.to_vec(),
-            skipped: keys.skipped.clone(),
-        },
-        other => Error::corrupt(path, other.to_string()),
-    })?;
+    let mut reader = seal::open(path, ArmoredReader::new(armored), identity, recipients)?;
     let mut plain = Zeroizing::new(Vec::new());
     reader
         .read_to_end(&mut plain)

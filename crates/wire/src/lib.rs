@@ -12,7 +12,8 @@ mod query;
 
 pub use fact::{Address, Fact, Facts, FileFact, Listener, OsRelease, Stat, UnitFact};
 pub use op::{
-    Ask, Balance, CibSection, Command, FileWrite, Op, OpError, Probed, Reply, Seen, ServerState, UnitChange,
+    Ask, Balance, CibSection, Command, FileSum, FileWrite, MAX_PIECE, Op, OpError, Probed, Reply, Seen,
+    ServerState, UnitChange,
 };
 pub use query::{Answer, ClusterWant, Expect, HttpGet, NamedQuery, Observe, Query, ResourceWant, Sql, Wait};
 
@@ -24,6 +25,10 @@ pub const PROTOCOL: u32 = 1;
 /// The largest frame either side accepts, in bytes: a hostile or broken peer
 /// must not make us allocate without end.
 pub const MAX_FRAME: usize = 64 << 20;
+
+/// Who changed a host, when and from where: a line a stage of each run. Older
+/// lines are in the same file with `.1` behind its name.
+pub const AUDIT_LOG: &str = "/var/log/quorate/audit.log";
 
 /// First frame of the agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

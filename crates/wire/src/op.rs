@@ -212,7 +212,31 @@ pub enum Op {
     },
     /// Add a line to the host's audit log.
     Audit(String),
+    /// Size and hash of a file, however large.
+    Sum(String),
+    /// Bytes of a file.
+    Take {
+        /// Absolute path.
+        path: String,
+        /// From that byte on.
+        offset: u64,
+        /// At most that many, and at most [`MAX_PIECE`].
+        length: u32,
+    },
+    /// Write bytes into a file for root alone; at offset 0 it is begun anew.
+    Put {
+        /// Absolute path; its folder is made (0700, root).
+        path: String,
+        /// At that byte: the end of what is there.
+        offset: u64,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
 }
+
+/// The largest piece of a file that goes in one frame, in bytes: small against
+/// [`crate::MAX_FRAME`], so that other calls of the session get their turn.
+pub const MAX_PIECE: u32 = 4 << 20;
 
 /// A reply.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -225,6 +249,19 @@ pub enum Reply {
     Seen(Vec<Seen>),
     /// To all that change: how many things are different now.
     Changed(u32),
+    /// To `Sum`.
+    Sum(crate::Fact<FileSum>),
+    /// To `Take`; fewer bytes than asked for at the end of the file.
+    Piece(Vec<u8>),
+}
+
+/// What tells that two copies of a file are the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileSum {
+    /// Bytes.
+    pub size: u64,
+    /// blake3 of its content, hex.
+    pub blake3: String,
 }
 
 /// Why an operation failed. The words are whole sentences without a full stop.
@@ -335,7 +372,10 @@ impl Op {
             | Self::Balance(_)
             | Self::Seen
             | Self::Upgrade
-            | Self::Audit(_) => Ok(()),
+            | Self::Audit(_)
+            | Self::Sum(_)
+            | Self::Take { .. }
+            | Self::Put { .. } => Ok(()),
         }
     }
 }

@@ -28,6 +28,11 @@ pub fn agreed(plan: &Plan, yes: bool) -> Result<bool, Failure> {
         return Ok(true);
     }
     anstream::print!("{}", plan::show(plan, true));
+    ask()
+}
+
+/// Asks whoever sits there.
+pub fn ask() -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(Failure::world("there is nobody to ask", "say `--yes`"));
     }

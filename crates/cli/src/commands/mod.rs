@@ -2,6 +2,8 @@
 
 pub mod agent;
 pub mod apply;
+pub mod audit;
+pub mod backup;
 pub mod check;
 pub mod credentials;
 pub mod explain;
@@ -11,7 +13,9 @@ pub mod lab;
 pub mod observe;
 pub mod plan;
 pub mod render;
+pub mod restore;
 pub mod rotate;
 pub mod schema;
 pub mod ssh;
 pub mod status;
+pub mod support;

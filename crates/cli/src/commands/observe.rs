@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use camino::Utf8PathBuf;
 use serde::Serialize;
-use vault::{ExposeSecret as _, Vault};
 use wire::Facts;
 
 use crate::args::{Output, Shown};
@@ -17,22 +16,6 @@ use crate::seen;
 struct Host<'a> {
     facts: Option<&'a Facts>,
     unreachable: Option<&'a str>,
-}
-
-/// The cluster's own configuration holds the passwords of fence devices: what
-/// the vault knows is never shown, wherever it stands.
-fn hide(mut text: String, vault: &Vault) -> String {
-    let secrets = vault
-        .names()
-        .filter_map(|n| vault.get(n))
-        .map(|s| s.expose_secret().trim());
-    // Shorter ones would be found in words; several lines (certificates) are in no fact.
-    for secret in secrets.filter(|s| s.len() >= 8 && !s.contains('\n')) {
-        if text.contains(secret) {
-            text = text.replace(secret, "‹secret›");
-        }
-    }
-    text
 }
 
 /// Runs it.
@@ -55,7 +38,10 @@ pub async fn run(args: &Shown, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Fail
                     )
                 })
                 .collect();
-            anstream::println!("{}", hide(serde_json::to_string_pretty(&hosts)?, &vault));
+            // The cluster's own configuration holds the passwords of fence devices.
+            let text = serde_json::to_string_pretty(&hosts)?;
+            let shown = seen::scrubber(&project, &vault)?.scrub(text.as_bytes());
+            anstream::println!("{}", String::from_utf8_lossy(&shown));
         }
         Output::Text => {
             for (host, facts) in &observed {

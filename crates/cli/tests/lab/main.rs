@@ -9,6 +9,8 @@
     reason = "the helpers of a test may panic like the test"
 )]
 
+mod api;
+mod backup;
 mod bad_luck;
 mod cloud;
 mod drift;
@@ -22,5 +24,6 @@ mod power;
 mod recovers;
 mod rolls;
 mod said;
+mod support;
 mod survives;
 mod writers;

@@ -1,0 +1,148 @@
+//! How the databases of a cloud are copied out of Galera and into it.
+//!
+//! Out: a logical dump (`mariadb-dump --single-transaction`), which is one moment
+//! of all databases, takes no lock and can be loaded into another cloud with other
+//! members, passwords and patch releases. In: the databases are dropped and made
+//! again, so that it may be done again from any point. A row in the store says
+//! that it was begun, and that it is done.
+
+use wire::{Answer, Command, Expect, Op, Query, Wait};
+
+use super::{sql, variables};
+use crate::{Copies, Copying, Store};
+
+/// Hours rather than minutes: databases grow.
+const LIMIT_MS: u64 = 6 * 3_600_000;
+
+/// Connections of others than the server itself and its keepers: on the writer
+/// there are the services', on the others none.
+const CLIENTS: &str = "SELECT COUNT(*) FROM information_schema.processlist \
+     WHERE user NOT IN ('root', 'mysql', 'system user', 'event_scheduler')";
+
+/// Waits first for all that was acknowledged anywhere before.
+const POSITION: [&str; 3] = [
+    "SET SESSION wsrep_sync_wait = 1",
+    "SELECT 1",
+    "SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_cluster_state_uuid', 'wsrep_last_committed')",
+];
+
+/// See [`crate::copies`].
+pub fn copies(store: &Store) -> Copies {
+    Copies {
+        clients: Query::Sql(sql(store, &[CLIENTS])),
+        position: Query::Sql(sql(store, &POSITION)),
+        unfinished: Query::Sql(sql(
+            store,
+            &["SELECT backup FROM quorate.restored WHERE done = 0"],
+        )),
+    }
+}
+
+/// Reads the answer to [`Copies::position`].
+pub fn position(answer: &Answer) -> Option<(String, u64)> {
+    let Answer::Rows(rows) = answer else { return None };
+    let found = variables(rows);
+    let seqno = found.get("wsrep_last_committed")?.parse().ok()?;
+    Some(((*found.get("wsrep_cluster_state_uuid")?).to_owned(), seqno))
+}
+
+/// See [`crate::dump`]. The names come from the catalogue, so they need no quotes.
+pub fn dump(store: &Store, databases: &[String], file: &str) -> Command {
+    // Two programs, one after the other: a pipe would hide how the first ended.
+    let script = format!(
+        "set -e; umask 077; mkdir -p \"$(dirname {file})\"; rm -f {file} {file}.sql; \
+         mariadb-dump --socket={socket} --user={user} --single-transaction --skip-lock-tables --skip-add-locks \
+         --skip-disable-keys --routines --triggers --events --hex-blob --default-character-set=utf8mb4 \
+         --result-file={file}.sql --databases {databases}; \
+         tail -c 200 {file}.sql | grep -q '^-- Dump completed'; \
+         gzip --fast --stdout {file}.sql >{file}; rm -f {file}.sql",
+        socket = store.option("socket"),
+        user = store.option("user"),
+        databases = databases.join(" "),
+    );
+    Command::new(
+        format!("quorate-dump-{}", store.resource),
+        &["sh", "-c", &script],
+        LIMIT_MS,
+    )
+}
+
+/// See [`crate::load`].
+pub fn load(store: &Store, databases: &[String], file: &str, backup: &str, over: bool) -> Copying {
+    let names: Vec<String> = databases.iter().map(|name| format!("'{name}'")).collect();
+    let held = Query::Sql(sql(
+        store,
+        &[&format!(
+            "SELECT DISTINCT table_schema FROM information_schema.tables WHERE table_schema IN ({})",
+            names.join(", ")
+        )],
+    ));
+    let row = |condition: &str| {
+        Query::Sql(sql(
+            store,
+            &[&format!(
+                "SELECT 1 FROM quorate.restored WHERE backup = '{backup}'{condition}"
+            )],
+        ))
+    };
+    let (begun, done) = (row(" AND done = 0"), row(" AND done = 1"));
+    let mut first = Vec::new();
+    if !over {
+        first.push(Op::Wait(Wait {
+            what: "the databases are empty".to_owned(),
+            query: held.clone(),
+            expect: Expect::NoRow,
+            timeout_ms: 1000,
+            every_ms: 500,
+        }));
+    }
+    first.push(Op::Sql(sql(
+        store,
+        &[
+            "CREATE DATABASE IF NOT EXISTS quorate",
+            "CREATE TABLE IF NOT EXISTS quorate.restored (backup CHAR(64) NOT NULL PRIMARY KEY, done TINYINT NOT NULL)",
+            &format!("REPLACE INTO quorate.restored VALUES ('{backup}', 0)"),
+        ],
+    )));
+    let drop: Vec<String> = databases
+        .iter()
+        .map(|name| format!("DROP DATABASE IF EXISTS `{name}`"))
+        .collect();
+    let drop: Vec<&str> = drop.iter().map(String::as_str).collect();
+    // What is read is whole: its hash was compared before. gzip's status is asked for
+    // by itself, since a pipe tells that of its last program.
+    let script = format!(
+        "set -e; gzip --test {file}; gzip --stdout --decompress {file} | \
+         mariadb --socket={socket} --user={user} --default-character-set=utf8mb4",
+        socket = store.option("socket"),
+        user = store.option("user"),
+    );
+    let run = Command::new(
+        format!("quorate-load-{}", store.resource),
+        &["sh", "-c", &script],
+        LIMIT_MS,
+    );
+    let finish = format!("UPDATE quorate.restored SET done = 1 WHERE backup = '{backup}'");
+    let ops = vec![
+        Op::Unless {
+            guards: vec![(begun.clone(), Expect::SomeRow)],
+            ops: first,
+        },
+        Op::Sql(sql(store, &drop)),
+        Op::Run(run),
+        Op::Sql(sql(store, &[&finish])),
+    ];
+    Copying {
+        held,
+        begun,
+        done: done.clone(),
+        ops: vec![Op::Unless {
+            guards: vec![(done, Expect::SomeRow)],
+            ops,
+        }],
+        forget: Op::Sql(sql(
+            store,
+            &[&format!("DELETE FROM quorate.restored WHERE backup = '{backup}'")],
+        )),
+    }
+}

@@ -1,0 +1,123 @@
+//! Databases that are loaded from a backup, as a part of the plan: after the
+//! store is up, before schemas and services. Services that run already are taken
+//! out of the cluster first, and come back when it is done.
+
+use engines::Refusal;
+use render::Desired;
+use wire::{Answer, Expect, Fact, Facts, NamedQuery, Op, Query, Wait};
+
+use crate::build::{Planner, step};
+
+const UNFINISHED: &str = "restore/unfinished";
+const DONE: &str = "restore/done";
+const BEGUN: &str = "restore/begun";
+
+const HELD: &str = "restore/held";
+
+/// What to ask a member of the SQL store.
+pub(crate) fn queries(desired: &Desired, host: &str) -> Vec<NamedQuery> {
+    let mut out = Vec::new();
+    if !desired.sql_hosts.iter().any(|h| h == host) {
+        return out;
+    }
+    let named = |name: &str, query: &Query| NamedQuery {
+        name: name.to_owned(),
+        query: query.clone(),
+    };
+    if let Some(restore) = &desired.restore {
+        out.push(named(HELD, &restore.load.held));
+        out.push(named(BEGUN, &restore.load.begun));
+        out.push(named(DONE, &restore.load.done));
+    } else if let Some(copies) = desired.sql_store().and_then(engines::copies) {
+        out.push(named(UNFINISHED, &copies.unfinished));
+    }
+    out
+}
+
+/// Whether a host of the store answered a question with a row.
+fn some_row(facts: &Facts, name: &str) -> bool {
+    matches!(facts.answers.get(name), Some(Fact::Known(Answer::Rows(rows))) if !rows.is_empty())
+}
+
+/// Half a database is no cloud: only what restores goes on there.
+pub(crate) fn refusal(desired: &Desired, host: &str, facts: &Facts) -> Option<Refusal> {
+    let unfinished = desired.restore.is_none() && some_row(facts, UNFINISHED);
+    unfinished.then(|| Refusal {
+        code: "restore::unfinished",
+        message: format!("{host}: a restore of the databases was begun and not finished"),
+        cure: "run the same `quorate restore` again: it goes on from what is there".to_owned(),
+    })
+}
+
+/// Databases that hold something, where this restore has neither begun nor been done.
+pub fn held<'a>(facts: impl Iterator<Item = &'a Facts> + Clone) -> Vec<String> {
+    if facts.clone().any(|f| some_row(f, BEGUN) || some_row(f, DONE)) {
+        return Vec::new();
+    }
+    let rows = facts.filter_map(|f| match f.answers.get(HELD) {
+        Some(Fact::Known(Answer::Rows(rows))) => Some(rows),
+        _ => None,
+    });
+    let mut names: Vec<String> = rows.flatten().flatten().flatten().cloned().collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+impl Planner<'_> {
+    /// Whether databases are still to be loaded.
+    pub(crate) fn restoring(&self) -> bool {
+        let done = |host: &String| self.facts(host).is_some_and(|f| some_row(f, DONE));
+        self.desired.restore.is_some() && !self.desired.sql_hosts.iter().any(done)
+    }
+
+    /// Loads the databases once nobody writes to them. Gives the steps that go
+    /// before everything else that needs them.
+    pub(crate) fn restore(&mut self, stores: &[String], foundation: Option<&str>) -> Vec<String> {
+        let Some(restore) = self.desired.restore.clone().filter(|_| self.restoring()) else {
+            return Vec::new();
+        };
+        let mut after: Vec<String> = stores.to_vec();
+        after.extend(self.prepared.iter().cloned());
+        after.extend(foundation.map(str::to_owned));
+        let mut ops = Vec::new();
+        if !self.desired.gated.is_empty() {
+            ops.push(Op::Wait(self.nobody_writes()));
+        }
+        ops.extend(restore.load.ops);
+        self.steps.push(step(
+            "restore".to_owned(),
+            vec![restore.host],
+            "load the databases of the backup".to_owned(),
+            "they are not those of the backup",
+            ops,
+            after,
+        ));
+        vec!["restore".to_owned()]
+    }
+
+    /// The wait for all services with a schema to have stopped. One that was taken
+    /// out of the configuration stands in the cluster's answer until it has.
+    fn nobody_writes(&self) -> Wait {
+        let names: Vec<String> = self
+            .desired
+            .gated
+            .iter()
+            .map(|id| format!("-e 'id=\"{id}\"'"))
+            .collect();
+        let script = format!(
+            "seen=$(crm_mon --one-shot --output-as=xml) && ! printf '%s' \"$seen\" | grep -q {}",
+            names.join(" ")
+        );
+        Wait {
+            what: "no service runs that writes to the databases".to_owned(),
+            query: Query::Run {
+                argv: ["sh", "-c", &script].map(str::to_owned).to_vec(),
+                timeout_ms: 10_000,
+            },
+            expect: Expect::Exit(0),
+            timeout_ms: 120_000,
+            every_ms: 500,
+        }
+    }
+}
