@@ -187,6 +187,16 @@ fn drift_is_listed_and_repaired() {
     );
     repaired(&cloud);
     assert_eq!(processes(&cloud), before, "something was restarted in vain");
+    cloud.down();
+}
+
+#[test]
+#[ignore = "lab"]
+fn long_an_instance_that_was_given_up_is_started() {
+    let cloud = Cloud::new("st-still", 62);
+    cloud.up();
+    cloud.apply();
+    cloud.until_redundant(Duration::from_secs(30));
     stands_still(&cloud);
     cloud.down();
 }
