@@ -35,7 +35,7 @@ fn answers<'a>(observed: &'a mut Observed, host: &str) -> &'a mut BTreeMap<Strin
 
 fn reword(observed: &mut Observed, host: &str, answer: &str, from: &str, to: &str) {
     let slot = answers(observed, host).get_mut(answer).unwrap();
-    let (Fact::Known(Answer::Text(text)) | Fact::Known(Answer::Http { body: text, .. })) = slot else {
+    let Fact::Known(Answer::Text(text) | Answer::Http { body: text, .. }) = slot else {
         panic!("{answer}")
     };
     assert!(text.contains(from), "{text}");
