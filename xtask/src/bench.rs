@@ -10,6 +10,7 @@
 
 mod journal;
 mod table;
+mod truth;
 mod watch;
 
 use std::fs;
@@ -34,13 +35,26 @@ const CHECK: Duration = Duration::from_millis(50);
 const APPLY: Duration = Duration::from_mins(1);
 const APPLY_BY_CHAIN: f64 = 1.3;
 const PLAN: Duration = Duration::from_secs(2);
+const COMPUTES: usize = 1000;
+const SCALE_CPU: Duration = Duration::from_secs(1);
+const SCALE_MB: u64 = 200;
 const FASTER_THAN_ANSIBLE: f64 = 5.0;
 /// Other work on the machine above this is said, in per cent.
 const QUIET: u64 = 10;
 
+/// What is measured besides.
+#[derive(clap::Subcommand)]
+enum What {
+    /// What plans foretell beside what their changes cost; fails where they are wrong
+    Truth(truth::Args),
+}
+
 /// What and how often to measure.
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
     /// How often `apply` and its yardstick are run, each time on fresh hosts
     #[arg(long, default_value_t = 3, value_name = "N")]
     applies: usize,
@@ -61,6 +75,9 @@ pub struct Args {
 
 /// Runs everything that can be run here and prints the table.
 pub fn run(args: &Args) -> Result<(), Error> {
+    if let Some(What::Truth(args)) = &args.what {
+        return truth::run(args);
+    }
     let quorate = match &args.binary {
         // Programs are run in the repository's root, which need not be here.
         Some(path) => fs::canonicalize(path).map_err(|e| Error::Said(format!("{}: {e}", path.display())))?,
@@ -83,6 +100,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
         Row::size(what, size, dist::megabytes(size), BINARY_MB),
         Row::time("check", &check, CHECK),
     ];
+    rows.extend(scale()?);
     let done = if args.no_lab {
         println!("apply and plan: left out, as asked");
         Ok(())
@@ -98,6 +116,28 @@ pub fn run(args: &Args) -> Result<(), Error> {
         power_cuts(args.cuts)?;
     }
     Ok(())
+}
+
+/// What planning costs on a large cloud: the whole process, from the cloud file and
+/// the facts on.
+fn scale() -> Result<[Row; 2], Error> {
+    let program_path = shell::built(&["--release", "--package", "plan", "--bench", "scale"], "scale")?;
+    let dir = root().join("target/bench/scale");
+    let failed = |e: std::io::Error| Error::Said(format!("{}: {e}", dir.display()));
+    fs::create_dir_all(&dir).map_err(failed)?;
+    run_quietly(
+        program(&program_path)
+            .arg("make")
+            .arg(&dir)
+            .arg(COMPUTES.to_string()),
+    )?;
+    let mut plan = program(&program_path);
+    let cost = watched(plan.arg("plan").arg(&dir), &dir.join("log"))?;
+    let peak = cost.peak_kib * 1024;
+    Ok([
+        Row::time("plan of 3 + 1000 hosts, CPU", &Runs(vec![cost.cpu]), SCALE_CPU),
+        Row::size("the same, memory", peak, dist::megabytes(peak), SCALE_MB),
+    ])
 }
 
 /// The story that measures power cuts, which prints a table of its own.

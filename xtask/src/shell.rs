@@ -174,11 +174,17 @@ fn pass_on(pipe: Box<dyn Read + Send>, to_stderr: bool) -> Tally {
 
 /// Builds the product and gives the binary's path, as cargo tells it.
 pub fn build(release: bool) -> Result<PathBuf, Error> {
-    let mut command = cargo();
-    command.args(["build", "--package", "quorate"]);
+    let mut words = vec!["--package", "quorate"];
     if release {
-        command.arg("--release");
+        words.push("--release");
     }
+    built(&words, "quorate")
+}
+
+/// Builds something of the workspace and gives the path of the program of a name.
+pub fn built(words: &[&str], name: &str) -> Result<PathBuf, Error> {
+    let mut command = cargo();
+    command.arg("build").args(words);
     println!("$ {}", shown(&command));
     command.arg("--message-format=json-render-diagnostics");
     let output = command
@@ -197,9 +203,9 @@ pub fn build(release: bool) -> Result<PathBuf, Error> {
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter_map(|message| message.get("executable")?.as_str().map(PathBuf::from))
-        .find(|path| path.file_name().is_some_and(|n| n == "quorate"))
-        .ok_or_else(|| Error::Said("cargo built no binary named quorate".to_owned()))
+        .filter(|message| message.pointer("/target/name").and_then(Value::as_str) == Some(name))
+        .find_map(|message| message.get("executable")?.as_str().map(PathBuf::from))
+        .ok_or_else(|| Error::Said(format!("cargo built no program named {name}")))
 }
 
 /// Seconds, to the tenth.

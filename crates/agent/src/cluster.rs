@@ -119,6 +119,12 @@ fn lacks(instances: &[Instance<'_>], want: &ResourceWant) -> Option<String> {
         .iter()
         .filter(|instance| instance.id == want.id)
         .collect();
+    if want.role == "Stopped" {
+        // Until it has left: also one that is stopping is still there.
+        let there = |i: &&Instance<'_>| i.role != "Stopped" && i.nodes.contains(&want.node.as_str());
+        let left = ours.iter().copied().find(there)?;
+        return Some(format!("{} is {} on {}", want.id, left.role, want.node));
+    }
     if ours.is_empty() {
         return Some(format!("{} is not in the cluster", want.id));
     }

@@ -100,8 +100,11 @@ pub(crate) fn remove(paths: &[String]) -> Result<u32, OpError> {
     let mut changed = 0;
     for path in paths {
         let gone = match fs::symlink_metadata(path) {
-            // Only an empty one: what is in it was not asked for.
-            Ok(meta) if meta.is_dir() => fs::remove_dir(path),
+            // Only an empty one: what is in it was not asked for, and keeps it.
+            Ok(meta) if meta.is_dir() => match fs::remove_dir(path) {
+                Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => continue,
+                done => done,
+            },
             Ok(_) => fs::remove_file(path),
             Err(error) => Err(error),
         };

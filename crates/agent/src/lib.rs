@@ -9,6 +9,7 @@
 //! except as a transient systemd unit.
 
 mod audit;
+mod balance;
 mod cib;
 mod cluster;
 mod expect;
@@ -22,6 +23,7 @@ mod observe;
 mod ops;
 mod pacemaker;
 mod packages;
+mod prober;
 mod process;
 mod query;
 mod run;

@@ -11,8 +11,8 @@ use tokio::sync::OnceCell;
 use wire::{Op, OpError, Reply};
 
 use crate::{
-    audit, cib, expect, files, http, lock, observe, packages, query, run, session::Progress, sql, sysctl,
-    systemd::Systemd, units, wait,
+    audit, balance, cib, expect, files, http, lock, observe, packages, prober, query, run, session::Progress,
+    sql, sysctl, systemd::Systemd, units, wait,
 };
 
 /// What lives as long as the session.
@@ -20,6 +20,7 @@ use crate::{
 pub(crate) struct Session {
     systemd: OnceCell<Systemd>,
     lock: Mutex<Option<lock::Lock>>,
+    prober: prober::Slot,
     /// Whether systemd has read its unit files since we last changed any.
     units_read: AtomicBool,
 }
@@ -67,6 +68,10 @@ pub(crate) fn perform<'a>(
                 session.unit_files_changed();
                 packages::install(session, &names, progress).await?
             }
+            Op::Upgrade => {
+                session.unit_files_changed();
+                packages::upgrade(session, progress).await?
+            }
             Op::Units(changes) => units::change(session, &changes, progress).await?,
             Op::Sysctls(wanted) => sysctl::write(&wanted, progress)?,
             Op::Run(command) => {
@@ -76,6 +81,9 @@ pub(crate) fn perform<'a>(
             Op::Sql(statements) => sql::execute(&statements).await?,
             Op::Http(request) => http::change(&request).await?,
             Op::Cib(sections) => cib::replace(&sections, progress).await?,
+            Op::Balance(wanted) => balance::set(&wanted, progress).await?,
+            Op::Probe(all) => prober::begin(&session.prober, &all).await?,
+            Op::Seen => return Ok(Reply::Seen(prober::end(&session.prober).await)),
             Op::Wait(wait) => wait::wait(&wait, progress).await?,
             Op::Unless { guards, ops } => unless(session, &guards, ops, progress).await?,
             Op::Audit(line) => audit::append(&line)?,

@@ -1,8 +1,8 @@
-//! Packages of the distribution: what is installed, and installing what is
-//! not, with services kept from starting. Not for upgrading or removing.
+//! Packages of the distribution: what is installed, installing what is not, and
+//! taking up newer versions, with services kept from starting. Not for removing.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs,
     io::{self, ErrorKind},
     os::unix::fs::PermissionsExt as _,
@@ -162,6 +162,50 @@ pub(crate) async fn install(
         }
     }
     Ok(u32::try_from(wanted.len()).unwrap_or(u32::MAX))
+}
+
+/// Takes up what the sources have; how many packages are of another version now.
+/// Files that somebody changed, and ours, stay as they are.
+pub(crate) async fn upgrade(session: &Session, progress: &Progress) -> Result<u32, OpError> {
+    run::settle(session, UNIT, progress).await?;
+    let family = Family::here().unwrap_or(Family::Debian);
+    let before = versions(family).await?;
+    let all: &[&[&str]] = match family {
+        Family::Debian => &[
+            &["apt-get", "update", "-q"],
+            &[
+                "apt-get",
+                "upgrade",
+                "-y",
+                "-q",
+                "-o",
+                "Dpkg::Options::=--force-confold",
+                "-o",
+                "Dpkg::Use-Pty=0",
+                "-o",
+                "DPkg::Lock::Timeout=300",
+            ],
+        ],
+        Family::RedHat => &[&["dnf", "upgrade", "-y", "-q", "--refresh"]],
+    };
+    for argv in all {
+        let argv: Vec<String> = argv.iter().map(|&word| word.to_owned()).collect();
+        progress.say(argv.join(" "));
+        attempt(session, family, argv, progress).await?;
+    }
+    let after = versions(family).await?;
+    Ok(u32::try_from(after.difference(&before).count()).unwrap_or(u32::MAX))
+}
+
+/// Every package with its version, a line each.
+async fn versions(family: Family) -> Result<BTreeSet<String>, OpError> {
+    let argv: &[&str] = match family {
+        Family::Debian => &["dpkg-query", "-W"],
+        Family::RedHat => &["rpm", "-qa"],
+    };
+    let ran = process::run(argv, None, ASK).await;
+    let ran = ran.map_err(|why| OpError::new(format!("cannot list the packages: {why}")))?;
+    Ok(ran.stdout.lines().map(str::to_owned).collect())
 }
 
 async fn missing(names: &[String]) -> Result<Vec<String>, OpError> {

@@ -200,7 +200,7 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
                     .help(format!("make `catalog/{path}`")),
                 );
             }
-            for restart in &file.restart {
+            for restart in file.restart.iter().chain(&file.reload) {
                 if !components.contains(&restart.value.as_str()) {
                     out.push(unknown(
                         service,
@@ -210,6 +210,18 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
                         &components,
                     ));
                 }
+            }
+        }
+        let secrets: Vec<&str> = service.secrets.keys().map(String::as_str).collect();
+        for key in service.rings.values().flatten() {
+            if !secrets.contains(&key.value.as_str()) {
+                out.push(unknown(
+                    service,
+                    "catalog::unknown-secret",
+                    "secret",
+                    key,
+                    &secrets,
+                ));
             }
         }
         let steps: Vec<&str> = service.steps.iter().map(|s| s.name.value.as_str()).collect();
@@ -224,7 +236,11 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
                 );
             }
             for after in &step.after {
-                if after.value != "database" && !steps.contains(&after.value.as_str()) {
+                // Another service's name: its API has to answer.
+                let api = (service.needs.iter().find(|n| n.value == after.value))
+                    .and_then(|n| catalog.services.get(&n.value))
+                    .is_some_and(Service::has_api);
+                if after.value != "database" && !steps.contains(&after.value.as_str()) && !api {
                     out.push(unknown(service, "catalog::unknown-step", "step", after, &steps));
                 }
                 if after.value == "database" && service.database.is_none() {

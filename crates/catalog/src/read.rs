@@ -30,6 +30,7 @@ const SERVICE_KEYS: Keys<'_> = &[
     "files",
     "sysctls",
     "mask",
+    "rings",
     "steps",
     "provides",
     "properties",
@@ -84,7 +85,9 @@ const STEP_KEYS: Keys<'_> = &[
     "after",
     "done-when",
     "timeout",
+    "undo",
 ];
+const UNDO_KEYS: Keys<'_> = &["run", "env", "timeout"];
 
 /// A scalar as text, a list as its items joined by newlines.
 fn pairs(w: &mut Walker, fields: &Fields<'_>, key: &str) -> Pairs {
@@ -265,7 +268,7 @@ fn file(w: &mut Walker, node: &Node) -> Option<FileSpec> {
         group: word_or(w, &f, "group", "root"),
         mode,
         restart: words(w, &f, "restart"),
-        reload: plain(words(w, &f, "reload")),
+        reload: words(w, &f, "reload"),
         once: flag(w, &f, "once", false),
         each: word_or(w, &f, "each", ""),
         identity: word_or(w, &f, "identity", ""),
@@ -275,38 +278,57 @@ fn file(w: &mut Walker, node: &Node) -> Option<FileSpec> {
     })
 }
 
+fn done_when(w: &mut Walker, fields: &Fields<'_>) -> Option<DoneWhen> {
+    let d = w.fields(fields.get("done-when")?, "`done-when`", &["sql", "rows"])?;
+    let sql = w.require(&d, "sql").and_then(|n| w.text(n, "`sql`"))?;
+    let rows = d.get("rows").map(|n| {
+        let mut rows = Vec::new();
+        for row in w.list(n, "`rows`").unwrap_or_default() {
+            rows.push(plain(w.texts(row, "a column")));
+        }
+        rows
+    });
+    Some(DoneWhen { sql: sql.value, rows })
+}
+
+fn words_of_run(w: &mut Walker, fields: &Fields<'_>) -> Option<Vec<String>> {
+    w.require(fields, "run")
+        .map(|n| plain(w.texts(n, "a word of `run`")))
+}
+
+fn timeout(w: &mut Walker, fields: &Fields<'_>) -> u64 {
+    fields
+        .get("timeout")
+        .and_then(|n| w.integer(n, "a number of seconds", 1..=86_400))
+        .and_then(|t| u64::try_from(t.value).ok())
+        .unwrap_or(300)
+}
+
 fn step(w: &mut Walker, node: &Node) -> Option<Step> {
     let f = w.fields(node, "a step", STEP_KEYS)?;
     let name = w.require(&f, "name").and_then(|n| w.text(n, "`name`"))?;
-    let run = w
-        .require(&f, "run")
-        .map(|n| plain(w.texts(n, "a word of `run`")))?;
-    let done_when = f.get("done-when").and_then(|n| {
-        let d = w.fields(n, "`done-when`", &["sql", "rows"])?;
-        let sql = w.require(&d, "sql").and_then(|n| w.text(n, "`sql`"))?;
-        let rows = d.get("rows").map(|n| {
-            let mut rows = Vec::new();
-            for row in w.list(n, "`rows`").unwrap_or_default() {
-                rows.push(plain(w.texts(row, "a column")));
-            }
-            rows
-        });
-        Some(DoneWhen { sql: sql.value, rows })
-    });
-    Some(Step {
-        run,
+    let mut step = Step {
+        run: words_of_run(w, &f)?,
         user: word_or(w, &f, "user", ""),
         env: pairs(w, &f, "env"),
         on: w.require(&f, "on").and_then(|n| w.text(n, "`on`"))?,
         after: words(w, &f, "after"),
-        done_when,
-        timeout: f
-            .get("timeout")
-            .and_then(|n| w.integer(n, "a number of seconds", 1..=86_400))
-            .and_then(|t| u64::try_from(t.value).ok())
-            .unwrap_or(300),
+        done_when: done_when(w, &f),
+        timeout: timeout(w, &f),
+        undo: None,
         name,
-    })
+    };
+    if let Some(node) = f.get("undo") {
+        let f = w.fields(node, "what takes a step back", UNDO_KEYS)?;
+        step.undo = Some(Box::new(Step {
+            run: words_of_run(w, &f)?,
+            env: pairs(w, &f, "env"),
+            done_when: None,
+            timeout: timeout(w, &f),
+            ..step.clone()
+        }));
+    }
+    Some(step)
 }
 
 fn secrets(w: &mut Walker, fields: &Fields<'_>) -> IndexMap<String, SecretSpec> {
@@ -376,6 +398,12 @@ fn read_service(w: &mut Walker, source: &Arc<Source>, folder: &str) -> Option<Se
             profiles.insert(entry.key.value.clone(), settings);
         }
     }
+    let mut rings = IndexMap::new();
+    if let Some(node) = f.get("rings") {
+        for entry in w.map(node, "`rings`").unwrap_or_default() {
+            rings.insert(entry.key.value.clone(), w.texts(&entry.value, "a secret"));
+        }
+    }
     let files = match f.get("files") {
         Some(node) => w
             .list(node, "`files`")
@@ -418,6 +446,7 @@ fn read_service(w: &mut Walker, source: &Arc<Source>, folder: &str) -> Option<Se
         least,
         profiles,
         secrets: secrets(w, &f),
+        rings,
         database: word(w, &f, "database").map(|name| Database { name }),
         broker,
         sql,

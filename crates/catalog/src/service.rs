@@ -140,8 +140,8 @@ pub struct FileSpec {
     pub on: Spanned<String>,
     /// Components restarted when it changes.
     pub restart: Vec<Spanned<String>>,
-    /// Units reloaded when it changes.
-    pub reload: Vec<String>,
+    /// Components whose unit reads it again when it changes, without a restart.
+    pub reload: Vec<Spanned<String>>,
     /// Written only where nothing is there: state that grows on the host.
     pub once: bool,
     /// Text (template) that the file has when it is this cloud's; empty: not judged.
@@ -174,12 +174,15 @@ pub struct Step {
     pub env: Pairs,
     /// Role whose hosts are candidates.
     pub on: Spanned<String>,
-    /// `database`, or other steps of this service.
+    /// `database`, other steps of this service, or services it needs, whose API has to answer.
     pub after: Vec<Spanned<String>>,
     /// Guard.
     pub done_when: Option<DoneWhen>,
     /// Seconds.
     pub timeout: u64,
+    /// What takes it back when the service leaves the cloud, by the same user on the same
+    /// hosts; it may be said again. None where what it did goes with the service, or stays.
+    pub undo: Option<Box<Step>>,
 }
 
 /// A database a service keeps in the SQL store.
@@ -239,6 +242,9 @@ pub struct Service {
     pub profiles: IndexMap<String, IndexMap<String, String>>,
     /// Secrets by name, `SERVICE/NAME` in the vault.
     pub secrets: IndexMap<String, SecretSpec>,
+    /// Keys that are replaced in turn, by the ring's name: each takes the value of the
+    /// one after it, and the last, which is known everywhere and not yet used, is made anew.
+    pub rings: IndexMap<String, Vec<Spanned<String>>>,
     /// Its database.
     pub database: Option<Database>,
     /// Its broker user.
@@ -259,4 +265,12 @@ pub struct Service {
     pub provides: Pairs,
     /// Cluster properties, where the service is the cluster manager (templates).
     pub properties: Pairs,
+}
+
+impl Service {
+    /// Whether a part of it is an API that is asked by HTTP.
+    pub fn has_api(&self) -> bool {
+        let mut endpoints = self.components.values().filter_map(|c| c.endpoint.as_ref());
+        endpoints.any(|e| e.mode == "http")
+    }
 }

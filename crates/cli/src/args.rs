@@ -36,9 +36,13 @@ pub enum Verb {
     /// Show what apply would do, and why
     Plan(PlanArgs),
     /// Bring the hosts to what the cloud file says
-    Apply(ApplyArgs),
+    Apply(ConvergeArgs),
     /// Bring stores and services back after an outage
     Recover(ApplyArgs),
+    /// Take hosts out of service and back, reboot them, update their packages
+    Host(HostArgs),
+    /// Replace secrets while the cloud runs
+    Rotate(RotateArgs),
     /// Show the cloud as it is, and how much more can be lost
     Status(Shown),
     /// Print what a client needs to log in
@@ -133,12 +137,29 @@ pub struct PlanArgs {
     /// Leave the diffs of files out
     #[arg(long)]
     pub brief: bool,
+    /// Keep the plan in this file, for `apply FILE`
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<Utf8PathBuf>,
+    /// Only what belongs to this host, service or step, and what must go before it
+    #[arg(long, value_name = "NAME")]
+    pub target: Vec<String>,
 }
 
-/// `apply` and `recover`.
+/// `apply`.
+#[derive(Debug, clap::Args)]
+pub struct ConvergeArgs {
+    /// The run
+    #[command(flatten)]
+    pub run: ApplyArgs,
+    /// Only what belongs to this host, service or step, and what must go before it
+    #[arg(long, value_name = "NAME")]
+    pub target: Vec<String>,
+}
+
+/// What all verbs that change something have.
 #[derive(Debug, clap::Args)]
 pub struct ApplyArgs {
-    /// The cloud file
+    /// The cloud file; for `apply` also a plan that was kept by `plan --out`
     #[arg(default_value = "cloud.yaml")]
     pub file: Utf8PathBuf,
     /// Ask no question
@@ -150,6 +171,79 @@ pub struct ApplyArgs {
     /// Seed of the secrets that are made, for tests that compare two runs
     #[arg(long, hide = true)]
     pub seed: Option<u64>,
+}
+
+/// What can be replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Rotated {
+    /// The hosts' certificates, by the same authority
+    Certificates,
+    /// The cloud's own certificate authority, and so all certificates
+    Authority,
+    /// Rings of keys that sign and are replaced in turn, such as those of tokens
+    Keys,
+}
+
+/// `rotate`.
+#[derive(Debug, clap::Args)]
+pub struct RotateArgs {
+    /// What to replace
+    #[arg(value_enum)]
+    pub what: Rotated,
+    /// The run
+    #[command(flatten)]
+    pub run: ApplyArgs,
+}
+
+/// `host`.
+#[derive(Debug, clap::Args)]
+pub struct HostArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub verb: HostVerb,
+}
+
+/// Verbs of `host`.
+#[derive(Debug, Subcommand)]
+pub enum HostVerb {
+    /// Let a host serve nobody, until it is resumed
+    Drain(OneHost),
+    /// Take a drained host back into service
+    Resume(OneHost),
+    /// Drain, reboot and resume, one host after the other
+    Reboot(ManyHosts),
+    /// Drain, take up newer packages and resume, one host after the other
+    Update(ManyHosts),
+}
+
+/// One host of a cloud.
+#[derive(Debug, clap::Args)]
+pub struct OneHost {
+    /// The host's name in the cloud
+    pub host: String,
+    /// The cloud file
+    #[arg(short, long, default_value = "cloud.yaml")]
+    pub file: Utf8PathBuf,
+    /// Ask no question
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Some hosts of a cloud.
+#[derive(Debug, clap::Args)]
+pub struct ManyHosts {
+    /// The hosts' names in the cloud
+    #[arg(required_unless_present = "rolling")]
+    pub hosts: Vec<String>,
+    /// All members of the cluster
+    #[arg(long, conflicts_with = "hosts")]
+    pub rolling: bool,
+    /// The cloud file
+    #[arg(short, long, default_value = "cloud.yaml")]
+    pub file: Utf8PathBuf,
+    /// Ask no question
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// What a client reads.

@@ -9,8 +9,12 @@ mod console;
 mod failure;
 mod nss;
 mod project;
+mod rotate;
+mod runner;
+mod saved;
 mod seen;
 mod steps;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -48,8 +52,10 @@ async fn dispatch(args: Args) -> Result<ExitCode, Failure> {
         Verb::Check(a) => commands::check::run(&a, catalog),
         Verb::Observe(a) => commands::observe::run(&a, catalog).await,
         Verb::Plan(a) => commands::plan::run(&a, catalog).await,
-        Verb::Apply(a) => commands::apply::run(&a, catalog, engines::Intent::Converge).await,
-        Verb::Recover(a) => commands::apply::run(&a, catalog, engines::Intent::Recover).await,
+        Verb::Apply(a) => commands::apply::run(&a.run, &a.target, catalog, engines::Intent::Converge).await,
+        Verb::Recover(a) => commands::apply::run(&a, &[], catalog, engines::Intent::Recover).await,
+        Verb::Host(a) => commands::host::run(&a.verb, catalog).await,
+        Verb::Rotate(a) => commands::rotate::run(&a, catalog).await,
         Verb::Status(a) => commands::status::run(&a, catalog).await,
         Verb::Credentials(a) => commands::credentials::run(&a, catalog),
         Verb::Ssh(a) => commands::ssh::run(&a, catalog),

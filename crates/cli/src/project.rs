@@ -16,6 +16,7 @@ use render::Desired;
 use vault::{SecretRequest, SecretString, Vault};
 
 use crate::failure::Failure;
+use crate::rotate;
 
 /// Everything that follows from a cloud file.
 #[derive(Debug)]
@@ -206,6 +207,23 @@ impl Project {
         Ok((vault, unborn))
     }
 
+    /// Changes the vault of a cloud that is there, whole or not at all; what is
+    /// missing afterwards is made.
+    pub fn change_vault(
+        &self,
+        change: impl FnOnce(&mut Vault) -> Result<(), vault::Error>,
+    ) -> Result<(), Failure> {
+        let mut vault = Vault::open(&self.vault_path(), &vault::identities(&self.state))?;
+        change(&mut vault)?;
+        self.complete(&mut vault)?;
+        Ok(vault.save()?)
+    }
+
+    /// Whose certificate authority it is.
+    pub fn authority(&self) -> String {
+        format!("quorate {}", self.model.cloud.name.value)
+    }
+
     /// Takes back a vault that was made for a change that was then refused.
     pub fn forget_vault(&self) -> Result<(), Failure> {
         Ok(fs_err::remove_file(self.vault_path())?)
@@ -221,6 +239,7 @@ impl Project {
             .collect();
         requests.extend(power_secrets(&self.model.cloud));
         vault.ensure(&requests, now)?;
+        rotate::trust(vault, now)?;
         self.import_files(vault, now)
     }
 

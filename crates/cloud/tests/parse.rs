@@ -43,7 +43,7 @@ power:
   - { agent: fence_ipmilan, options: { <<: *bmc, ip: "bmc-{host}.example.org" } }
   - { agent: fence_apc, hosts: [d1], options: { port: 4 } }
 ssh: { user: admin }
-time: { servers: ntp.example.org }
+time: { servers: [a.example.org, b.example.org, c.example.org] }
 timeouts: { home-after: 60 }
 settings: { keystone: { workers: 4, debug: true, ratio: 1.5, tags: [a, 2] } }
 config: { /etc/x.conf: { DEFAULT: { a: b, gone: ~ } } }

@@ -247,7 +247,7 @@ async fn perform(
         };
         match done {
             Ok(Reply::Changed(n)) => changed += n,
-            Ok(Reply::Facts(_) | Reply::Answer(_)) => {}
+            Ok(Reply::Facts(_) | Reply::Answer(_) | Reply::Seen(_)) => {}
             Err(CallError::Failed(error)) => {
                 return Outcome::Failed {
                     message: error.message,

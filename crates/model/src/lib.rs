@@ -70,6 +70,8 @@ pub struct Model {
     pub cloud: Cloud,
     /// The foundation first, then the services in the file's order.
     pub services: IndexMap<String, Placed>,
+    /// Services of the catalogue that this cloud does not have.
+    pub others: IndexMap<String, Placed>,
     /// By service.
     pub vips: IndexMap<String, Vip>,
     /// All files of the catalogue.
@@ -96,8 +98,7 @@ impl Model {
         check::not_built(cloud, source, &mut findings);
         let release = check::release(cloud, source, catalog, &mut findings);
         let chosen = check::services(cloud, source, catalog, &mut findings);
-        let mut services = IndexMap::new();
-        for service in chosen {
+        let placed = |service: Service| {
             let mut settings = service.settings.clone();
             if let Some(profile) = service.profiles.get(cloud.profile.as_str()) {
                 settings.extend(profile.clone());
@@ -116,18 +117,26 @@ impl Model {
                 .and_then(|p| p.get(&service.name.value))
                 .cloned()
                 .unwrap_or_default();
-            services.insert(
-                service.name.value.clone(),
+            let name = service.name.value.clone();
+            (
+                name,
                 Placed {
                     service,
                     settings,
                     packages,
                 },
-            );
-        }
+            )
+        };
+        let services: IndexMap<String, Placed> = chosen.into_iter().map(placed).collect();
+        let rest = catalog
+            .services
+            .iter()
+            .filter(|(name, _)| !services.contains_key(*name));
+        let others = rest.map(|(_, service)| placed(service.clone())).collect();
         let mut model = Self {
             cloud: cloud.clone(),
             services,
+            others,
             vips: IndexMap::new(),
             catalog: Arc::clone(catalog),
         };

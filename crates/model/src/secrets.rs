@@ -17,7 +17,7 @@ pub enum SecretKind {
     Bytes(usize),
     /// A UUID.
     Uuid,
-    /// The cloud's own certificate authority.
+    /// The cloud's own certificate authority, and which authorities are trusted.
     Ca,
     /// A certificate of that authority.
     Leaf {
@@ -47,19 +47,29 @@ impl Model {
             kind,
         };
         let mut out = vec![need("cloud/id", SecretKind::Uuid), need("tls/ca", SecretKind::Ca)];
-        let vips: Vec<IpAddr> = {
-            let mut vips: Vec<IpAddr> = self.vips.values().map(|v| v.address).collect();
-            vips.sort_unstable();
-            vips.dedup();
-            vips
-        };
+        let mut vips: Vec<IpAddr> = self.vips.values().map(|v| v.address).collect();
+        vips.sort_unstable();
+        vips.dedup();
+        // Any balancer may hold any virtual address, so all share what proves them. It
+        // is apart from what proves a host: a service more or less is the balancers'
+        // affair, and no store restarts for it.
+        out.push(SecretNeed {
+            name: "vips/tls".to_owned(),
+            kind: SecretKind::Leaf {
+                common_name: self.cloud.name.value.as_str().to_owned(),
+                names: Vec::new(),
+                addresses: vips,
+            },
+        });
+        let served = self.served();
         for host in &self.cloud.hosts {
-            let mut addresses: Vec<IpAddr> = host.addresses.values().map(|a| a.value).collect();
-            if host.has(cloud::Role::Balancer) {
-                // Any balancer may hold any virtual address, so each can prove all.
-                addresses.extend(&vips);
-            }
             let name = host.name.as_str().to_owned();
+            let mut addresses: Vec<IpAddr> = host.addresses.values().map(|a| a.value).collect();
+            // Where the balancer passes TLS through, the member itself proves the address.
+            let passed = served
+                .iter()
+                .filter(|s| !s.endpoint.tls && s.members.contains(&name));
+            addresses.extend(passed.map(|s| s.vip));
             out.push(SecretNeed {
                 name: format!("tls/{name}"),
                 kind: SecretKind::Leaf {
@@ -90,5 +100,16 @@ impl Model {
             }
         }
         out
+    }
+
+    /// Rings of keys, each as the vault's names in the order in which they turn.
+    pub fn rings(&self) -> Vec<Vec<String>> {
+        self.services
+            .iter()
+            .flat_map(|(name, placed)| {
+                let rings = placed.service.rings.values();
+                rings.map(move |keys| keys.iter().map(|k| format!("{name}/{}", k.value)).collect())
+            })
+            .collect()
     }
 }

@@ -17,4 +17,4 @@ pub use cib::{
 pub use links::{ASK_LINKS, Heard, LINKS};
 pub use mon::{Monitor, Node, NodeResource, ParseError};
 pub use quiet::quiet_since;
-pub use xml::{canonical, section_of};
+pub use xml::{Configured, canonical, configured, params_of, section_of};

@@ -2,6 +2,7 @@
 //! was sent (attribute order, white space), so both sides are brought to one
 //! canonical text first.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use roxmltree::{Document, Node};
@@ -65,4 +66,60 @@ pub fn section_of(cib: &str, section: &str) -> Option<String> {
         Some(node) => canonical(&cib[node.range()]),
         None => canonical(&format!("<{section}/>")),
     }
+}
+
+/// The parameters of a resource in a whole CIB (`cibadmin -Q`), by name; `None`
+/// where the CIB has no such resource.
+pub fn params_of(cib: &str, id: &str) -> Option<BTreeMap<String, String>> {
+    let document = Document::parse(cib).ok()?;
+    let primitive = document
+        .descendants()
+        .find(|n| n.has_tag_name("primitive") && n.attribute("id") == Some(id))?;
+    let pairs = primitive
+        .children()
+        .filter(|n| n.has_tag_name("instance_attributes"))
+        .flat_map(|set| set.children().filter(|n| n.has_tag_name("nvpair")));
+    Some(
+        pairs
+            .filter_map(|n| Some((n.attribute("name")?.to_owned(), n.attribute("value")?.to_owned())))
+            .collect(),
+    )
+}
+
+/// A resource of the cluster's own configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Configured {
+    /// The primitive's id.
+    pub id: String,
+    /// The id that commands and constraints take: its clone's, or its own.
+    pub whole: String,
+    /// `systemd:haproxy`, `ocf:heartbeat:IPaddr2`.
+    pub agent: String,
+}
+
+/// The resources of a whole CIB (`cibadmin -Q`), in its order. Empty where it is not XML.
+pub fn configured(cib: &str) -> Vec<Configured> {
+    let Ok(document) = Document::parse(cib) else {
+        return Vec::new();
+    };
+    let attribute = |n: Node<'_, '_>, name: &str| n.attribute(name).unwrap_or_default().to_owned();
+    document
+        .descendants()
+        .filter(|n| n.is_element() && n.tag_name().name() == "primitive")
+        .map(|n| {
+            let id = attribute(n, "id");
+            let clone = n.parent_element().filter(|p| p.tag_name().name() == "clone");
+            let parts = ["class", "provider", "type"].map(|name| attribute(n, name));
+            let agent: Vec<&str> = parts
+                .iter()
+                .map(String::as_str)
+                .filter(|p| !p.is_empty())
+                .collect();
+            Configured {
+                whole: clone.map_or_else(|| id.clone(), |c| attribute(c, "id")),
+                agent: agent.join(":"),
+                id,
+            }
+        })
+        .collect()
 }

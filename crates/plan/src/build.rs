@@ -10,7 +10,7 @@ use engines::{Intent, Refusal, Seen};
 use render::{Desired, DesiredApi};
 use wire::{Expect, Fact, Facts, Op, Wait};
 
-use crate::{Digest, Observed, Plan, Step, look, refuse};
+use crate::{Digest, Observed, Plan, Step, leave, look, refuse};
 
 /// Everything one planning works on.
 pub(crate) struct Planner<'a> {
@@ -25,6 +25,8 @@ pub(crate) struct Planner<'a> {
     /// No member has ever had a configuration: the first one is laid in before
     /// the cluster manager starts.
     pub(crate) virgin: bool,
+    /// Services that hosts were told of and the cloud does not have.
+    pub(crate) left: Vec<String>,
 }
 
 /// Plans. `distribution` is the cloud's; `digest` fills and hashes a content.
@@ -39,6 +41,10 @@ pub fn plan(
     digest: Digest<'_>,
 ) -> Result<Plan, Vec<Refusal>> {
     let mut reasons = refuse::reasons(desired, observed, distribution);
+    if intent == Intent::Converge {
+        reasons.extend(refuse::out_of_service(observed));
+    }
+    reasons.extend(leave::reasons(desired, observed));
     let seen: Seen<'_> = observed
         .iter()
         .map(|(h, f)| (h.clone(), f.as_ref().ok()))
@@ -63,6 +69,7 @@ pub fn plan(
         prepared: Vec::new(),
         starting: false,
         virgin: false,
+        left: leave::told(desired, observed),
     };
     planner.virgin = planner.nodes().iter().all(|n| {
         planner.facts(n).is_some_and(|f| {
@@ -74,7 +81,7 @@ pub fn plan(
         .filter(|(_, s)| s.before_cluster)
         .map(|(store, _)| store.resource.as_str())
         .collect();
-    planner.hosts(&births);
+    let rolling = planner.hosts(&births);
     // A birth goes beside the start of the cluster manager, which adopts the store
     // once it is there: until then its configuration does not name it.
     let mut born = Vec::new();
@@ -101,6 +108,14 @@ pub fn plan(
     if planner.starting && !planner.virgin && planner.cib_now().is_none() {
         return Ok(planner.barrier(out, stages));
     }
+    let quorum = planner.stop_surplus(quorum);
+    if !rolling.is_empty() {
+        // A gate waits for what the cluster should run: what somebody stopped by its
+        // configuration would be waited for in vain.
+        let mut base: Vec<String> = planner.prepared.clone();
+        base.extend(planner.cib_repair(quorum.as_deref()).or_else(|| quorum.clone()));
+        planner.roll(rolling, &base);
+    }
     let foundation = planner.cib_foundation(quorum, &born);
     let mut store_done = Vec::new();
     let mut sql_done = Vec::new();
@@ -118,8 +133,12 @@ pub fn plan(
         let mut before = planner.databases_and_scripts(&sql_done);
         before.extend(store_done);
         let services = planner.cib_services(&before, foundation.as_deref());
+        let so_far: Vec<String> = planner.steps.iter().map(|s| s.id.clone()).collect();
         planner.settle(services.as_deref());
+        // Beside the wait for everything: nothing but the API that they ask is wanted.
+        planner.scripts(true, &so_far, &[]);
     }
+    planner.forget(out.barrier, &mut out.explain);
     if intent == Intent::Converge {
         planner.come_home(out.barrier, &mut out.explain);
     }
@@ -307,14 +326,23 @@ impl Planner<'_> {
             ));
             made.push(id);
         }
-        let ids: Vec<String> = self
+        let planned = self.scripts(false, &base, &made);
+        made.extend(planned);
+        made
+    }
+
+    /// Scripts that are not known to be done: those that ask an API, or the
+    /// others. `base`: steps that go before all of them; `made`: those that make
+    /// databases. Gives the steps.
+    fn scripts(&mut self, asking: bool, base: &[String], made: &[String]) -> Vec<String> {
+        let id = |service: &str, name: &str| format!("script/{service}/{name}");
+        let mut planned: Vec<String> = Vec::new();
+        for s in self
             .desired
             .scripts
             .iter()
-            .map(|s| format!("script/{}/{}", s.service, s.name))
-            .collect();
-        let mut planned: Vec<String> = Vec::new();
-        for (s, id) in self.desired.scripts.iter().zip(&ids) {
+            .filter(|s| s.asks.is_empty() != asking)
+        {
             let known = !s.guards.is_empty()
                 && s.guards
                     .iter()
@@ -323,11 +351,7 @@ impl Planner<'_> {
             if known {
                 continue;
             }
-            let mut after: Vec<String> = s
-                .after
-                .iter()
-                .map(|a| format!("script/{}/{a}", s.service))
-                .collect();
+            let mut after: Vec<String> = s.after.iter().map(|a| id(&s.service, a)).collect();
             after.retain(|a| planned.contains(a));
             after.extend(base.iter().cloned());
             after.extend(
@@ -335,23 +359,24 @@ impl Planner<'_> {
                     .filter(|m| **m == format!("database/{}", s.service))
                     .cloned(),
             );
-            let op = Op::Unless {
+            let apis = self.desired.apis.iter().filter(|a| s.asks.contains(&a.service));
+            let mut ops: Vec<Op> = apis.map(|api| Op::Wait(Self::answers(api))).collect();
+            ops.push(Op::Unless {
                 guards: s.guards.clone(),
                 ops: vec![s.op.clone()],
-            };
+            });
             let title = format!("{}: {}", s.service, s.name);
             self.steps.push(step(
-                id.clone(),
+                id(&s.service, &s.name),
                 s.hosts.clone(),
                 title,
                 "it is not done, or not known to be",
-                vec![op],
+                ops,
                 after,
             ));
-            planned.push(id.clone());
+            planned.push(id(&s.service, &s.name));
         }
-        made.extend(planned);
-        made
+        planned
     }
 
     /// The wait for an API to answer through its virtual address.

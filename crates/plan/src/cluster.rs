@@ -1,13 +1,13 @@
 //! The cluster manager: starting it, its configuration in two layers, and the
 //! wait for everything to run where it should.
 
-use pacemaker::{Cib, SECTIONS, canonical, section_of};
+use pacemaker::{Cib, Resource, SECTIONS, canonical, params_of, section_of};
 use similar::TextDiff;
 use wire::{CibSection, ClusterWant, Expect, FileWrite, Op, Query, ResourceWant, UnitChange, Wait};
 
 use crate::build::{Planner, step};
 use crate::hosts::is_systemd;
-use crate::{Change, look};
+use crate::{Change, Effect, look};
 
 impl Planner<'_> {
     /// The configuration of a cluster's first start, the same on all members.
@@ -36,10 +36,9 @@ impl Planner<'_> {
 
     /// What needs no schema, and what is in the cluster already.
     pub(crate) fn foundation_layer(&self) -> Cib {
-        let there = |id: &str| self.cib_now().is_some_and(|c| c.contains(&format!("\"{id}\"")));
         self.desired
             .cib
-            .only(&|id| !self.desired.gated.iter().any(|g| g == id) || there(id))
+            .only(&|id| !self.desired.gated.iter().any(|g| g == id) || self.managed(id))
     }
 
     /// The wait for every resource of a configuration to run where it should.
@@ -220,6 +219,18 @@ impl Planner<'_> {
             })
     }
 
+    /// What the cluster has already, as it should be.
+    pub(crate) fn cib_repair(&mut self, quorum: Option<&str>) -> Option<String> {
+        self.cib_now()?;
+        let layer = self.desired.cib.only(&|id| self.managed(id));
+        let (sections, changes) = self.sections(&layer);
+        if sections.is_empty() || layer == self.desired.cib {
+            return None;
+        }
+        let after = quorum.into_iter().map(str::to_owned).collect();
+        Some(self.cib_step("cib/repair", "what it has already", sections, changes, after))
+    }
+
     /// The layer that needs no schema. On a cloud that has all layers it is
     /// left to the second.
     /// `born`: the steps after which stores that are born now may be named in it.
@@ -253,6 +264,11 @@ impl Planner<'_> {
     ) -> String {
         after.extend(self.prepared.iter().cloned());
         let nodes = self.nodes();
+        let effects = if sections.iter().any(|s| s.name == "resources") {
+            self.reconfigured()
+        } else {
+            Vec::new()
+        };
         let mut s = step(
             id.to_owned(),
             nodes,
@@ -262,8 +278,49 @@ impl Planner<'_> {
             after,
         );
         s.changes = changes;
+        s.effects = effects;
         self.steps.push(s);
         id.to_owned()
+    }
+
+    /// What the cluster restarts because its parameters are others.
+    fn reconfigured(&self) -> Vec<Effect> {
+        let Some(now) = self.cib_now() else {
+            return Vec::new();
+        };
+        let mut out = Vec::new();
+        for primitive in self.desired.cib.resources.iter().map(Resource::primitive) {
+            // A fence device runs nothing that anybody would miss.
+            let Some(params) =
+                params_of(now, &primitive.id).filter(|_| !primitive.agent.starts_with("stonith:"))
+            else {
+                continue;
+            };
+            let secret = |value: &String| value.contains('\u{27e6}');
+            let same = primitive
+                .params
+                .iter()
+                .all(|(k, v)| secret(v) || params.get(k) == Some(v))
+                && params.keys().all(|k| primitive.params.contains_key(k));
+            if same {
+                continue;
+            }
+            let vips = self.desired.vips.iter().filter(|v| v.resource == primitive.id);
+            let services: Vec<String> = vips.clone().map(|v| v.service.clone()).collect();
+            let to = vips.map(|v| v.address.clone()).next();
+            out.push(match (to, params.get("ip")) {
+                (Some(to), Some(from)) if *from != to => Effect::Readdress {
+                    resource: primitive.id.clone(),
+                    services,
+                    from: from.clone(),
+                    to,
+                },
+                _ => Effect::Reconfigure {
+                    resource: primitive.id.clone(),
+                },
+            });
+        }
+        out
     }
 
     /// Everything, once its services' scripts are done.

@@ -1,21 +1,14 @@
-//! What each host needs: what restarts nothing at once on all, what does host
-//! by host, each gated by the health of the one before (law 9).
+//! What each host needs. What restarts nothing is done at once on all; what
+//! does is gathered here and done host by host (`roll`).
 
 use indexmap::IndexSet;
 use render::{DesiredFile, DesiredHost, DesiredUnit, UnitRun};
 use similar::TextDiff;
-use wire::{Command, Fact, Facts, FileWrite, Op, UnitChange};
+use wire::{Fact, Facts, FileWrite, Op, UnitChange};
 
 use crate::build::{Planner, step};
-use crate::{Change, Effect, corosync, look};
-
-/// What is changed on one host under running instances.
-pub(crate) struct Rolling {
-    host: String,
-    files: Vec<FileWrite>,
-    resources: Vec<String>,
-    changes: Vec<Change>,
-}
+use crate::roll::{Rolling, cleanup};
+use crate::{Change, corosync};
 
 impl Planner<'_> {
     pub(crate) fn file_change(&self, file: &DesiredFile, facts: &Facts) -> Option<Change> {
@@ -63,9 +56,9 @@ impl Planner<'_> {
         })
     }
 
-    /// What every host needs that restarts nothing; then, where the cluster
-    /// already runs, what does, host by host. `births`: stores about to be born.
-    pub(crate) fn hosts(&mut self, births: &[&str]) {
+    /// What every host needs that restarts nothing. Gives what is left to be done
+    /// host by host where the cluster already runs. `births`: stores about to be born.
+    pub(crate) fn hosts(&mut self, births: &[&str]) -> Vec<Rolling> {
         let mut rolling: Vec<Rolling> = Vec::new();
         let mut rewritten = false;
         for (host, wanted) in &self.desired.hosts {
@@ -90,26 +83,22 @@ impl Planner<'_> {
                 ops.push(Op::Packages(missing));
             }
             let mut quiet: Vec<FileWrite> = Vec::new();
-            let mut later: (Vec<FileWrite>, IndexSet<String>, Vec<Change>) = Default::default();
-            let mut reload: IndexSet<String> = IndexSet::new();
+            let mut later = Rolling::of(host);
             let mut stale: IndexSet<String> = IndexSet::new();
-            for file in &wanted.files {
+            for file in wanted.files.iter().filter(|f| !self.held_back(&f.write.path)) {
                 let Some(change) = self.file_change(file, facts) else {
                     continue;
                 };
                 // Where nothing of it runs, nothing is restarted, and nobody waits for it.
                 let in_use = |r: &String| r.starts_with("unit/") || self.instance_runs(r, host);
                 if running && file.restart.iter().any(in_use) {
-                    later.0.push(file.write.clone());
-                    later.1.extend(file.restart.iter().cloned());
-                    later.2.push(change);
+                    later.restarts.add(&file.write, &file.restart, change);
+                } else if running && file.reload.iter().any(in_use) {
+                    later.reloads.add(&file.write, &file.reload, change);
                 } else {
                     quiet.push(file.write.clone());
                     stale.extend(file.restart.iter().cloned());
-                    if running {
-                        rewritten |= file.write.path == corosync::CONF;
-                        reload.extend(file.reload.iter().cloned());
-                    }
+                    rewritten |= running && file.write.path == corosync::CONF;
                     changes.push(change);
                 }
             }
@@ -166,18 +155,9 @@ impl Planner<'_> {
             if !units.is_empty() {
                 ops.push(Op::Units(units));
             }
-            if !reload.is_empty() {
-                ops.push(Op::Units(
-                    reload
-                        .into_iter()
-                        .map(|unit| UnitChange {
-                            unit,
-                            reload: true,
-                            ..UnitChange::default()
-                        })
-                        .collect(),
-                ));
-            }
+            // It failed with what was there before: it is tried again at once with this.
+            let failed = stale.iter().filter(|r| running && self.managed(r));
+            ops.extend(failed.map(|r| cleanup(r, host)));
             if !ops.is_empty() {
                 let id = format!("prepare/{host}");
                 let mut s = step(
@@ -192,89 +172,12 @@ impl Planner<'_> {
                 self.steps.push(s);
                 self.prepared.push(id);
             }
-            if !later.0.is_empty() {
-                rolling.push(Rolling {
-                    host: host.clone(),
-                    files: later.0,
-                    resources: later.1.into_iter().collect(),
-                    changes: later.2,
-                });
+            if !later.is_empty() {
+                rolling.push(later);
             }
         }
         self.reload(rewritten);
-        self.roll(rolling);
-    }
-
-    /// One host after the other: write, restart, wait until everything is whole again.
-    pub(crate) fn roll(&mut self, hosts: Vec<Rolling>) {
-        let mut before = self.prepared.clone();
-        for Rolling {
-            host,
-            files,
-            resources,
-            changes,
-        } in hosts
-        {
-            let mut ops = vec![Op::Files(files)];
-            let mut effects = Vec::new();
-            for resource in &resources {
-                if let Some(unit) = resource.strip_prefix("unit/") {
-                    let unit = unit.to_owned();
-                    ops.push(Op::Units(vec![UnitChange {
-                        unit,
-                        restart: true,
-                        ..UnitChange::default()
-                    }]));
-                } else if self.instance_runs(resource, &host) {
-                    ops.push(restart(resource, &host));
-                    effects.push(Effect::Restart {
-                        resource: resource.clone(),
-                        host: host.clone(),
-                    });
-                }
-            }
-            ops.extend(self.gates(&host));
-            let id = format!("change/{host}");
-            let names = resources.join(", ");
-            let mut s = step(
-                id.clone(),
-                vec![host.clone()],
-                format!("change {host}, restarting {names} there"),
-                "files of running services differ",
-                ops,
-                before,
-            );
-            s.changes = changes;
-            s.effects = effects;
-            self.steps.push(s);
-            before = vec![id];
-        }
-        if self.prepared != before {
-            self.prepared.extend(before);
-        }
-    }
-
-    pub(crate) fn instance_runs(&self, resource: &str, host: &str) -> bool {
-        let Some(Fact::Known(xml)) = self.facts(host).map(|f| &f.crm_mon) else {
-            return false;
-        };
-        pacemaker::Monitor::parse(xml).is_ok_and(|m| {
-            m.resources
-                .iter()
-                .any(|r| r.id == resource && r.node.as_deref() == Some(host) && r.role != "Stopped")
-        })
-    }
-
-    /// What must hold before the next host is touched (law 9).
-    pub(crate) fn gates(&self, host: &str) -> Vec<Op> {
-        let mut out: Vec<Op> = look::stores_on(self.desired, host)
-            .flat_map(engines::whole)
-            .map(Op::Wait)
-            .collect();
-        // What enters the cluster later in this plan is not waited for here.
-        let there = |id: &str| self.cib_now().is_none_or(|c| c.contains(&format!("\"{id}\"")));
-        out.push(Op::Wait(self.settled(&self.desired.cib.only(&there))));
-        out
+        rolling
     }
 }
 
@@ -337,23 +240,4 @@ fn unit_changes(
         }
     }
     out
-}
-
-/// Restarts one instance through the cluster manager, and waits for it.
-fn restart(resource: &str, host: &str) -> Op {
-    let argv = [
-        "crm_resource",
-        "--restart",
-        "--resource",
-        resource,
-        "--node",
-        host,
-        "--timeout",
-        "300s",
-    ];
-    Op::Run(Command::new(
-        format!("quorate-restart-{resource}"),
-        &argv,
-        320_000,
-    ))
 }

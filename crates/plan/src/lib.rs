@@ -9,21 +9,29 @@ mod cluster;
 mod corosync;
 mod home;
 mod hosts;
+mod leave;
 mod look;
+mod maintain;
+mod outage;
+mod part;
 mod refuse;
+mod roll;
 mod show;
 
 use indexmap::IndexMap;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use wire::{Facts, Op};
 
 pub use build::plan;
 pub use engines::{Intent, Refusal};
 pub use look::observe;
+pub use maintain::{Upkeep, drained, take_away, take_back};
+pub use outage::{Measures, Outage, learn, outage};
+pub use part::{part, relied, turn};
 pub use show::show;
 
 /// What a step does to what runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Effect {
     /// An instance is restarted.
@@ -32,6 +40,41 @@ pub enum Effect {
         resource: String,
         /// On which host.
         host: String,
+    },
+    /// An instance reads its files again, and goes on serving.
+    Reload {
+        /// Its unit.
+        unit: String,
+        /// On which host.
+        host: String,
+    },
+    /// A resource's parameters change: the cluster restarts it wherever it runs.
+    Reconfigure {
+        /// Its id.
+        resource: String,
+    },
+    /// A virtual address is replaced by another: who knows the old one only is out.
+    Readdress {
+        /// Its resource.
+        resource: String,
+        /// Services behind it.
+        services: Vec<String>,
+        /// The old address.
+        from: String,
+        /// The new one.
+        to: String,
+    },
+    /// Everything that the cluster runs on a host starts there.
+    Starts {
+        /// The host.
+        host: String,
+    },
+    /// A host runs nothing of the cluster's any more: its addresses go elsewhere.
+    Standby {
+        /// The host.
+        host: String,
+        /// Services whose address it has.
+        services: Vec<String>,
     },
     /// A virtual address goes to another host: connections over it break, and
     /// new ones are taken there a moment later.
@@ -48,7 +91,7 @@ pub enum Effect {
 }
 
 /// A file's change, for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// What is changed: a path, a unit, a section.
     pub what: String,
@@ -59,7 +102,7 @@ pub struct Change {
 }
 
 /// One step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// Stable name: `prepare/c1`, `database/keystone`.
     pub id: String,
@@ -81,7 +124,7 @@ pub struct Step {
 }
 
 /// An immutable plan.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
     /// The verb.
     pub intent: String,
@@ -91,6 +134,8 @@ pub struct Plan {
     pub explain: Vec<String>,
     /// The plan ends at a barrier: observe and plan again.
     pub barrier: bool,
+    /// What it will cost, see [`outage`]; empty until it was asked for.
+    pub outages: Vec<Outage>,
 }
 
 impl Plan {

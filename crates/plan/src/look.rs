@@ -98,7 +98,7 @@ pub(crate) fn api_query(url: &str) -> Query {
     Query::Http(HttpGet {
         method: "GET".to_owned(),
         url: url.to_owned(),
-        ca: Some(render::secret("tls/ca.crt")),
+        ca: Some(render::secret("tls/trust.crt")),
         auth: None,
         headers: Vec::new(),
         body: None,

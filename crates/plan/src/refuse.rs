@@ -48,6 +48,19 @@ pub fn reasons(desired: &Desired, observed: &Observed, distribution: &str) -> Ve
     out
 }
 
+/// Hosts that were taken out of service: everything would be waited for in vain.
+pub fn out_of_service(observed: &Observed) -> Vec<Refusal> {
+    let drained = crate::maintain::drained(observed);
+    let told = drained.into_iter().map(|host| {
+        refuse(
+            "host::drained",
+            format!("{host} was taken out of service, and the cloud is not changed without it"),
+            format!("`quorate host resume {host}`, then run this again"),
+        )
+    });
+    told.collect()
+}
+
 fn host_reasons(desired: &Desired, host: &str, facts: &Facts, distribution: &str, out: &mut Vec<Refusal>) {
     if facts.hostname.split('.').next() != Some(host) {
         out.push(refuse(

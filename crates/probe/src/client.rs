@@ -6,7 +6,9 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
-use crate::{Error, Kind, Outcome, Probe, Result, amqp, http::Asker, renewing::Renewer, sql};
+use crate::{
+    Error, Greeting, Kind, Outcome, Probe, Result, amqp, greeting, http::Asker, renewing::Renewer, sql,
+};
 
 /// Making a table or a queue may take longer than writing to it.
 const PREPARE: Duration = Duration::from_secs(10);
@@ -22,6 +24,7 @@ pub(crate) enum Client {
 /// A probe whose answers promise nothing.
 pub(crate) enum Asks {
     Http(Asker),
+    Greeting(Greeting),
     Renewing(Renewer),
 }
 
@@ -37,6 +40,9 @@ impl Client {
         let mut writes = match &probe.kind {
             Kind::Http(http) => {
                 return Ok(Self::Asks(Arc::new(Asks::Http(Asker::new(probe, http)?))));
+            }
+            Kind::Greeting(greeting) => {
+                return Ok(Self::Asks(Arc::new(Asks::Greeting(greeting.clone()))));
             }
             Kind::Renewing(renewing) => {
                 let renewer = Renewer::prepare(probe, renewing).await?;
@@ -72,6 +78,7 @@ impl Asks {
     pub(crate) async fn ask(&self) -> Outcome {
         match self {
             Self::Http(asker) => asker.ask().await,
+            Self::Greeting(greeting) => greeting::ask(greeting).await,
             Self::Renewing(renewer) => renewer.ask().await,
         }
     }

@@ -38,6 +38,7 @@ mod checker;
 mod client;
 mod cpu;
 mod error;
+mod greeting;
 mod history;
 mod http;
 mod prober;
@@ -51,6 +52,8 @@ pub use checker::{Gap, View, Writes, gaps, writes};
 pub use error::{Error, Result};
 pub use history::{Ended, History, Mark, Outcome, Record, Subject};
 pub use prober::{Handle, Limits, Prober};
-pub use probes::{Connection, Http, Kind, Label, Probe, Publish, Renewing, Retry, Secret, SqlWrite};
+pub use probes::{
+    Connection, Greeting, Http, Kind, Label, Probe, Publish, Renewing, Retry, Secret, SqlWrite,
+};
 pub use read::{ReadBack, cleanup, read_back, read_back_all};
 pub use report::{Bar, Failure, ProbeReport, Report};

@@ -3,7 +3,12 @@
 //! No I/O happens here. Checks that need none (an impossible interval, TLS
 //! without a CA) are made by [`Probe::check`] before anything is sent.
 
-use std::{collections::BTreeSet, fmt, net::IpAddr, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +43,8 @@ pub struct Probe {
 pub enum Kind {
     /// An HTTP request judged by its status.
     Http(Http),
+    /// A TCP server that speaks first.
+    Greeting(Greeting),
     /// A token obtained with the token before it.
     Renewing(Renewing),
     /// A row inserted and committed.
@@ -52,6 +59,8 @@ pub enum Kind {
 pub enum Label {
     /// See [`Kind::Http`].
     Http,
+    /// See [`Kind::Greeting`].
+    Greeting,
     /// See [`Kind::Renewing`].
     Renewing,
     /// See [`Kind::SqlWrite`].
@@ -92,6 +101,19 @@ pub struct Http {
     /// Whether each request makes its own connection.
     #[serde(default)]
     pub connection: Connection,
+    /// Whether a failed connection is tried once more, at once.
+    #[serde(default)]
+    pub retry: Retry,
+}
+
+/// A connection to a TCP server that speaks first, as those of MySQL and SSH do;
+/// its first byte is a good answer. A balancer takes the connection in any case:
+/// only the server behind it can have sent that byte.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Greeting {
+    /// Numeric address and port.
+    pub address: SocketAddr,
     /// Whether a failed connection is tried once more, at once.
     #[serde(default)]
     pub retry: Retry,
@@ -229,6 +251,7 @@ impl Kind {
     pub fn label(&self) -> Label {
         match self {
             Self::Http(_) => Label::Http,
+            Self::Greeting(_) => Label::Greeting,
             Self::Renewing(_) => Label::Renewing,
             Self::SqlWrite(_) => Label::SqlWrite,
             Self::Publish(_) => Label::Publish,
@@ -265,7 +288,7 @@ impl Probe {
                 Kind::SqlWrite(sql) if !identifier(&sql.table) => {
                     Err(format!("`{}` is not a plain table name", sql.table))
                 }
-                Kind::SqlWrite(_) => Ok(()),
+                Kind::SqlWrite(_) | Kind::Greeting(_) => Ok(()),
                 Kind::Publish(publish) if !(1..=255).contains(&publish.queue.len()) => {
                     Err("the queue's name is not 1 to 255 bytes long".into())
                 }

@@ -34,7 +34,9 @@ pub async fn read_back(probe: &Probe, history: &History, within: Duration) -> Re
     let found = match &probe.kind {
         Kind::SqlWrite(sql) => sql::read(sql, history.run, within).await,
         Kind::Publish(publish) => amqp::read(publish, history.run, within).await,
-        Kind::Http(_) | Kind::Renewing(_) => return Err(probe.invalid("it writes nothing")),
+        Kind::Http(_) | Kind::Greeting(_) | Kind::Renewing(_) => {
+            return Err(probe.invalid("it writes nothing"));
+        }
     };
     match found {
         Ok(found) => Ok(ReadBack {
@@ -72,7 +74,7 @@ pub async fn cleanup(probe: &Probe, within: Duration) -> Result<()> {
     let cleaned = match &probe.kind {
         Kind::SqlWrite(sql) => sql::cleanup(sql, within).await,
         Kind::Publish(publish) => amqp::cleanup(publish, within).await,
-        Kind::Http(_) | Kind::Renewing(_) => Ok(()),
+        Kind::Http(_) | Kind::Greeting(_) | Kind::Renewing(_) => Ok(()),
     };
     cleaned.map_err(|reason| Error::ReadBack {
         probe: probe.name.clone(),

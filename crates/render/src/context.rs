@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::Shared;
 
 /// Where an expression stands.
+#[derive(Clone, Copy)]
 pub struct Scope<'a> {
     /// Its service: `settings` and short secret names are that service's.
     pub service: &'a str,
@@ -270,11 +271,13 @@ impl Templates {
             settings: model
                 .services
                 .iter()
+                .chain(&model.others)
                 .map(|(name, placed)| (name.clone(), value(&placed.settings)))
                 .collect(),
             sources: model
                 .services
                 .iter()
+                .chain(&model.others)
                 .map(|(name, placed)| (name.clone(), std::sync::Arc::clone(&placed.service.source)))
                 .collect(),
             findings: Vec::new(),

@@ -44,7 +44,7 @@ fn file(
         once: spec.once,
         identity: templates.text(scope, &spec.identity),
         restart: spec.restart.iter().map(|c| restarted(placed, &c.value)).collect(),
-        reload: spec.reload.clone(),
+        reload: spec.reload.iter().map(|c| restarted(placed, &c.value)).collect(),
     }
 }
 
@@ -54,6 +54,33 @@ fn restarted(placed: &Placed, component: &str) -> String {
         Some(c) if c.run == UnitRun::Systemd => format!("unit/{}", c.unit),
         _ => resource_id(&placed.service.name.value, component),
     }
+}
+
+/// The items that a file is written for: none where its condition does not
+/// hold, one without a name where it is not repeated.
+fn items(templates: &mut Templates, spec: &FileSpec, scope: &Scope<'_>) -> Vec<Option<String>> {
+    if !templates.holds(scope, &spec.when) {
+        return Vec::new();
+    }
+    if spec.each.is_empty() {
+        return vec![None];
+    }
+    templates.items(scope, &spec.each).into_iter().map(Some).collect()
+}
+
+/// Where a file (or directory) is on the scope's host: nowhere, once, or once for each item.
+pub fn paths(templates: &mut Templates, spec: &FileSpec, scope: &Scope<'_>) -> Vec<String> {
+    let items = items(templates, spec, scope);
+    items
+        .iter()
+        .map(|item| {
+            let scope = Scope {
+                item: item.as_deref(),
+                ..*scope
+            };
+            templates.text(&scope, &spec.to.value)
+        })
+        .collect()
 }
 
 /// Everything for one host.
@@ -91,22 +118,16 @@ pub fn host(model: &Model, templates: &mut Templates, host: &Host) -> DesiredHos
             out.sysctls.insert(key.clone(), value);
         }
         for spec in &placed.service.files {
-            if !on(&spec.on.value) || !templates.holds(&plain, &spec.when) {
+            if !on(&spec.on.value) {
                 continue;
             }
-            if spec.each.is_empty() {
-                let desired = file(model, templates, placed, spec, &plain);
+            for item in items(templates, spec, &plain) {
+                let scope = Scope {
+                    item: item.as_deref(),
+                    ..plain
+                };
+                let desired = file(model, templates, placed, spec, &scope);
                 out.files.push(desired);
-            } else {
-                for item in templates.items(&plain, &spec.each) {
-                    let scope = Scope {
-                        service,
-                        host: Some(name),
-                        item: Some(&item),
-                    };
-                    let desired = file(model, templates, placed, spec, &scope);
-                    out.files.push(desired);
-                }
             }
         }
     }

@@ -1,18 +1,19 @@
 //! What a host is in the cloud, for those who stand before it without the
-//! cloud file: a support engineer, a monitor, a later quorate. Nothing is
-//! planned from it. It holds no secret, and neither settings nor options of
+//! cloud file: a support engineer, a monitor, a later quorate. One thing is
+//! planned from it: a service that it names and the cloud file does not is taken
+//! off the host. It holds no secret, and neither settings nor options of
 //! power devices, which could be some.
 
 use cloud::Fencing;
 use indexmap::IndexMap;
 use model::{Model, resource_id};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use wire::FileWrite;
 
 use crate::{DesiredFile, DesiredVip, cluster};
 
 /// Where it lies.
-const PATH: &str = "/var/lib/quorate/model.json";
+pub const IDENTITY: &str = "/var/lib/quorate/model.json";
 /// The generation is no secret, so its key is none.
 const KEY: [u8; 32] = *b"quorate: generation of the model";
 
@@ -21,6 +22,22 @@ struct Member {
     name: String,
     address: String,
     roles: Vec<&'static str>,
+}
+
+/// The services that a host was told of: out of the text of its file. None where
+/// that is not such a file.
+pub fn services_told(text: &str) -> Option<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Told {
+        cloud: Cloud,
+    }
+    #[derive(Deserialize)]
+    struct Cloud {
+        services: Vec<String>,
+    }
+    serde_json::from_str(text)
+        .ok()
+        .map(|told: Told| told.cloud.services)
 }
 
 /// The same on all hosts.
@@ -115,7 +132,7 @@ impl Identities {
         content.push('\n');
         DesiredFile {
             write: FileWrite {
-                path: PATH.to_owned(),
+                path: IDENTITY.to_owned(),
                 content: content.into_bytes(),
                 owner: "root".to_owned(),
                 group: "root".to_owned(),

@@ -5,11 +5,13 @@
 //! (`⟦secret:NAME⟧`), filled in by fleet on the way to a host. It plans
 //! nothing: whether a thing is already so is not its question.
 
+mod absent;
 mod cluster;
 mod context;
 mod files;
 mod identity;
 mod ini;
+mod scripts;
 
 use std::sync::Arc;
 
@@ -19,10 +21,12 @@ use indexmap::IndexMap;
 use model::{Model, resource_id};
 use pacemaker::Cib;
 use serde::Serialize;
-use wire::{Expect, FileWrite, Op, Query, Sql};
+use wire::{Expect, FileWrite, Op, Query};
 
+pub use absent::DesiredAbsent;
 pub use catalog::UnitRun;
 pub use context::{Templates, secret};
+pub use identity::{IDENTITY, services_told};
 
 /// A file (or directory) on a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -39,7 +43,7 @@ pub struct DesiredFile {
     pub identity: String,
     /// Resource ids restarted on the host when it changes.
     pub restart: Vec<String>,
-    /// Units reloaded when it changes.
+    /// Resource ids that read it again on the host when it changes, and go on.
     pub reload: Vec<String>,
 }
 
@@ -106,6 +110,8 @@ pub struct DesiredScript {
     pub after: Vec<String>,
     /// Whether its database goes first.
     pub database: bool,
+    /// Services whose API it, or a script that it goes after, asks: it runs when they answer.
+    pub asks: Vec<String>,
 }
 
 /// An API behind a virtual address.
@@ -136,6 +142,26 @@ pub struct DesiredVip {
     pub home: String,
 }
 
+/// HAProxy's socket for administrators, as its configuration in the catalogue says.
+pub const BALANCER_SOCKET: &str = "/run/haproxy.sock";
+
+/// A resource whose instances stand behind the balancers, in a section of its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DesiredBalanced {
+    /// Service.
+    pub service: String,
+    /// Resource id, and the name of the balancers' section.
+    pub resource: String,
+    /// Virtual address.
+    pub address: String,
+    /// TCP port.
+    pub port: u16,
+    /// All requests go to one member.
+    pub single_writer: bool,
+    /// Hosts, and the names of the servers.
+    pub members: Vec<String>,
+}
+
 /// The whole.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Desired {
@@ -161,12 +187,22 @@ pub struct Desired {
     pub stores: Vec<Store>,
     /// APIs.
     pub apis: Vec<DesiredApi>,
+    /// What stands behind the balancers.
+    pub balanced: Vec<DesiredBalanced>,
+    /// Hosts that have a balancer.
+    pub balancers: Vec<String>,
     /// How the SQL store is asked on its own hosts: socket and user.
     pub sql: Option<(String, String)>,
     /// Resource id of the SQL store; empty without one.
     pub sql_resource: String,
     /// Hosts of the SQL store.
     pub sql_hosts: Vec<String>,
+    /// Services of the cloud, its foundation among them.
+    #[serde(skip)]
+    pub services: Vec<String>,
+    /// Services that the catalogue has and this cloud does not.
+    #[serde(skip)]
+    pub absent: IndexMap<String, DesiredAbsent>,
 }
 
 /// Renders a model. Findings are faults of the catalogue's templates.
@@ -178,6 +214,7 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
         vips: cluster::addresses(model),
         home_after: model.cloud.timeouts.home_after,
         links: cluster::links(model),
+        services: model.services.keys().cloned().collect(),
         ..Desired::default()
     };
     let identities = identity::Identities::new(model);
@@ -209,63 +246,10 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
                 expect: made.expect,
             });
         }
-        for step in &placed.service.steps {
-            let scope = context::Scope {
-                service,
-                host: None,
-                item: None,
-            };
-            let text = |t: &mut Templates, s: &str| t.text(&scope, s);
-            let argv = step.run.iter().map(|s| text(&mut templates, s)).collect();
-            let env = step
-                .env
-                .iter()
-                .map(|(k, v)| (k.clone(), text(&mut templates, v)))
-                .collect();
-            let guards = match (&step.done_when, &out.sql) {
-                (Some(done), Some((socket, user))) => {
-                    let statement = text(&mut templates, &done.sql);
-                    let query = Query::Sql(Sql {
-                        socket: socket.clone(),
-                        user: user.clone(),
-                        statements: vec![statement],
-                    });
-                    let expect = match &done.rows {
-                        Some(rows) => Expect::Rows(
-                            rows.iter()
-                                .map(|r| r.iter().map(|c| text(&mut templates, c)).collect())
-                                .collect(),
-                        ),
-                        None => Expect::SomeRow,
-                    };
-                    vec![(query, expect)]
-                }
-                _ => Vec::new(),
-            };
-            out.scripts.push(DesiredScript {
-                service: service.clone(),
-                name: step.name.value.clone(),
-                hosts: model.names_of(&step.on.value),
-                op: Op::Run(wire::Command {
-                    unit: format!("quorate-{service}-{}", step.name.value),
-                    argv,
-                    user: step.user.clone(),
-                    env,
-                    stdin: None,
-                    cwd: String::new(),
-                    timeout_ms: step.timeout * 1000,
-                }),
-                guards,
-                after: step
-                    .after
-                    .iter()
-                    .filter(|a| a.value != "database")
-                    .map(|a| a.value.clone())
-                    .collect(),
-                database: step.after.iter().any(|a| a.value == "database"),
-            });
-        }
+        let made = scripts::of(model, &mut templates, placed, out.sql.as_ref());
+        out.scripts.extend(made);
     }
+    out.absent = absent::of(model, &mut templates, &out);
     for (resource, placed, component) in model.clustered() {
         let service = &placed.service.name.value;
         if !placed.service.steps.is_empty() {
@@ -289,7 +273,16 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
             });
         }
     }
+    out.balancers = model.names_of("balancer");
     for served in model.served() {
+        out.balanced.push(DesiredBalanced {
+            service: served.service.clone(),
+            resource: served.resource.clone(),
+            address: served.vip.to_string(),
+            port: served.endpoint.port.value,
+            single_writer: served.endpoint.single_writer,
+            members: served.members.clone(),
+        });
         if served.endpoint.mode == "http" {
             let scheme = if served.endpoint.tls { "https" } else { "http" };
             let base = format!(

@@ -167,6 +167,8 @@ fn a_secret_is_known_as_one_and_its_file_is_closed() {
                         .strip_suffix(".crt")
                         .or(secret.strip_suffix(".key"))
                         .unwrap_or(secret);
+                    // Which authorities are trusted is made of the authorities.
+                    let stem = if stem == "tls/trust" { "tls/ca" } else { stem };
                     assert!(
                         needs.iter().any(|n| n == stem),
                         "{}: nobody makes {secret}",
@@ -183,4 +185,29 @@ fn a_secret_is_known_as_one_and_its_file_is_closed() {
             }
         }
     }
+}
+
+fn proves(model: &model::Model, name: &str) -> Vec<String> {
+    let needs = model.secrets();
+    let need = needs.iter().find(|n| n.name == name).unwrap();
+    let model::SecretKind::Leaf { addresses, .. } = &need.kind else {
+        panic!("{need:?}");
+    };
+    addresses.iter().map(ToString::to_string).collect()
+}
+
+/// What a service more or less changes is the balancers' certificate alone: a host
+/// proves its own address, and those whose connections the balancer passes through.
+#[test]
+fn an_address_is_proved_by_who_ends_the_connection() {
+    let one = examples::example("three-controllers").0;
+    let two = examples::example("with-placement").0;
+    for model in [&one, &two] {
+        assert_eq!(proves(model, "tls/c1"), ["198.18.0.11", "198.18.0.100"]);
+    }
+    assert_eq!(proves(&one, "vips/tls"), ["198.18.0.100", "198.18.0.101"]);
+    assert_eq!(
+        proves(&two, "vips/tls"),
+        ["198.18.0.100", "198.18.0.101", "198.18.0.102"]
+    );
 }

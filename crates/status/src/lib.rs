@@ -327,7 +327,7 @@ fn to_be_redundant(members: &[Host], stores: &[Store]) -> String {
     }
     let standby = named(&["standby"]);
     if let Some(first) = standby.first() {
-        return format!("on {first}: `crm_standby --delete`, {again}");
+        return format!("`quorate host resume {first}`, {again}");
     }
     let away = named(&["unreachable", "offline", "unclean"]);
     if !away.is_empty() {

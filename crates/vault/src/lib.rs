@@ -240,6 +240,16 @@ impl Vault {
         removed
     }
 
+    /// Renames a secret, over one of the new name.
+    pub fn rename(&mut self, from: &str, to: &str) -> bool {
+        let Some(entry) = self.entries.remove(from) else {
+            return false;
+        };
+        self.entries.insert(to.to_owned(), entry);
+        self.changed = true;
+        true
+    }
+
     /// The key for digests of contents. There is one after the first [`Vault::ensure`].
     pub fn digest_key(&self) -> Result<[u8; 32], Error> {
         let value = self.get(DIGEST_KEY).ok_or_else(|| Error::Unknown {

@@ -11,7 +11,9 @@ mod op;
 mod query;
 
 pub use fact::{Address, Fact, Facts, FileFact, Listener, OsRelease, Stat, UnitFact};
-pub use op::{CibSection, Command, FileWrite, Op, OpError, Reply, UnitChange};
+pub use op::{
+    Ask, Balance, CibSection, Command, FileWrite, Op, OpError, Probed, Reply, Seen, ServerState, UnitChange,
+};
 pub use query::{Answer, ClusterWant, Expect, HttpGet, NamedQuery, Observe, Query, ResourceWant, Sql, Wait};
 
 use serde::{Deserialize, Serialize};

@@ -85,6 +85,75 @@ pub struct CibSection {
     pub xml: String,
 }
 
+/// Whether a balancer sends anybody to a server. The words are HAProxy's own
+/// (`set server … state`, its management guide, 9.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServerState {
+    /// It takes part.
+    Ready,
+    /// Nobody new; those under way end by themselves.
+    Drain,
+    /// Nobody at all: sessions are shut where the configuration says so.
+    Maint,
+}
+
+/// Servers of a balancer on the host, brought to a state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Balance {
+    /// Its socket for administrators.
+    pub socket: String,
+    /// `SECTION/SERVER`.
+    pub servers: Vec<String>,
+    /// The state.
+    pub state: ServerState,
+    /// Waits so long at most: for nobody to be on a server that was taken out, whose
+    /// sessions are broken then; for one that was let in to be up, or it failed.
+    pub wait_ms: u64,
+}
+
+/// How something behind a virtual address is asked from outside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ask {
+    /// A `GET` over a new connection.
+    Http {
+        /// Whole URL.
+        url: String,
+        /// The only authorities trusted, PEM; a placeholder until it is sent.
+        ca: String,
+        /// The good answer.
+        status: u16,
+    },
+    /// A TCP server at `address:port` that speaks first, as MySQL's does.
+    Greeting(String),
+}
+
+/// Something asked again and again, to see when it is away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probed {
+    /// What it goes by; two of one name are one thing at two places, and an answer of either will do.
+    pub name: String,
+    /// How it is asked.
+    pub ask: Ask,
+}
+
+/// What was seen of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// What it goes by.
+    pub name: String,
+    /// Good answers.
+    pub ok: u64,
+    /// Requests without a good answer, one retry of the connection included.
+    pub failed: u64,
+    /// The longest time between two good answers, less the interval, in milliseconds.
+    pub away_ms: u64,
+    /// When that ended, in milliseconds since the beginning.
+    pub at_ms: u64,
+    /// Why requests failed.
+    pub reasons: Vec<String>,
+}
+
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Op {
@@ -103,6 +172,8 @@ pub enum Op {
     Remove(Vec<String>),
     /// Install what is missing, with services kept from starting.
     Packages(Vec<String>),
+    /// Bring all installed packages to the newest versions of the host's sources.
+    Upgrade,
     /// Bring units to their state, in this order; reloads systemd first.
     Units(Vec<UnitChange>),
     /// Bring sysctls to their value now (files make them last).
@@ -115,6 +186,13 @@ pub enum Op {
     Http(crate::HttpGet),
     /// Replace CIB sections; foreign property sets are kept.
     Cib(Vec<CibSection>),
+    /// Take servers out of the host's balancer, or let them in. One that does not
+    /// run sends nobody anywhere: then there is nothing to do.
+    Balance(Balance),
+    /// Begin to ask these again and again, until [`Op::Seen`] or the session's end.
+    Probe(Vec<Probed>),
+    /// End that, and tell what was seen.
+    Seen,
     /// Wait for something.
     Wait(Wait),
     /// Do the inner ones in order unless all guards hold already.
@@ -135,6 +213,8 @@ pub enum Reply {
     Facts(Box<Facts>),
     /// To `Ask`.
     Answer(crate::Fact<Answer>),
+    /// To [`Op::Seen`].
+    Seen(Vec<Seen>),
     /// To all that change: how many things are different now.
     Changed(u32),
 }
@@ -226,6 +306,10 @@ impl Op {
             Self::Http(get) => http(get, fill),
             Self::Cib(sections) => sections.iter_mut().try_for_each(|s| text(&mut s.xml, fill)),
             Self::Wait(wait) => query(&mut wait.query, fill),
+            Self::Probe(all) => all.iter_mut().try_for_each(|probed| match &mut probed.ask {
+                Ask::Http { ca, .. } => text(ca, fill),
+                Ask::Greeting(_) => Ok(()),
+            }),
             Self::Unless { guards, ops } => {
                 guards.iter_mut().try_for_each(|(q, _)| query(q, fill))?;
                 ops.iter_mut().try_for_each(|op| op.fill(fill))
@@ -235,6 +319,9 @@ impl Op {
             | Self::Packages(_)
             | Self::Units(_)
             | Self::Sysctls(_)
+            | Self::Balance(_)
+            | Self::Seen
+            | Self::Upgrade
             | Self::Audit(_) => Ok(()),
         }
     }

@@ -123,7 +123,7 @@ pub enum Answer {
 pub struct ResourceWant {
     /// Its id (of the primitive inside a clone).
     pub id: String,
-    /// Role as `crm_mon` says it: `Started`, `Promoted`.
+    /// Role as `crm_mon` says it: `Started`, `Promoted`. `Stopped`: not running on `node`.
     pub role: String,
     /// On at least that many nodes.
     pub count: u32,

@@ -42,8 +42,12 @@ fn changed_means_changed() {
     check("two", 0o600, 1);
     assert_eq!(listing(path.parent().unwrap()), ["a.conf"]);
     let all = [path.to_string_lossy().into_owned(), "/nonexistent/x".to_owned()];
+    // What is in a directory keeps it.
+    let folder = [path.parent().unwrap().to_string_lossy().into_owned()];
+    assert_eq!(remove(&folder), Ok(0));
     assert_eq!(remove(&all), Ok(1));
     assert_eq!(remove(&all), Ok(0));
+    assert_eq!(remove(&folder), Ok(1));
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub fn run(args: &CredentialsArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, 
     };
     let password = secret(&format!("{}/admin", identity.service))?;
     let ca = std::path::absolute(project.state.join("ca.pem"))?;
-    fs_err::write(&ca, secret("tls/ca.crt")?)?;
+    fs_err::write(&ca, secret("tls/trust.crt")?)?;
     let ca = ca.display();
     let url = project
         .desired

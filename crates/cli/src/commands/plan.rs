@@ -11,7 +11,29 @@ use plan::{Observed, Plan};
 use crate::args::{Output, PlanArgs};
 use crate::failure::Failure;
 use crate::project::Project;
+use crate::saved::Saved;
 use crate::seen;
+
+/// Fills a content and digests it.
+pub fn digester(fill: &Fill, key: [u8; 32]) -> impl Fn(&[u8]) -> String {
+    move |content: &[u8]| {
+        let filled = std::str::from_utf8(content).ok().and_then(|t| fill(t).ok());
+        wire::digest(&key, filled.as_deref().map_or(content, str::as_bytes))
+    }
+}
+
+/// What of a plan belongs to these; all of it without one.
+pub fn narrow(plan: Plan, targets: &[String]) -> Result<Plan, Failure> {
+    if targets.is_empty() {
+        return Ok(plan);
+    }
+    plan::part(&plan, targets).map_err(|unknown| {
+        Failure::Input(format!(
+            "error: nothing in the plan belongs to {}\n\nhint: a target is a host, a service, a resource or a step's name, as `quorate plan -o json` has them",
+            unknown.join(", ")
+        ))
+    })
+}
 
 /// Makes a plan; refusals become a failure that tells all of them.
 pub fn make(
@@ -21,10 +43,7 @@ pub fn make(
     fill: &Fill,
     key: [u8; 32],
 ) -> Result<Plan, Failure> {
-    let digest = |content: &[u8]| {
-        let filled = std::str::from_utf8(content).ok().and_then(|t| fill(t).ok());
-        wire::digest(&key, filled.as_deref().map_or(content, str::as_bytes))
-    };
+    let digest = digester(fill, key);
     // Texts by which a file is known as this cloud's may hold secrets of its own.
     let mut desired = project.desired.clone();
     for host in desired.hosts.values_mut() {
@@ -44,7 +63,8 @@ pub fn make(
     .map_err(|r| refused(&r))
 }
 
-fn refused(refusals: &[Refusal]) -> Failure {
+/// All reasons against a plan as a failure.
+pub fn refused(refusals: &[Refusal]) -> Failure {
     let mut hints = Vec::new();
     let mut message = String::from("nothing was changed, since:");
     for r in refusals {
@@ -63,7 +83,12 @@ pub async fn run(args: &PlanArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, F
     let sessions = seen::connect(&project).await?;
     let key = vault.digest_key()?;
     let observed = seen::observe(&project, &sessions, &fill, key, false).await?;
-    let plan = make(&project, &observed, Intent::Converge, &fill, key)?;
+    let whole = make(&project, &observed, Intent::Converge, &fill, key)?;
+    let mut plan = narrow(whole, &args.target)?;
+    plan.outages = plan::outage(&plan, &project.desired, &crate::watch::measures(&project.state));
+    if let Some(out) = &args.out {
+        Saved::new(&project, &plan, &observed, &digester(&fill, key))?.write(out)?;
+    }
     match args.shown.output {
         Output::Json => anstream::println!("{}", serde_json::to_string_pretty(&plan)?),
         Output::Text => anstream::print!("{}", plan::show(&plan, !args.brief)),

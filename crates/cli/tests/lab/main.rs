@@ -19,6 +19,7 @@ mod nothing_left;
 mod observed;
 mod power;
 mod recovers;
+mod rolls;
 mod said;
 mod survives;
 mod writers;

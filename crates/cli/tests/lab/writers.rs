@@ -52,7 +52,7 @@ pub fn sql(cloud: &Cloud, host: &str, every_ms: u64) -> Probe {
         password: cloud.secret("keystone/database").into(),
         database: "keystone".to_owned(),
         table: "probe_writes".to_owned(),
-        ca_pem: Some(cloud.secret("tls/ca.crt")),
+        ca_pem: Some(cloud.secret("tls/trust.crt")),
         server_name: None,
         // A member that lags answers when it has caught up.
         before_read: vec!["SET SESSION wsrep_sync_wait = 1".to_owned()],
@@ -62,7 +62,7 @@ pub fn sql(cloud: &Cloud, host: &str, every_ms: u64) -> Probe {
 
 /// All four ways to look.
 pub fn all(cloud: &Cloud) -> Vec<Probe> {
-    let ca = cloud.secret("tls/ca.crt");
+    let ca = cloud.secret("tls/trust.crt");
     let url = format!("https://{}/v3", cloud.url("keystone", 5000));
     let get = Http {
         method: "GET".to_owned(),

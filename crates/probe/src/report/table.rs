@@ -60,6 +60,7 @@ impl Display for Report {
 fn row(probe: &ProbeReport) -> [String; HEAD.len()] {
     let kind = match probe.kind {
         Label::Http => "http",
+        Label::Greeting => "greeting",
         Label::Renewing => "renewing",
         Label::SqlWrite => "sql-write",
         Label::Publish => "publish",

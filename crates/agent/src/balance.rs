@@ -1,0 +1,215 @@
+//! The host's balancer, by its socket for administrators: who is sent where.
+//! Not for what its file says (`files`). The commands are of HAProxy's
+//! management guide, 9.3 ("Unix Socket commands").
+
+use std::{io, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::UnixStream,
+    time::{Instant, sleep, timeout},
+};
+use wire::{Balance, OpError, ServerState};
+
+use crate::session::Progress;
+
+/// A command is answered at once, or the process hangs.
+const PATIENCE: Duration = Duration::from_secs(10);
+const EVERY: Duration = Duration::from_millis(50);
+
+/// Asks one thing. `None`: nobody listens there.
+///
+/// # Errors
+/// When it listens and does not answer.
+pub(crate) async fn ask(socket: &str, command: &str) -> Result<Option<String>, OpError> {
+    let talk = async {
+        let mut stream = match UnixStream::connect(socket).await {
+            Ok(stream) => stream,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+                ) =>
+            {
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        stream.write_all(format!("{command}\n").as_bytes()).await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(Some(answer))
+    };
+    let failed = |why: String| {
+        OpError::new(format!(
+            "cannot ask the balancer at {socket} to `{command}`: {why}"
+        ))
+    };
+    match timeout(PATIENCE, talk).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(failed(error.to_string())),
+        Err(_) => Err(failed(format!("no answer within {} s", PATIENCE.as_secs()))),
+    }
+}
+
+/// A server as `show stat` has it.
+#[derive(Debug, PartialEq, Eq)]
+struct Server {
+    status: String,
+    /// Sessions on it now.
+    sessions: u64,
+}
+
+/// One server's row in the CSV of `show stat`.
+fn server(csv: &str, name: &str) -> Option<Server> {
+    let (section, server) = name.split_once('/')?;
+    let mut lines = csv.lines();
+    let columns: Vec<&str> = lines.next()?.trim_start_matches("# ").split(',').collect();
+    let at = |name: &str| columns.iter().position(|c| *c == name);
+    let (section_at, server_at, status, sessions) =
+        (at("pxname")?, at("svname")?, at("status")?, at("scur")?);
+    lines
+        .map(|line| line.split(',').collect::<Vec<_>>())
+        .find(|row| row.get(section_at) == Some(&section) && row.get(server_at) == Some(&server))
+        .map(|row| Server {
+            status: row.get(status).copied().unwrap_or_default().to_owned(),
+            sessions: row.get(sessions).and_then(|s| s.parse().ok()).unwrap_or(0),
+        })
+}
+
+fn is(status: &str, state: ServerState) -> bool {
+    // `DRAIN (agent)`, `MAINT (via …)`: the first word is the state.
+    let word = status.split(' ').next().unwrap_or_default();
+    match state {
+        ServerState::Ready => !matches!(word, "DRAIN" | "MAINT"),
+        ServerState::Drain => word == "DRAIN",
+        ServerState::Maint => word == "MAINT",
+    }
+}
+
+/// Whether a server gets requests. `UP 1/2` is on its way down, and still does.
+fn is_up(status: &str) -> bool {
+    status.starts_with("UP") || status == "no check"
+}
+
+/// Brings servers to a state; how many were not in it. Waits for those who are
+/// on a server that is taken out, as long as it may.
+pub(crate) async fn set(wanted: &Balance, progress: &Progress) -> Result<u32, OpError> {
+    let show = async || ask(&wanted.socket, "show stat").await;
+    let Some(before) = show().await? else {
+        progress.say("the balancer does not run here: it sends nobody anywhere");
+        return Ok(0);
+    };
+    let word = match wanted.state {
+        ServerState::Ready => "ready",
+        ServerState::Drain => "drain",
+        ServerState::Maint => "maint",
+    };
+    let mut changed = 0;
+    for name in &wanted.servers {
+        // One that is not in its file yet, or no more, gets nobody from it.
+        let Some(now) = server(&before, name) else {
+            continue;
+        };
+        changed += u32::from(!is(&now.status, wanted.state));
+        let said = ask(&wanted.socket, &format!("set server {name} state {word}")).await?;
+        if let Some(said) = said.filter(|s| !s.trim().is_empty()) {
+            return Err(OpError::new(format!(
+                "the balancer does not set {name} to {word}: {}",
+                said.trim()
+            )));
+        }
+    }
+    let until = Instant::now() + Duration::from_millis(wanted.wait_ms);
+    if wanted.state == ServerState::Ready {
+        // Let in is not in: it gets somebody once its checks are good. The next host
+        // must not be taken out before.
+        while let Some(now) = show().await? {
+            let servers = wanted.servers.iter().filter_map(|n| Some((n, server(&now, n)?)));
+            let Some((name, down)) = servers.into_iter().find(|(_, s)| !is_up(&s.status)) else {
+                break;
+            };
+            if Instant::now() >= until {
+                return Err(OpError::new(format!(
+                    "{name} is let in and still {}: its check fails here",
+                    down.status
+                )));
+            }
+            sleep(EVERY).await;
+        }
+        return Ok(changed);
+    }
+    while let Some(now) = show().await? {
+        let left: u64 = wanted
+            .servers
+            .iter()
+            .filter_map(|n| server(&now, n))
+            .map(|s| s.sessions)
+            .sum();
+        if left == 0 {
+            break;
+        }
+        if Instant::now() >= until {
+            progress.say(format!("{left} sessions are still open; they will be broken"));
+            break;
+        }
+        sleep(EVERY).await;
+    }
+    Ok(changed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of HAProxy 3.0's `show stat`, columns left out.
+    const STAT: &str = "# pxname,svname,qcur,qmax,scur,smax,status,weight,\n\
+                        api,FRONTEND,,,3,9,OPEN,,\n\
+                        api,c1,0,0,2,4,UP,100,\n\
+                        api,c2,0,0,0,4,DRAIN,100,\n\
+                        api,c3,0,0,0,4,MAINT (via x),100,\n";
+
+    #[test]
+    fn a_server_is_found_in_what_is_shown() {
+        let check = |name: &str, expect: Option<(&str, u64)>| {
+            let found = server(STAT, name);
+            assert_eq!(
+                found.as_ref().map(|s| (s.status.as_str(), s.sessions)),
+                expect,
+                "{name}"
+            );
+        };
+        check("api/c1", Some(("UP", 2)));
+        check("api/c2", Some(("DRAIN", 0)));
+        check("api/c4", None);
+        check("other/c1", None);
+        check("api", None);
+        assert_eq!(server("", "api/c1"), None);
+    }
+
+    #[test]
+    fn states_are_told_apart() {
+        let check = |status: &str, expect: [bool; 3]| {
+            let found = [ServerState::Ready, ServerState::Drain, ServerState::Maint].map(|s| is(status, s));
+            assert_eq!(found, expect, "{status}");
+        };
+        check("UP", [true, false, false]);
+        check("DOWN", [true, false, false]);
+        check("UP 1/2", [true, false, false]);
+        check("DRAIN", [false, true, false]);
+        check("MAINT (via x)", [false, false, true]);
+    }
+
+    #[tokio::test]
+    async fn a_balancer_that_does_not_run_sends_nobody() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("none.sock").to_string_lossy().into_owned();
+        let wanted = Balance {
+            socket,
+            servers: vec!["api/c1".to_owned()],
+            state: ServerState::Drain,
+            wait_ms: 1000,
+        };
+        assert_eq!(set(&wanted, &Progress::silent()).await, Ok(0));
+    }
+}

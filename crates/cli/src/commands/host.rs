@@ -1,0 +1,186 @@
+//! `quorate host`: hosts out of service and back, one after the other. A host
+//! that does not come back ends it, with the rest untouched.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use plan::{Observed, Plan, Upkeep};
+
+use super::apply::agreed;
+use super::plan::refused;
+use crate::args::{ApplyArgs, HostVerb, ManyHosts, OneHost};
+use crate::failure::Failure;
+use crate::project::Project;
+use crate::runner::Runner;
+
+/// A server's firmware takes its time.
+const BOOT: Duration = Duration::from_mins(15);
+
+fn run_args(file: &Utf8Path, yes: bool) -> ApplyArgs {
+    ApplyArgs {
+        file: file.to_owned(),
+        yes,
+        parallel: 16,
+        seed: None,
+    }
+}
+
+fn known(project: &Project, hosts: &[String]) -> Result<(), Failure> {
+    let names: Vec<&str> = project.desired.hosts.keys().map(String::as_str).collect();
+    for host in hosts {
+        if !names.contains(&host.as_str()) {
+            let hint = diagnostic::did_you_mean(host, names.iter().copied()).map_or_else(
+                || format!("it has: {}", names.join(", ")),
+                |near| format!("did you mean `{near}`?"),
+            );
+            return Err(Failure::Input(format!(
+                "error: the cloud has no host `{host}`\n\nhint: {hint}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Runs it.
+pub async fn run(verb: &HostVerb, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
+    match verb {
+        HostVerb::Drain(one) => {
+            once(one, catalog, "host drain", |run, seen, host| {
+                plan::take_away(&run.project.desired, seen, host, Upkeep::Drain).map_err(|r| refused(&r))
+            })
+            .await
+        }
+        HostVerb::Resume(one) => {
+            once(one, catalog, "host resume", |run, seen, host| {
+                plan::take_back(&run.project.desired, seen, host).map_err(|r| refused(&r))
+            })
+            .await
+        }
+        HostVerb::Reboot(many) => rolling(many, catalog, "host reboot", Upkeep::Reboot).await,
+        HostVerb::Update(many) => rolling(many, catalog, "host update", Upkeep::Update).await,
+    }
+}
+
+async fn once(
+    args: &OneHost,
+    catalog: &[Utf8PathBuf],
+    verb: &'static str,
+    make: impl Fn(&Runner, &Observed, &str) -> Result<Plan, Failure>,
+) -> Result<ExitCode, Failure> {
+    let project = Project::open(&args.file, catalog)?;
+    known(&project, std::slice::from_ref(&args.host))?;
+    let mut run = Runner::open(project, &run_args(&args.file, args.yes), verb).await?;
+    let observed = run.observe(false).await?;
+    let mut plan = make(&run, &observed, &args.host)?;
+    run.foretell(&mut plan);
+    if !plan.is_empty() {
+        if !agreed(&plan, args.yes)? {
+            return Ok(ExitCode::from(1));
+        }
+        run.stage(&plan, &observed).await?;
+    }
+    run.seen().await;
+    anstream::println!("{verb} {}: {} changes", args.host, run.changed);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn rolling(
+    args: &ManyHosts,
+    catalog: &[Utf8PathBuf],
+    verb: &'static str,
+    upkeep: Upkeep,
+) -> Result<ExitCode, Failure> {
+    let project = Project::open(&args.file, catalog)?;
+    known(&project, &args.hosts)?;
+    let hosts: Vec<String> = if args.rolling {
+        project.desired.nodes.iter().map(|(n, _)| n.clone()).collect()
+    } else {
+        args.hosts.clone()
+    };
+    let mut run = Runner::open(project, &run_args(&args.file, args.yes), verb).await?;
+    let mut asked = args.yes;
+    for (index, host) in hosts.iter().enumerate() {
+        let left = || {
+            let rest = hosts.get(index + 1..).unwrap_or_default();
+            if rest.is_empty() {
+                String::new()
+            } else {
+                format!("; {} were not touched", rest.join(", "))
+            }
+        };
+        let observed = run.observe(false).await?;
+        let mut plan =
+            plan::take_away(&run.project.desired, &observed, host, upkeep).map_err(|r| refused(&r))?;
+        run.foretell(&mut plan);
+        if !asked {
+            if hosts.len() > 1 {
+                anstream::println!("the same for {}, one after the other:", hosts.join(", "));
+            }
+            if !agreed(&plan, false)? {
+                return Ok(ExitCode::from(1));
+            }
+            asked = true;
+        }
+        if upkeep == Upkeep::Reboot {
+            // What it has to go through before, it does not see: the others do.
+            let watched = run.blind(host).await;
+            run.stage(&plan, &observed).await?;
+            back(&mut run, host, &left()).await?;
+            // The first begins with the first stage, and so without its own host.
+            if watched || index == 0 {
+                run.sighted(host).await;
+            }
+        } else {
+            run.stage(&plan, &observed).await?;
+        }
+        let observed = run.observe(false).await?;
+        let mut plan = plan::take_back(&run.project.desired, &observed, host).map_err(|r| refused(&r))?;
+        run.foretell(&mut plan);
+        if let Err(failure) = run.stage(&plan, &observed).await {
+            anstream::eprintln!("{host} is not back in service{}", left());
+            return Err(failure);
+        }
+    }
+    run.seen().await;
+    anstream::println!("{verb} {}: {} changes", hosts.join(", "), run.changed);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits for a host to go down and to come back, and for the cluster to have it.
+async fn back(run: &mut Runner, host: &str, left: &str) -> Result<(), Failure> {
+    let gone = || {
+        Failure::world(
+            format!("{host} does not come back from its reboot{left}"),
+            format!("look at its console; then `quorate host resume {host}`"),
+        )
+    };
+    let begin = Instant::now();
+    while run
+        .sessions
+        .get(host)
+        .is_some_and(|s| s.as_ref().is_ok_and(|s| s.alive()))
+    {
+        if begin.elapsed() > BOOT {
+            return Err(gone());
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    while run.reconnect(host).await.is_err() {
+        if begin.elapsed() > BOOT {
+            return Err(gone());
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    // It joins by itself; only then its facts tell of the cluster.
+    loop {
+        let observed = run.observe(false).await?;
+        if plan::drained(&observed).iter().any(|h| h == host) {
+            return Ok(());
+        }
+        if begin.elapsed() > BOOT {
+            return Err(gone());
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}

@@ -1,0 +1,254 @@
+//! One run of a verb that changes something: its locks, its journal, its prober,
+//! and the hosts looked at as often as it wants. What is done is a plan's choice.
+
+use camino::Utf8Path;
+use engines::Intent;
+use fleet::{CallError, Fill, Sessions, Stop, Summary};
+use plan::{Measures, Observed, Plan};
+use tokio::sync::watch;
+use wire::Op;
+
+use crate::args::ApplyArgs;
+use crate::commands::plan::make;
+use crate::failure::Failure;
+use crate::project::Project;
+use crate::watch::Watch;
+use crate::{seen, steps};
+
+/// Takes every reachable host's lock; the first that is held ends it.
+async fn lock(sessions: &Sessions, owner: &str) -> Result<(), Failure> {
+    for (host, session) in sessions {
+        let Ok(session) = session else { continue };
+        match session
+            .call(
+                Op::Lock {
+                    owner: owner.to_owned(),
+                },
+                None,
+            )
+            .await
+        {
+            Ok(_) => {}
+            Err(CallError::Failed(error)) => {
+                let by = error.held_by.clone().unwrap_or_else(|| error.to_string());
+                return Err(Failure::world(
+                    format!("{host} is being changed by another run: {}", by.trim()),
+                    "wait for it to end; its lock goes with its connection",
+                ));
+            }
+            Err(CallError::Lost) => {
+                return Err(Failure::world(
+                    format!("{host}: the connection was lost"),
+                    "run it again",
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Who runs this, for locks and audit lines.
+fn whoami(verb: &str, id: &str) -> String {
+    let user = std::env::var("SUDO_USER")
+        .or_else(|_| std::env::var("USER"))
+        .unwrap_or_else(|_| "root".to_owned());
+    let machine = nix::unistd::gethostname()
+        .map(|h| h.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    format!("{user}@{machine} {verb} run {id}")
+}
+
+/// A run under way.
+pub struct Runner {
+    /// The cloud.
+    pub project: Project,
+    /// Sessions with its hosts; their locks are ours.
+    pub sessions: Sessions,
+    /// Fills secrets.
+    pub fill: Fill,
+    /// Key of the digests by which contents are compared.
+    pub key: [u8; 32],
+    /// Steps that changed something so far.
+    pub changed: usize,
+    /// The vault was made now: a refusal takes it back.
+    made: bool,
+    verb: &'static str,
+    id: String,
+    who: String,
+    parallel: usize,
+    stages: usize,
+    stop: watch::Receiver<Stop>,
+    watch: Option<Watch>,
+    measures: Measures,
+}
+
+impl Runner {
+    /// Connects to all hosts and takes their locks.
+    pub async fn open(project: Project, args: &ApplyArgs, verb: &'static str) -> Result<Self, Failure> {
+        let id = uuid::Uuid::now_v7().to_string();
+        let sessions = seen::connect(&project).await?;
+        let who = whoami(verb, &id);
+        lock(&sessions, &who).await?;
+        let (vault, made) = project.vault_for_change(args.seed)?;
+        let (fill, vault) = seen::filler(vault);
+        let key = vault.digest_key()?;
+        Ok(Self {
+            measures: crate::watch::measures(&project.state),
+            project,
+            sessions,
+            fill,
+            key,
+            changed: 0,
+            made,
+            verb,
+            id,
+            who,
+            parallel: args.parallel,
+            stages: 0,
+            stop: steps::interrupts(),
+            watch: None,
+        })
+    }
+
+    /// A new session with a host that was restarted, and its lock.
+    pub async fn reconnect(&mut self, host: &str) -> Result<(), Failure> {
+        let target = self.project.targets().into_iter().find(|t| t.name == host);
+        let connected = fleet::connect(target.into_iter().collect(), seen::binary()?).await;
+        for session in connected.values() {
+            if let Err(error) = session {
+                return Err(Failure::world(error.to_string(), error.cure.clone()));
+            }
+        }
+        lock(&connected, &self.who).await?;
+        self.sessions.extend(connected);
+        Ok(())
+    }
+
+    /// Looks at all hosts.
+    pub async fn observe(&self, deep: bool) -> Result<Observed, Failure> {
+        seen::observe(&self.project, &self.sessions, &self.fill, self.key, deep).await
+    }
+
+    /// Plans from what was seen, with what it will cost.
+    pub fn plan(&self, observed: &Observed, intent: Intent) -> Result<Plan, Failure> {
+        let mut plan = match make(&self.project, observed, intent, &self.fill, self.key) {
+            Ok(plan) => plan,
+            Err(refused) => {
+                if self.made && self.stages == 0 {
+                    self.project.forget_vault()?;
+                }
+                return Err(refused);
+            }
+        };
+        self.foretell(&mut plan);
+        Ok(plan)
+    }
+
+    /// Puts into a plan what it will cost.
+    pub fn foretell(&self, plan: &mut Plan) {
+        plan.outages = plan::outage(plan, &self.project.desired, &self.measures);
+    }
+
+    async fn audit(&self, line: &str) {
+        for session in self.sessions.values().flatten() {
+            // A host that lost its connection has a failed step to tell of it.
+            let _ = session.call(Op::Audit(line.to_owned()), None).await;
+        }
+    }
+
+    fn again(&self) -> String {
+        format!(
+            "mend it and run `quorate {}` again: it goes on from what is there",
+            self.verb
+        )
+    }
+
+    /// Does a plan. What it asks of those who use the cloud is watched from the
+    /// first on.
+    ///
+    /// # Errors
+    /// When steps failed, or the operator stopped it.
+    pub async fn stage(&mut self, plan: &Plan, observed: &Observed) -> Result<(), Failure> {
+        for line in &plan.explain {
+            anstream::eprintln!("{line}");
+        }
+        let stage = self.stages;
+        self.stages += 1;
+        let who = self.who.clone();
+        self.audit(&format!("{who}: stage {stage}, {} steps", plan.steps.len()))
+            .await;
+        match &mut self.watch {
+            Some(watch) => watch.also(plan),
+            None => {
+                self.watch = Watch::begin(plan, &self.project, &self.sessions, observed, &self.fill).await;
+            }
+        }
+        let journal = if stage == 0 {
+            self.id.clone()
+        } else {
+            format!("{}.{stage}", self.id)
+        };
+        let summary: Summary = steps::run(
+            plan,
+            &self.sessions,
+            &self.fill,
+            &self.project.state,
+            &journal,
+            self.parallel,
+            self.stop.clone(),
+        )
+        .await?;
+        self.changed += summary.changed;
+        self.audit(&format!(
+            "{who}: stage {stage} ended, {} changed, {} failed",
+            summary.changed, summary.failed
+        ))
+        .await;
+        if summary.failed > 0 {
+            self.seen().await;
+            return Err(Failure::world(
+                format!("{} steps failed, {} were not begun", summary.failed, summary.left),
+                self.again(),
+            ));
+        }
+        if *self.stop.borrow() == Stop::AfterStepsInFlight {
+            self.seen().await;
+            return Err(Failure::world(
+                "stopped",
+                format!("run `quorate {}` again: it goes on from what is there", self.verb),
+            ));
+        }
+        Ok(())
+    }
+
+    /// A host is about to go down: it tells what it saw so far. Gives whether it watched.
+    pub async fn blind(&mut self, host: &str) -> bool {
+        match &mut self.watch {
+            Some(watch) => watch.leave(host, &self.sessions).await,
+            None => false,
+        }
+    }
+
+    /// A host is back, and watches again.
+    pub async fn sighted(&mut self, host: &str) {
+        if let Some(watch) = &mut self.watch {
+            watch.join(host, &self.sessions, &self.fill).await;
+        }
+    }
+
+    /// Ends the prober: tells what was foretold and what was seen, and keeps it.
+    pub async fn seen(&mut self) {
+        if let Some(watch) = self.watch.take() {
+            let state: &Utf8Path = &self.project.state;
+            watch
+                .end(
+                    &self.sessions,
+                    &self.project.desired,
+                    state,
+                    &self.id,
+                    &mut self.measures,
+                )
+                .await;
+        }
+    }
+}

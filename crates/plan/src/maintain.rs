@@ -1,0 +1,293 @@
+//! Taking one host of a cloud that runs out of service, and back: for its reboot,
+//! its packages, its hardware. Nothing of the cloud file is changed by it.
+//!
+//! The cluster's own word for it is standby; the balancers are told before, so
+//! that nobody is sent to an instance that is about to stop. It is refused where
+//! another host is away already: what is left would be too little.
+
+use engines::Refusal;
+use pacemaker::{Monitor, Resource};
+use render::Desired;
+use wire::{ClusterWant, Command, Expect, Op, Query, ResourceWant, Wait};
+
+use crate::build::{Planner, step};
+use crate::{Digest, Effect, Observed, Plan};
+
+/// Everything on a host may take so long to stop, in milliseconds: what one
+/// instance may.
+const STOP_MS: u64 = 320_000;
+
+/// What is done to a host that is out of service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upkeep {
+    /// Nothing: it stays so.
+    Drain,
+    /// It is started anew.
+    Reboot,
+    /// Its packages are brought to what its sources have.
+    Update,
+}
+
+/// Nothing to fill in: no file is compared here.
+fn no_digest(_: &[u8]) -> String {
+    String::new()
+}
+
+fn planner<'a>(desired: &'a Desired, observed: &'a Observed, digest: Digest<'a>) -> Planner<'a> {
+    Planner {
+        desired,
+        observed,
+        digest,
+        steps: Vec::new(),
+        prepared: Vec::new(),
+        starting: false,
+        virgin: false,
+        left: Vec::new(),
+    }
+}
+
+fn monitor(observed: &Observed) -> Option<Monitor> {
+    let all = observed.values().flatten().filter_map(|f| f.crm_mon.known());
+    all.filter_map(|xml| Monitor::parse(xml).ok()).find(|m| m.quorate)
+}
+
+fn refuse(code: &'static str, message: String, cure: String) -> Refusal {
+    Refusal { code, message, cure }
+}
+
+/// Hosts that the cluster has out of service by order.
+pub fn drained(observed: &Observed) -> Vec<String> {
+    let nodes = monitor(observed).map(|m| m.nodes).unwrap_or_default();
+    let away = nodes.into_iter().filter(|n| n.standby && n.online);
+    away.map(|n| n.name).collect()
+}
+
+fn reasons(desired: &Desired, observed: &Observed, monitor: Option<&Monitor>, host: &str) -> Vec<Refusal> {
+    let mut out = Vec::new();
+    if !desired.nodes.iter().any(|(n, _)| n == host) {
+        out.push(refuse(
+            "host::not-a-member",
+            format!("{host} is not a member of the cluster: nothing of it can be taken elsewhere"),
+            "name a controller".to_owned(),
+        ));
+        return out;
+    }
+    let Some(monitor) = monitor else {
+        out.push(refuse(
+            "host::no-cluster",
+            "no host tells of a cluster that is quorate".to_owned(),
+            "`quorate status` shows what is left; `quorate recover` brings it back".to_owned(),
+        ));
+        return out;
+    };
+    if let Some(Err(why)) = observed.get(host) {
+        out.push(refuse(
+            "host::unreachable",
+            why.clone(),
+            format!("switch {host} on first"),
+        ));
+    }
+    for (other, _) in desired.nodes.iter().filter(|(n, _)| n != host) {
+        let node = monitor.nodes.iter().find(|n| n.name == *other);
+        let state = match node {
+            Some(n) if n.standby => "is out of service itself",
+            Some(n) if n.online && !n.pending && !n.unclean && !n.maintenance => continue,
+            _ => "is not online",
+        };
+        out.push(refuse(
+            "host::another-away",
+            format!("{other} {state}: {host} is not taken away beside it"),
+            format!("bring {other} back first: `quorate status`, `quorate host resume {other}`"),
+        ));
+    }
+    out
+}
+
+/// Takes a host out of service, and does something to it.
+///
+/// # Errors
+/// All reasons against it; nothing may then be done.
+pub fn take_away(
+    desired: &Desired,
+    observed: &Observed,
+    host: &str,
+    upkeep: Upkeep,
+) -> Result<Plan, Vec<Refusal>> {
+    let monitor = monitor(observed);
+    let reasons = reasons(desired, observed, monitor.as_ref(), host);
+    let Some(monitor) = monitor.filter(|_| reasons.is_empty()) else {
+        return Err(reasons);
+    };
+    let mut planner = planner(desired, observed, &no_digest);
+    let mut last = Vec::new();
+    if !monitor.nodes.iter().any(|n| n.name == host && n.standby) {
+        last = planner.standby(&monitor, host);
+    }
+    let op = match upkeep {
+        Upkeep::Drain => None,
+        // A moment later: the answer has to leave the host before it goes down.
+        Upkeep::Reboot => Some((
+            format!("reboot {host}"),
+            Op::Run(Command::new(
+                "quorate-reboot".to_owned(),
+                &[
+                    "systemd-run",
+                    "--on-active=2s",
+                    "--unit=quorate-reboot-now",
+                    "systemctl",
+                    "reboot",
+                ],
+                30_000,
+            )),
+        )),
+        Upkeep::Update => Some((format!("update the packages of {host}"), Op::Upgrade)),
+    };
+    if let Some((title, op)) = op {
+        let id = format!("upkeep/{host}");
+        let why = "the operator wants it";
+        planner
+            .steps
+            .push(step(id, vec![host.to_owned()], title, why, vec![op], last));
+    }
+    Ok(Plan {
+        intent: format!("take {host} out of service"),
+        steps: planner.steps,
+        ..Plan::default()
+    })
+}
+
+/// Takes a host back into service. A host that is in service gives an empty plan.
+///
+/// # Errors
+/// All reasons against it.
+pub fn take_back(desired: &Desired, observed: &Observed, host: &str) -> Result<Plan, Vec<Refusal>> {
+    let monitor = monitor(observed);
+    let reasons = reasons(desired, observed, monitor.as_ref(), host);
+    let Some(monitor) = monitor.filter(|_| reasons.is_empty()) else {
+        return Err(reasons);
+    };
+    let mut planner = planner(desired, observed, &no_digest);
+    if monitor.nodes.iter().any(|n| n.name == host && n.standby) {
+        let id = format!("service/{host}");
+        let words = [
+            "crm_attribute",
+            "--node",
+            host,
+            "--name",
+            "standby",
+            "--delete",
+            "--lifetime",
+            "forever",
+        ];
+        let run = Op::Run(Command::new(format!("quorate-service-{host}"), &words, 60_000));
+        let mut ops = vec![run];
+        ops.extend(planner.gates(host));
+        let title = format!("take {host} back into service");
+        let mut s = step(
+            id.clone(),
+            vec![host.to_owned()],
+            title,
+            "it is out of service",
+            ops,
+            Vec::new(),
+        );
+        s.effects = vec![Effect::Starts {
+            host: host.to_owned(),
+        }];
+        planner.steps.push(s);
+        let all = planner.all_balanced();
+        planner.let_in(host, &all, vec![id]);
+    }
+    Ok(Plan {
+        intent: format!("take {host} back into service"),
+        steps: planner.steps,
+        ..Plan::default()
+    })
+}
+
+impl Planner<'_> {
+    fn all_balanced(&self) -> Vec<String> {
+        self.desired.balanced.iter().map(|b| b.resource.clone()).collect()
+    }
+
+    /// The steps until a host runs nothing of the cluster's.
+    fn standby(&mut self, monitor: &Monitor, host: &str) -> Vec<String> {
+        let gate = format!("gate/{host}");
+        self.steps.push(step(
+            gate.clone(),
+            vec![host.to_owned()],
+            format!("wait for all hosts but {host} to be whole"),
+            "they have to serve without it",
+            vec![Op::Wait(self.others_whole(host))],
+            Vec::new(),
+        ));
+        let all = self.all_balanced();
+        let out = self.take_out(host, &all, &[gate]);
+        let here = |id: &str| {
+            let mut all = monitor.resources.iter();
+            all.any(|r| r.id == id && r.node.as_deref() == Some(host) && r.role != "Stopped")
+        };
+        let want = |id: &str, role: &str, count: u32, node: &str| ResourceWant {
+            id: id.to_owned(),
+            role: role.to_owned(),
+            count,
+            node: node.to_owned(),
+        };
+        let mut resources = Vec::new();
+        for resource in &self.desired.cib.resources {
+            let id = &resource.primitive().id;
+            if here(id) {
+                resources.push(want(id, "Stopped", 0, host));
+                if matches!(resource, Resource::Primitive(_)) {
+                    resources.push(want(id, "Started", 1, ""));
+                }
+            }
+        }
+        let gone = Wait {
+            what: format!("{host} runs nothing of the cluster's"),
+            query: Query::Cluster,
+            expect: Expect::Cluster(ClusterWant {
+                online: 0,
+                resources,
+                idle: false,
+            }),
+            timeout_ms: STOP_MS,
+            every_ms: 200,
+        };
+        let words = [
+            "crm_attribute",
+            "--node",
+            host,
+            "--name",
+            "standby",
+            "--update",
+            "on",
+            "--lifetime",
+            "forever",
+        ];
+        let run = Op::Run(Command::new(format!("quorate-standby-{host}"), &words, 60_000));
+        let id = format!("standby/{host}");
+        let mut s = step(
+            id.clone(),
+            vec![host.to_owned()],
+            format!("take {host} out of service"),
+            "the operator wants it",
+            vec![run, Op::Wait(gone)],
+            out,
+        );
+        let mut services: Vec<String> = self
+            .desired
+            .vips
+            .iter()
+            .filter(|v| here(&v.resource))
+            .map(|v| v.service.clone())
+            .collect();
+        services.dedup();
+        s.effects = vec![Effect::Standby {
+            host: host.to_owned(),
+            services,
+        }];
+        self.steps.push(s);
+        vec![id]
+    }
+}

@@ -1,0 +1,448 @@
+//! What changes under running instances: host by host, each gated by the health
+//! of all the others before it is touched and of itself afterwards (law 9).
+//!
+//! A host's turn: the balancers send nobody there any more, its instances are
+//! stopped and started through the cluster manager, and once all is whole again
+//! the balancers let them in. What can read its files without being restarted is
+//! told to, by itself and before: a balancer that is told so has forgotten who
+//! was taken out.
+//!
+//! Not `crm_resource --restart`: it looks every two seconds, twice a restart.
+
+use indexmap::IndexSet;
+use pacemaker::Resource;
+use render::{DesiredBalanced, UnitRun};
+use wire::{
+    Balance, ClusterWant, Command, Expect, Fact, FileWrite, Op, Query, ResourceWant, ServerState, UnitChange,
+    Wait,
+};
+
+use crate::build::{Planner, step};
+use crate::{Change, Effect, look};
+
+/// Files of running instances, and who has to take them up.
+#[derive(Default)]
+pub(crate) struct Files {
+    writes: Vec<FileWrite>,
+    resources: IndexSet<String>,
+    changes: Vec<Change>,
+}
+
+impl Files {
+    pub(crate) fn add(&mut self, file: &FileWrite, resources: &[String], change: Change) {
+        self.writes.push(file.clone());
+        self.resources.extend(resources.iter().cloned());
+        self.changes.push(change);
+    }
+}
+
+/// What is changed on one host under running instances.
+pub(crate) struct Rolling {
+    pub(crate) host: String,
+    /// What is read by instances that are restarted for it.
+    pub(crate) restarts: Files,
+    /// What is read by instances that are told to read it.
+    pub(crate) reloads: Files,
+}
+
+impl Rolling {
+    pub(crate) fn of(host: &str) -> Self {
+        Self {
+            host: host.to_owned(),
+            restarts: Files::default(),
+            reloads: Files::default(),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.restarts.writes.is_empty() && self.reloads.writes.is_empty()
+    }
+}
+
+/// How long the others may take to be whole before a host is touched, in
+/// milliseconds. They were when they were looked at; what takes longer is broken.
+const OTHERS_MS: u64 = 60_000;
+/// How long requests under way may take to end before their instance is stopped,
+/// in milliseconds: an API's longest, by far, and below HAProxy's own 60 s.
+const DRAIN_MS: u64 = 15_000;
+/// How long an instance that runs may take until the balancers find it good, in
+/// milliseconds: two checks half a second apart, on a machine that is very busy.
+const UP_MS: u64 = 60_000;
+/// How long an instance may take to stop or to start, in milliseconds: a broker
+/// that finds its peers may take 300 s.
+const RESTART_MS: u64 = 320_000;
+
+impl Planner<'_> {
+    /// One host after the other, after some steps. Extends what all else waits for.
+    pub(crate) fn roll(&mut self, mut hosts: Vec<Rolling>, base: &[String]) {
+        // Who has nothing to lose goes first: it may be what the others wait for.
+        hosts.sort_by_key(|r| self.idle_instances(&r.host) == 0);
+        let mut before = base.to_vec();
+        let mut last = Vec::new();
+        for Rolling {
+            host,
+            restarts,
+            reloads,
+        } in hosts
+        {
+            if !reloads.writes.is_empty() {
+                last = self.turn_reload(&host, reloads, &before);
+                before.clone_from(&last);
+            }
+            if !restarts.writes.is_empty() {
+                last = self.turn_restart(&host, restarts, &before);
+                before.clone_from(&last);
+            }
+        }
+        self.prepared.extend(last);
+    }
+
+    fn turn_reload(&mut self, host: &str, files: Files, before: &[String]) -> Vec<String> {
+        let units = self.units(host, &files.resources);
+        let mut ops = vec![Op::Wait(self.others_whole(host)), Op::Files(files.writes)];
+        ops.push(Op::Units(
+            units
+                .iter()
+                .map(|unit| UnitChange {
+                    unit: unit.clone(),
+                    reload: true,
+                    ..UnitChange::default()
+                })
+                .collect(),
+        ));
+        ops.extend(self.gates(host));
+        let id = format!("reload/{host}");
+        let mut s = step(
+            id.clone(),
+            vec![host.to_owned()],
+            format!(
+                "change {host}, where {} reads it without a restart",
+                units.join(", ")
+            ),
+            "files of running services differ",
+            ops,
+            before.to_vec(),
+        );
+        s.changes = files.changes;
+        s.effects = units
+            .into_iter()
+            .map(|unit| Effect::Reload {
+                unit,
+                host: host.to_owned(),
+            })
+            .collect();
+        self.steps.push(s);
+        vec![id]
+    }
+
+    fn turn_restart(&mut self, host: &str, files: Files, before: &[String]) -> Vec<String> {
+        let runs = |r: &&String| !r.starts_with("unit/") && self.instance_runs(r, host);
+        let resources: Vec<String> = files.resources.iter().filter(runs).cloned().collect();
+        let units: Vec<String> = files
+            .resources
+            .iter()
+            .filter_map(|r| r.strip_prefix("unit/"))
+            .map(str::to_owned)
+            .collect();
+        let mut ops = vec![Op::Wait(self.others_whole(host)), Op::Files(files.writes)];
+        ops.extend(units.iter().map(|unit| {
+            Op::Units(vec![UnitChange {
+                unit: unit.clone(),
+                restart: true,
+                ..UnitChange::default()
+            }])
+        }));
+        ops.extend(self.restart(&resources, host));
+        ops.extend(self.gates(host));
+        let before = self.take_out(host, &resources, before);
+        let id = format!("change/{host}");
+        let names: Vec<&str> = files
+            .resources
+            .iter()
+            .map(|r| r.strip_prefix("unit/").unwrap_or(r))
+            .collect();
+        let mut s = step(
+            id.clone(),
+            vec![host.to_owned()],
+            format!("change {host}, restarting {} there", names.join(", ")),
+            "files of running services differ",
+            ops,
+            before,
+        );
+        s.changes = files.changes;
+        s.effects = resources
+            .iter()
+            .map(|resource| Effect::Restart {
+                resource: resource.clone(),
+                host: host.to_owned(),
+            })
+            .collect();
+        self.steps.push(s);
+        self.let_in(host, &resources, vec![id])
+    }
+
+    /// Servers on a host behind the balancers, by these resources; all where there
+    /// are none given.
+    fn servers<'d>(&'d self, host: &str, resources: &[String]) -> Vec<&'d DesiredBalanced> {
+        let host = host.to_owned();
+        self.desired
+            .balanced
+            .iter()
+            .filter(|b| b.members.contains(&host))
+            .filter(|b| resources.contains(&b.resource))
+            .collect()
+    }
+
+    /// Takes a host's servers out of every balancer. Gives the steps after which that is done.
+    pub(crate) fn take_out(&mut self, host: &str, resources: &[String], before: &[String]) -> Vec<String> {
+        let servers = self.servers(host, resources);
+        // Nobody else is behind it: to send nobody there would only be an outage more.
+        let (writers, others): (Vec<_>, Vec<_>) = servers
+            .into_iter()
+            .filter(|b| b.members.len() > 1)
+            .partition(|b| b.single_writer);
+        let names = |all: &[&DesiredBalanced]| -> Vec<String> {
+            all.iter().map(|b| format!("{}/{host}", b.resource)).collect()
+        };
+        let (writers, others) = (names(&writers), names(&others));
+        let mut ops = Vec::new();
+        if !others.is_empty() {
+            ops.push(balance(others.clone(), ServerState::Drain));
+        }
+        if !writers.is_empty() {
+            // Its table would keep a drained one: those who have it would stay.
+            ops.push(balance(writers.clone(), ServerState::Maint));
+        }
+        if ops.is_empty() {
+            return before.to_vec();
+        }
+        let names: Vec<String> = others.into_iter().chain(writers).collect();
+        self.at_balancers(
+            "drain",
+            host,
+            &format!("send nobody to {}", names.join(", ")),
+            &ops,
+            before,
+        )
+    }
+
+    /// Lets a host's servers in again.
+    pub(crate) fn let_in(&mut self, host: &str, resources: &[String], before: Vec<String>) -> Vec<String> {
+        let servers: Vec<String> = self
+            .servers(host, resources)
+            .into_iter()
+            .filter(|b| b.members.len() > 1)
+            .map(|b| format!("{}/{host}", b.resource))
+            .collect();
+        if servers.is_empty() {
+            return before;
+        }
+        let title = format!("let {} in again", servers.join(", "));
+        let ops = [balance(servers, ServerState::Ready)];
+        self.at_balancers("resume", host, &title, &ops, &before)
+    }
+
+    fn at_balancers(
+        &mut self,
+        verb: &str,
+        host: &str,
+        title: &str,
+        ops: &[Op],
+        before: &[String],
+    ) -> Vec<String> {
+        let mut out = Vec::new();
+        for at in self.desired.balancers.clone() {
+            let id = format!("{verb}/{host}/{at}");
+            self.steps.push(step(
+                id.clone(),
+                vec![at.clone()],
+                format!("{title}, at {at}"),
+                "the host is about to be changed",
+                ops.to_vec(),
+                before.to_vec(),
+            ));
+            out.push(id);
+        }
+        out
+    }
+
+    /// The units by which systemd runs these resources on a host.
+    fn units(&self, host: &str, resources: &IndexSet<String>) -> Vec<String> {
+        let Some(wanted) = self.desired.hosts.get(host) else {
+            return Vec::new();
+        };
+        let named = resources.iter().filter_map(|r| r.strip_prefix("unit/"));
+        let run = wanted.units.iter().filter(|u| resources.contains(&u.resource));
+        named
+            .map(str::to_owned)
+            .chain(run.map(|u| u.unit.clone()))
+            .collect()
+    }
+
+    /// How many of the cluster's units on a host do not run there.
+    fn idle_instances(&self, host: &str) -> usize {
+        let wanted = self.desired.hosts.get(host);
+        let units = wanted.iter().flat_map(|w| &w.units);
+        units
+            .filter(|u| u.run == UnitRun::Cluster && self.managed(&u.resource))
+            .filter(|u| !self.instance_runs(&u.resource, host))
+            .count()
+    }
+
+    /// Whether the cluster has a resource in its configuration.
+    pub(crate) fn managed(&self, resource: &str) -> bool {
+        self.cib_now()
+            .is_some_and(|c| c.contains(&format!("\"{resource}\"")))
+    }
+
+    pub(crate) fn instance_runs(&self, resource: &str, host: &str) -> bool {
+        let Some(Fact::Known(xml)) = self.facts(host).map(|f| &f.crm_mon) else {
+            return false;
+        };
+        pacemaker::Monitor::parse(xml).is_ok_and(|m| {
+            m.resources
+                .iter()
+                .any(|r| r.id == resource && r.node.as_deref() == Some(host) && r.role != "Stopped")
+        })
+    }
+
+    /// What must hold before the next host is touched (law 9).
+    pub(crate) fn gates(&self, host: &str) -> Vec<Op> {
+        let mut out: Vec<Op> = look::stores_on(self.desired, host)
+            .flat_map(engines::whole)
+            .map(Op::Wait)
+            .collect();
+        // What enters the cluster later in this plan is not waited for here.
+        out.push(Op::Wait(
+            self.settled(&self.desired.cib.only(&|id| self.managed(id))),
+        ));
+        out
+    }
+
+    /// All hosts but one run what they should: it may be taken away then.
+    pub(crate) fn others_whole(&self, host: &str) -> Wait {
+        let cib = self.desired.cib.only(&|id| self.managed(id));
+        let mut resources = Vec::new();
+        for resource in &cib.resources {
+            let Resource::Clone(clone) = resource else {
+                continue;
+            };
+            let promotable = clone.meta.get("promotable").is_some_and(|v| v == "true");
+            let banned = |node: &str| {
+                cib.locations
+                    .iter()
+                    .any(|l| l.resource == resource.id() && l.node == node && l.score == "-INFINITY")
+            };
+            for (node, _) in self.desired.nodes.iter().filter(|(n, _)| n != host) {
+                if !banned(node) {
+                    resources.push(ResourceWant {
+                        id: clone.primitive.id.clone(),
+                        role: if promotable { "Promoted" } else { "Started" }.to_owned(),
+                        count: 1,
+                        node: node.clone(),
+                    });
+                }
+            }
+        }
+        let member = self.desired.nodes.iter().any(|(n, _)| n == host);
+        let online = self.desired.nodes.len() - usize::from(member);
+        Wait {
+            what: format!("all other hosts are whole, before {host} is touched"),
+            query: Query::Cluster,
+            expect: Expect::Cluster(ClusterWant {
+                online: u32::try_from(online).unwrap_or(u32::MAX),
+                resources,
+                idle: false,
+            }),
+            timeout_ms: OTHERS_MS,
+            every_ms: 300,
+        }
+    }
+
+    /// Stops and starts instances on one host through the cluster manager.
+    fn restart(&self, resources: &[String], host: &str) -> Vec<Op> {
+        if resources.is_empty() {
+            return Vec::new();
+        }
+        let clone_of = |id: &String| {
+            let all = self.desired.cib.resources.iter();
+            let found = all.map(|r| (r.primitive().id.as_str(), r.id()));
+            found
+                .filter(|(primitive, _)| *primitive == id.as_str())
+                .map(|(_, clone)| clone)
+                .next()
+                .unwrap_or_else(|| id.clone())
+        };
+        // Should nobody come to lift it, it ends by itself.
+        let ban = |r: &String| {
+            let clone = clone_of(r);
+            let words = [
+                "--ban",
+                "--resource",
+                clone.as_str(),
+                "--node",
+                host,
+                "--lifetime",
+                "PT20M",
+            ];
+            cluster_tool(format!("quorate-stop-{r}"), &words)
+        };
+        let clear = |r: &String| {
+            let clone = clone_of(r);
+            let words = ["--clear", "--resource", clone.as_str(), "--node", host];
+            cluster_tool(format!("quorate-start-{r}"), &words)
+        };
+        let names = resources.join(", ");
+        let stopped = Wait {
+            what: format!("{names} stopped on {host}"),
+            query: Query::Cluster,
+            expect: Expect::Cluster(ClusterWant {
+                online: 0,
+                resources: resources
+                    .iter()
+                    .map(|id| ResourceWant {
+                        id: id.clone(),
+                        role: "Stopped".to_owned(),
+                        count: 0,
+                        node: host.to_owned(),
+                    })
+                    .collect(),
+                idle: false,
+            }),
+            timeout_ms: RESTART_MS,
+            every_ms: 150,
+        };
+        let mut ops: Vec<Op> = resources.iter().map(ban).collect();
+        ops.push(Op::Wait(stopped));
+        ops.extend(resources.iter().map(clear));
+        ops
+    }
+}
+
+fn balance(servers: Vec<String>, state: ServerState) -> Op {
+    Op::Balance(Balance {
+        socket: render::BALANCER_SOCKET.to_owned(),
+        servers,
+        state,
+        wait_ms: if state == ServerState::Ready {
+            UP_MS
+        } else {
+            DRAIN_MS
+        },
+    })
+}
+
+fn cluster_tool(unit: String, words: &[&str]) -> Op {
+    // Without it, a ban warns of itself at length.
+    let argv: Vec<&str> = ["crm_resource", "--quiet"]
+        .into_iter()
+        .chain(words.iter().copied())
+        .collect();
+    Op::Run(Command::new(unit, &argv, 60_000))
+}
+
+/// Forgets that a resource failed on a host.
+pub(crate) fn cleanup(resource: &str, host: &str) -> Op {
+    let words = ["--cleanup", "--resource", resource, "--node", host];
+    cluster_tool(format!("quorate-cleanup-{resource}"), &words)
+}

@@ -1,0 +1,80 @@
+//! What a service that this cloud does not have would have on its hosts: so that
+//! one which was taken out of the cloud file is taken off them, whole.
+//!
+//! Whether it was ever there is the planner's question: a host's own account of
+//! its cloud tells.
+
+use catalog::UnitRun;
+use indexmap::IndexMap;
+use model::Model;
+
+use crate::context::{Scope, Templates};
+use crate::{Desired, DesiredScript, DesiredUnit, files, scripts};
+
+/// What goes when a service goes, and what stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DesiredAbsent {
+    /// Files by host, those in a directory before it. State that grows on a host is not among them.
+    pub files: IndexMap<String, Vec<String>>,
+    /// Units by host. The distribution's, which are masked, stay so: the package stays too.
+    pub units: IndexMap<String, Vec<DesiredUnit>>,
+    /// What takes back what its scripts did elsewhere.
+    pub undo: Vec<DesiredScript>,
+    /// Its database, which stays.
+    pub database: Option<String>,
+    /// Its user on the broker, who stays.
+    pub broker: Option<String>,
+}
+
+/// Every service of the catalogue that the cloud does not have. `desired`: what
+/// the services that it has want; none of that goes.
+pub fn of(model: &Model, templates: &mut Templates, desired: &Desired) -> IndexMap<String, DesiredAbsent> {
+    let mut out = IndexMap::new();
+    for (name, placed) in &model.others {
+        let mut absent = DesiredAbsent {
+            database: placed.service.database.as_ref().map(|d| d.name.value.clone()),
+            broker: placed.service.broker.as_ref().map(|b| b.user.clone()),
+            undo: scripts::undone(model, templates, placed, desired.sql.as_ref()),
+            ..DesiredAbsent::default()
+        };
+        for (host, wanted) in &desired.hosts {
+            let on = |role: &str| model.hosts_of(role).iter().any(|h| h.name.as_str() == host);
+            let units: Vec<DesiredUnit> = placed
+                .service
+                .components
+                .values()
+                .filter(|c| !c.unit.is_empty() && c.run != UnitRun::Nobody && on(&c.runs_on.value))
+                .filter(|c| wanted.units.iter().all(|u| u.unit != c.unit))
+                .map(|c| DesiredUnit {
+                    unit: c.unit.clone(),
+                    run: c.run,
+                    resource: String::new(),
+                    service: name.clone(),
+                })
+                .collect();
+            let mut paths: Vec<(bool, String)> = Vec::new();
+            for spec in placed.service.files.iter().filter(|f| on(&f.on.value) && !f.once) {
+                let directory = spec.from.value.is_empty();
+                let scope = Scope {
+                    service: name,
+                    host: Some(host),
+                    item: None,
+                };
+                let found = files::paths(templates, spec, &scope);
+                paths.extend(found.into_iter().map(|path| (directory, path)));
+            }
+            paths.retain(|(_, path)| wanted.files.iter().all(|f| f.write.path != *path));
+            // The deepest first, so that a directory is empty when its turn comes.
+            paths.sort_by_key(|(directory, path)| (*directory, std::cmp::Reverse(path.len())));
+            if !units.is_empty() {
+                absent.units.insert(host.clone(), units);
+            }
+            if !paths.is_empty() {
+                let paths = paths.into_iter().map(|(_, path)| path).collect();
+                absent.files.insert(host.clone(), paths);
+            }
+        }
+        out.insert(name.clone(), absent);
+    }
+    out
+}

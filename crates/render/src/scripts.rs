@@ -1,0 +1,112 @@
+//! Commands that a service has run once for the cloud, and those that take them back.
+
+use catalog::Step;
+use model::{Model, Placed};
+use wire::{Command, Expect, Op, Query, Sql};
+
+use crate::DesiredScript;
+use crate::context::{Scope, Templates};
+
+/// The scripts of a service, in its order. `sql`: socket and user of the SQL
+/// store, which the guards ask.
+pub fn of(
+    model: &Model,
+    templates: &mut Templates,
+    placed: &Placed,
+    sql: Option<&(String, String)>,
+) -> Vec<DesiredScript> {
+    let mut out: Vec<DesiredScript> = Vec::new();
+    for step in &placed.service.steps {
+        let made = script(model, templates, placed, sql, step, &out);
+        out.push(made);
+    }
+    out
+}
+
+/// What takes them back, last first.
+pub fn undone(
+    model: &Model,
+    templates: &mut Templates,
+    placed: &Placed,
+    sql: Option<&(String, String)>,
+) -> Vec<DesiredScript> {
+    let undos = placed.service.steps.iter().rev().filter_map(|s| s.undo.as_ref());
+    undos
+        .map(|undo| {
+            let mut made = script(model, templates, placed, sql, undo, &[]);
+            if let Op::Run(command) = &mut made.op {
+                command.unit.push_str("-undo");
+            }
+            made
+        })
+        .collect()
+}
+
+fn script(
+    model: &Model,
+    templates: &mut Templates,
+    placed: &Placed,
+    sql: Option<&(String, String)>,
+    step: &Step,
+    earlier: &[DesiredScript],
+) -> DesiredScript {
+    let service = &placed.service.name.value;
+    let scope = Scope {
+        service,
+        host: None,
+        item: None,
+    };
+    let steps = &placed.service.steps;
+    let is_own = |name: &str| steps.iter().any(|s| s.name.value == name);
+    let after = |keep: &dyn Fn(&str) -> bool| -> Vec<String> {
+        let names = step.after.iter().map(|a| a.value.as_str());
+        names.filter(|a| keep(a)).map(str::to_owned).collect()
+    };
+    let mut asks = after(&|a| a != "database" && !is_own(a));
+    // What goes after one that asks waits as long as that does.
+    let before = |s: &&DesiredScript| step.after.iter().any(|a| a.value == s.name);
+    asks.extend(earlier.iter().filter(before).flat_map(|s| s.asks.clone()));
+    let argv = step.run.iter().map(|s| templates.text(&scope, s)).collect();
+    let env = step
+        .env
+        .iter()
+        .map(|(k, v)| (k.clone(), templates.text(&scope, v)))
+        .collect();
+    let guards = match (&step.done_when, sql) {
+        (Some(done), Some((socket, user))) => {
+            let query = Query::Sql(Sql {
+                socket: socket.clone(),
+                user: user.clone(),
+                statements: vec![templates.text(&scope, &done.sql)],
+            });
+            let expect = match &done.rows {
+                Some(rows) => Expect::Rows(
+                    rows.iter()
+                        .map(|r| r.iter().map(|c| templates.text(&scope, c)).collect())
+                        .collect(),
+                ),
+                None => Expect::SomeRow,
+            };
+            vec![(query, expect)]
+        }
+        _ => Vec::new(),
+    };
+    DesiredScript {
+        service: service.clone(),
+        name: step.name.value.clone(),
+        hosts: model.names_of(&step.on.value),
+        op: Op::Run(Command {
+            unit: format!("quorate-{service}-{}", step.name.value),
+            argv,
+            user: step.user.clone(),
+            env,
+            stdin: None,
+            cwd: String::new(),
+            timeout_ms: step.timeout * 1000,
+        }),
+        guards,
+        after: after(&is_own),
+        database: step.after.iter().any(|a| a.value == "database"),
+        asks,
+    }
+}
