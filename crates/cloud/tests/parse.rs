@@ -43,7 +43,7 @@ power:
   - { agent: fence_ipmilan, options: { <<: *bmc, ip: "bmc-{host}.example.org" } }
   - { agent: fence_apc, hosts: [d1], options: { port: 4 } }
 ssh: { user: admin }
-time: { servers: ntp.example.org }
+time: { servers: [a.example.org, b.example.org, c.example.org] }
 timeouts: { home-after: 60 }
 settings: { keystone: { workers: 4, debug: true, ratio: 1.5, tags: [a, 2] } }
 config: { /etc/x.conf: { DEFAULT: { a: b, gone: ~ } } }
@@ -112,8 +112,7 @@ fn a_lab_has_its_bmc() {
 
 #[test]
 fn everything_that_can_be_said() {
-    // The anchor's own key is the one thing in this file that is not known; one time
-    // server is warned of.
+    // The anchor's own key is the one thing in this file that is not known.
     let (cloud, findings) = cloud::parse(&Source::new("cloud.yaml", LONG));
     let codes: Vec<&str> = findings.iter().map(|f| f.code).collect();
     assert_eq!(

@@ -32,7 +32,7 @@ pub(super) fn secrets(catalog: &Catalog, piece: &Piece, out: &mut Vec<diagnostic
     for name in calls(&piece.text, "secret") {
         let (service, name) = match name.split_once('/') {
             // The cloud's own.
-            Some(("tls" | "cloud" | "vips", _)) => continue,
+            Some(("tls" | "vips" | "cloud", _)) => continue,
             Some((service, name)) => (catalog.services.get(service), name),
             None => match piece.service(catalog) {
                 Some(service) => (Some(service), name),
@@ -64,7 +64,7 @@ fn members<'t>(text: &'t str, word: &str) -> Vec<(&'t str, &'t str)> {
         let before = text.get(..at).unwrap_or_default();
         let expression =
             before.rfind("{{").or(before.rfind("{%")) > before.rfind("}}").or(before.rfind("%}"));
-        let whole = !before.ends_with(|c: char| inside(c) || matches!(c, '.' | '/'));
+        let whole = !before.ends_with(|c: char| inside(c) || "./-".contains(c));
         let rest = text.get(at + word.len()..).unwrap_or_default();
         let end = rest.find(|c: char| !inside(c)).unwrap_or(rest.len());
         if expression && whole && end > 0 {

@@ -63,10 +63,15 @@ pub(super) fn pieces(catalog: &Catalog, path: &str) -> Vec<Piece> {
         }
         return out;
     }
+    // What stands behind a name in a program need not be a value.
+    let program = text.starts_with("#!");
     let mut at = 0;
     for line in text.split_inclusive('\n') {
         if !line.trim_start().starts_with('#') {
-            parts(path, at, line, &mut out);
+            if !program {
+                parts(path, at, line, &mut out);
+            }
+            whole(path, at, line, &mut out);
         }
         at += line.len();
     }
@@ -138,6 +143,10 @@ fn parts(path: &str, start: usize, line: &str, out: &mut Vec<Piece>) {
         }
         at += part.len();
     }
+}
+
+/// A line as it is.
+fn whole(path: &str, start: usize, line: &str, out: &mut Vec<Piece>) {
     let bare = line.trim();
     if !bare.is_empty() {
         let offset = start + line.find(bare).unwrap_or_default();
