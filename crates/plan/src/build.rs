@@ -108,7 +108,13 @@ pub fn plan(
     if planner.starting && !planner.virgin && planner.cib_now().is_none() {
         return Ok(planner.barrier(out, stages));
     }
-    let quorum = planner.stop_surplus(quorum);
+    // What leaves is stopped right before it is taken out of the configuration.
+    let early = !rolling.is_empty() && planner.repairs();
+    let quorum = if early {
+        planner.stop_surplus(quorum)
+    } else {
+        quorum
+    };
     if !rolling.is_empty() {
         // A gate waits for what the cluster should run: what somebody stopped by its
         // configuration would be waited for in vain.
@@ -116,6 +122,11 @@ pub fn plan(
         base.extend(planner.cib_repair(quorum.as_deref()).or_else(|| quorum.clone()));
         planner.roll(rolling, &base);
     }
+    let quorum = if early {
+        quorum
+    } else {
+        planner.stop_surplus(quorum)
+    };
     let foundation = planner.cib_foundation(quorum, &born);
     let mut store_done = Vec::new();
     let mut sql_done = Vec::new();

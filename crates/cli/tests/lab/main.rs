@@ -20,5 +20,6 @@ mod observed;
 mod power;
 mod recovers;
 mod said;
+mod services;
 mod survives;
 mod writers;
