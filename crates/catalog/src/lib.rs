@@ -21,8 +21,8 @@ pub use cloud::tree::{Node, Spanned};
 pub use data::{DataKey, is_data, written};
 pub use lint::unsafe_value;
 pub use service::{
-    Broker, Component, Database, DoneWhen, Endpoint, FileSpec, Kind, Operation, Release, ResourceSpec,
-    SecretSpec, Service, SqlAccess, Step, UnitRun,
+    Broker, Component, Database, DoneWhen, Endpoint, FileSpec, Kind, Operation, Pairs, Platform, Release,
+    ResourceSpec, SecretSpec, Service, SqlAccess, Step, UnitRun,
 };
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../catalog");
@@ -37,6 +37,8 @@ pub struct Catalog {
     pub services: IndexMap<String, Service>,
     /// Releases of OpenStack, with packages by distribution.
     pub releases: IndexMap<String, Release>,
+    /// What differs between distributions, in the order of the files' names.
+    pub platforms: Vec<Platform>,
     /// All files, for templates that services name.
     pub files: Files,
     /// Where a file was read from, for those that a folder was laid over with.
@@ -89,10 +91,24 @@ impl Catalog {
                 && let Some(release) = read::release(&source, &mut findings)
             {
                 catalog.releases.insert(release.name.clone(), release);
+            } else if path.starts_with("platforms/") {
+                catalog.platforms.extend(read::platform(&source, &mut findings));
             }
         }
         findings.extend(lint::lint(&catalog));
         (catalog, findings)
+    }
+
+    /// What holds of a service in a release on a distribution: the release's own
+    /// values, then those of the platforms, a later one over an earlier one.
+    pub fn platform(&self, release: &str, distribution: &str, service: &str) -> Pairs {
+        let own = self.releases.get(release).and_then(|r| r.values.get(service));
+        let here = self
+            .platforms
+            .iter()
+            .filter(|p| p.distributions.iter().any(|d| d == distribution));
+        let all = own.into_iter().chain(here.filter_map(|p| p.values.get(service)));
+        all.flatten().map(|(k, v)| (k.clone(), v.clone())).collect()
     }
 
     /// The path of a file that a service names: below its folder, or from the

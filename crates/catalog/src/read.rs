@@ -7,8 +7,8 @@ use diagnostic::{Diagnostic, Source};
 use indexmap::IndexMap;
 
 use crate::service::{
-    Broker, Component, Database, DoneWhen, Endpoint, FileSpec, Kind, Operation, Pairs, Release, ResourceSpec,
-    SecretSpec, Service, SqlAccess, Step, UnitRun,
+    Broker, Component, Database, DoneWhen, Endpoint, FileSpec, Kind, Operation, Pairs, Platform, Release,
+    ResourceSpec, SecretSpec, Service, SqlAccess, Step, UnitRun,
 };
 
 type Keys<'a> = &'a [&'a str];
@@ -480,7 +480,7 @@ pub fn release(source: &Arc<Source>, findings: &mut Vec<Diagnostic>) -> Option<R
     let mut w = Walker::new(source);
     let out = (|| {
         let root = tree::load(&mut w)?;
-        let f = w.fields(&root, "the release", &["release", "packages"])?;
+        let f = w.fields(&root, "the release", &["release", "packages", "values"])?;
         let name = w.require(&f, "release").and_then(|n| w.text(n, "`release`"))?;
         let mut packages = IndexMap::new();
         for family in f
@@ -497,6 +497,38 @@ pub fn release(source: &Arc<Source>, findings: &mut Vec<Diagnostic>) -> Option<R
         Some(Release {
             name: name.value,
             packages,
+            values: values(&mut w, &f),
+        })
+    })();
+    findings.extend(w.finish());
+    out
+}
+
+/// Service → key → value.
+fn values(w: &mut Walker, fields: &Fields<'_>) -> IndexMap<String, Pairs> {
+    let node = fields.get("values").and_then(|n| w.map(n, "`values`"));
+    let mut out = IndexMap::new();
+    for service in node.unwrap_or_default() {
+        let mut pairs = Pairs::new();
+        for entry in w.map(&service.value, "a service's values").unwrap_or_default() {
+            if let Some(value) = w.text(&entry.value, "a value") {
+                pairs.insert(entry.key.value.clone(), value.value);
+            }
+        }
+        out.insert(service.key.value.clone(), pairs);
+    }
+    out
+}
+
+/// Reads a platform's file.
+pub fn platform(source: &Arc<Source>, findings: &mut Vec<Diagnostic>) -> Option<Platform> {
+    let mut w = Walker::new(source);
+    let out = (|| {
+        let root = tree::load(&mut w)?;
+        let f = w.fields(&root, "the platform", &["distributions", "values"])?;
+        Some(Platform {
+            distributions: plain(words(&mut w, &f, "distributions")),
+            values: values(&mut w, &f),
         })
     })();
     findings.extend(w.finish());

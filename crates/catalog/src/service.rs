@@ -213,8 +213,20 @@ pub struct SqlAccess {
 pub struct Release {
     /// `2025.1`.
     pub name: String,
-    /// Distribution (`debian-13`) → service → packages.
+    /// Distribution (`debian-13`) → service → packages. A distribution that is not
+    /// here does not have this release, nor a service that is not.
     pub packages: IndexMap<String, IndexMap<String, Vec<String>>>,
+    /// What the release itself says of services: service → key → value.
+    pub values: IndexMap<String, Pairs>,
+}
+
+/// What differs between distributions: paths, units, names of users.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Platform {
+    /// The distributions for which it holds.
+    pub distributions: Vec<String>,
+    /// Service → key → value; files read it as `platform.KEY`.
+    pub values: IndexMap<String, Pairs>,
 }
 
 /// A service.
@@ -271,6 +283,30 @@ pub struct Service {
 }
 
 impl Service {
+    /// As it is where `platform` holds: in what is read before any template is
+    /// rendered, `{{ platform.KEY }}` becomes the value. What is not known stays.
+    #[must_use]
+    pub fn on(mut self, platform: &Pairs) -> Self {
+        let fill = |text: &mut String| {
+            for (key, value) in platform {
+                *text = text.replace(&format!("{{{{ platform.{key} }}}}"), value);
+            }
+        };
+        if let Some(sql) = &mut self.sql {
+            fill(&mut sql.socket);
+        }
+        self.mask.iter_mut().for_each(fill);
+        for component in self.components.values_mut() {
+            fill(&mut component.unit);
+        }
+        for file in &mut self.files {
+            fill(&mut file.to.value);
+            fill(&mut file.owner);
+            fill(&mut file.group);
+        }
+        self
+    }
+
     /// Whether a part of it is an API that is asked by HTTP.
     pub fn has_api(&self) -> bool {
         let mut endpoints = self.components.values().filter_map(|c| c.endpoint.as_ref());

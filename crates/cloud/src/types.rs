@@ -120,6 +120,10 @@ words! {
     Distribution {
         /// Debian 13 "trixie".
         Debian13 = "debian-13",
+        /// Debian 12 "bookworm".
+        Debian12 = "debian-12",
+        /// CentOS Stream 9, with the packages of RDO.
+        Centos9 = "centos-9",
     }
 }
 

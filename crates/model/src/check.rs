@@ -34,6 +34,53 @@ pub fn release<'c>(
     found
 }
 
+/// The distribution has the release, and the release's packages there all services.
+pub fn distribution(cloud: &Cloud, source: &Arc<Source>, catalog: &Catalog, findings: &mut Vec<Diagnostic>) {
+    let here = cloud.distribution.as_str();
+    // Of a release that nobody knows, that is all there is to say.
+    let Some(release) = catalog.releases.get(&cloud.release.value) else {
+        return;
+    };
+    let Some(packages) = release.packages.get(here) else {
+        let known: Vec<String> = catalog
+            .releases
+            .values()
+            .flat_map(|r| r.packages.keys().map(|d| format!("{} on {d}", r.name)))
+            .collect();
+        findings.push(
+            Diagnostic::error(
+                "release::not-on-distribution",
+                source,
+                cloud.release.span.clone(),
+                format!("there are no packages of release {} for {here}", release.name),
+                format!("not on {here}"),
+            )
+            .help(format!("known: {}", known.join(", "))),
+        );
+        return;
+    };
+    for name in &cloud.services {
+        // One that no release has packages of (of an overlay, or all in files) needs none.
+        let word = name.value.as_str();
+        let mut all = catalog.releases.values().flat_map(|r| r.packages.values());
+        if all.any(|p| p.contains_key(word)) && !packages.contains_key(word) {
+            findings.push(
+                Diagnostic::error(
+                    "service::not-packaged",
+                    source,
+                    name.span.clone(),
+                    format!(
+                        "release {} has no packages of `{}` for {here}",
+                        release.name, name.value
+                    ),
+                    format!("not on {here}"),
+                )
+                .help("leave it out, or take another release or distribution"),
+            );
+        }
+    }
+}
+
 /// The foundation and the services asked for.
 pub fn services(
     cloud: &Cloud,

@@ -13,7 +13,7 @@ mod secrets;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use catalog::{Catalog, Component, Endpoint, Kind, Service, UnitRun};
+use catalog::{Catalog, Component, Endpoint, Kind, Pairs, Service, UnitRun};
 use cloud::{Cloud, Host, Role, VipSource};
 use diagnostic::{Diagnostic, Source};
 use indexmap::IndexMap;
@@ -31,6 +31,8 @@ pub struct Placed {
     pub settings: IndexMap<String, String>,
     /// Packages on each host that runs any part of it.
     pub packages: Vec<String>,
+    /// What holds of it in this release on this distribution.
+    pub platform: Pairs,
 }
 
 /// A virtual address.
@@ -96,6 +98,7 @@ impl Model {
     ) -> (Option<Self>, Vec<Diagnostic>) {
         let mut findings = Vec::new();
         check::not_built(cloud, source, &mut findings);
+        check::distribution(cloud, source, catalog, &mut findings);
         let release = check::release(cloud, source, catalog, &mut findings);
         let chosen = check::services(cloud, source, catalog, &mut findings);
         let placed = |service: Service| {
@@ -118,12 +121,14 @@ impl Model {
                 .cloned()
                 .unwrap_or_default();
             let name = service.name.value.clone();
+            let platform = catalog.platform(&cloud.release.value, cloud.distribution.as_str(), &name);
             (
                 name,
                 Placed {
-                    service,
+                    service: service.on(&platform),
                     settings,
                     packages,
+                    platform,
                 },
             )
         };
@@ -204,6 +209,12 @@ impl Model {
     pub fn sql_store(&self) -> Option<(&Placed, &Component)> {
         self.components()
             .find(|(p, c)| p.service.sql.is_some() && c.kind == Kind::Promotable)
+    }
+
+    /// A value of the platform, empty where it has none.
+    pub fn platform(&self, service: &str, key: &str) -> &str {
+        let value = self.services.get(service).and_then(|p| p.platform.get(key));
+        value.map_or("", String::as_str)
     }
 
     /// A host's management address.

@@ -20,7 +20,7 @@ use diagnostic::{Diagnostic, Source};
 use model::Model;
 
 /// Laid over the catalogue for cases that name one of these.
-const OVERLAY: [(&str, &str); 2] = [
+const OVERLAY: [(&str, &str); 4] = [
     (
         "openstack/tomorrow/service.yaml",
         "name: tomorrow\nreleases: [\"2099.1\", \"2099.2\"]\n",
@@ -29,12 +29,17 @@ const OVERLAY: [(&str, &str); 2] = [
         "openstack/dependent/service.yaml",
         "name: dependent\nneeds: [haproxy, keystone]\n",
     ),
+    ("openstack/elsewhere/service.yaml", "name: elsewhere\n"),
+    (
+        "releases/elsewhere.yaml",
+        "release: elsewhere\npackages: { debian-12: { elsewhere: [elsewhere] } }\n",
+    ),
 ];
 
 fn check(source: &Arc<Source>) -> Vec<Diagnostic> {
     let mut files = catalog::embedded();
     for (path, text) in OVERLAY {
-        let name = path.split('/').nth(1).unwrap();
+        let name = path.split('/').nth(1).unwrap().trim_end_matches(".yaml");
         if source.text.contains(name) {
             files.insert(path.to_owned(), text.to_owned());
         }

@@ -253,6 +253,7 @@ fn wrong_files_are_refused() {
         "config::unknown-file",
         "release::unknown",
         "service::not-in-cloud",
+        "service::not-packaged",
         "service::unknown",
         "settings::too-small",
         "settings::unknown-key",

@@ -159,6 +159,13 @@ pub struct Cib {
     pub orders: Vec<Order>,
     /// Fencing levels.
     pub levels: Vec<Level>,
+    /// The schema of a whole document, such as `pacemaker-4.0`: the newest that the
+    /// cluster's Pacemaker has.
+    #[serde(skip)]
+    pub schema: String,
+    /// Its feature set, such as `3.20.0`.
+    #[serde(skip)]
+    pub features: String,
 }
 
 type Xml = Writer<Vec<u8>>;
@@ -332,9 +339,10 @@ impl Cib {
     /// The whole as one document, as `crm_verify` and `crm_simulate` take it;
     /// `nodes` are name and numeric id.
     pub fn document(&self, nodes: &[(String, u32)]) -> String {
-        let mut out = String::from(
-            "<cib crm_feature_set=\"3.20.0\" validate-with=\"pacemaker-4.0\" epoch=\"1\" num_updates=\"0\" \
+        let mut out = format!(
+            "<cib crm_feature_set=\"{}\" validate-with=\"{}\" epoch=\"1\" num_updates=\"0\" \
              admin_epoch=\"0\"><configuration>",
+            self.features, self.schema
         );
         out.push_str(&self.section("crm_config"));
         out.push_str("<nodes>");

@@ -111,7 +111,13 @@ pub fn plan(
     if planner.starting && !planner.virgin && planner.cib_now().is_none() {
         return Ok(planner.barrier(out, stages));
     }
-    let quorum = planner.stop_surplus(quorum);
+    // What leaves is stopped right before it is taken out of the configuration.
+    let early = !rolling.is_empty() && planner.repairs();
+    let quorum = if early {
+        planner.stop_surplus(quorum)
+    } else {
+        quorum
+    };
     // Before hosts are taken out one by one: who was taken out by hand would be missed.
     planner.balancers(&rolling);
     if !rolling.is_empty() {
@@ -121,6 +127,11 @@ pub fn plan(
         base.extend(planner.cib_repair(quorum.as_deref()).or_else(|| quorum.clone()));
         planner.roll(rolling, &base);
     }
+    let quorum = if early {
+        quorum
+    } else {
+        planner.stop_surplus(quorum)
+    };
     let foundation = planner.cib_foundation(quorum, &born);
     let mut store_done = Vec::new();
     let mut sql_done = Vec::new();

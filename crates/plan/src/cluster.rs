@@ -227,15 +227,23 @@ impl Planner<'_> {
             })
     }
 
-    /// What the cluster has already, as it should be.
-    pub(crate) fn cib_repair(&mut self, quorum: Option<&str>) -> Option<String> {
+    /// What the cluster has already, as it should be: where it is not.
+    fn repair(&self) -> Option<(Vec<CibSection>, Vec<Change>)> {
         self.cib_now()?;
         let layer = self.desired.cib.only(&|id| self.managed(id));
         let (sections, changes) = self.sections(&layer);
-        if sections.is_empty() {
-            return None;
-        }
-        self.repaired = Some(layer);
+        (!sections.is_empty()).then_some((sections, changes))
+    }
+
+    /// Whether [`Self::cib_repair`] has something to do.
+    pub(crate) fn repairs(&self) -> bool {
+        self.repair().is_some()
+    }
+
+    /// Mends what the cluster has already.
+    pub(crate) fn cib_repair(&mut self, quorum: Option<&str>) -> Option<String> {
+        let (sections, changes) = self.repair()?;
+        self.repaired = Some(self.desired.cib.only(&|id| self.managed(id)));
         let after = quorum.into_iter().map(str::to_owned).collect();
         Some(self.cib_step("cib/repair", "what it has already", sections, changes, after))
     }

@@ -93,7 +93,7 @@ impl Planner<'_> {
 
     /// Takes back what services that leave did elsewhere, then has the cluster stop
     /// what it should not have, in its own order: what is deleted while it runs is
-    /// an orphan. All of it goes after `gate`, and before anything else is touched.
+    /// an orphan. All of it goes after `gate`.
     /// Gives the step after which it may be taken out of the configuration.
     pub(crate) fn stop_surplus(&mut self, mut gate: Option<String>) -> Option<String> {
         let undo: Vec<_> = (self.leaving().into_iter())

@@ -309,6 +309,8 @@ pub fn cib(model: &Model, templates: &mut Templates) -> Cib {
     let mut out = Cib {
         resource_defaults: pairs([("resource-stickiness", &STICKINESS.to_string())]),
         operation_defaults: pairs([("timeout", "60s")]),
+        schema: model.platform("pacemaker", "schema").to_owned(),
+        features: model.platform("pacemaker", "features").to_owned(),
         ..Cib::default()
     };
     let stonith = if matches!(model.cloud.fencing, Fencing::None { .. }) {

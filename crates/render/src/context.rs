@@ -92,6 +92,7 @@ pub struct Templates {
     base: IndexMap<String, Value>,
     hosts: IndexMap<String, Shared>,
     settings: IndexMap<String, Value>,
+    platforms: IndexMap<String, Value>,
     sources: IndexMap<String, std::sync::Arc<diagnostic::Source>>,
     findings: Vec<Diagnostic>,
 }
@@ -274,6 +275,12 @@ impl Templates {
                 .chain(&model.others)
                 .map(|(name, placed)| (name.clone(), value(&placed.settings)))
                 .collect(),
+            platforms: model
+                .services
+                .iter()
+                .chain(&model.others)
+                .map(|(name, placed)| (name.clone(), value(&placed.platform)))
+                .collect(),
             sources: model
                 .services
                 .iter()
@@ -315,6 +322,10 @@ impl Templates {
         values.insert(
             "settings".to_owned(),
             self.settings.get(scope.service).cloned().unwrap_or_default(),
+        );
+        values.insert(
+            "platform".to_owned(),
+            self.platforms.get(scope.service).cloned().unwrap_or_default(),
         );
         values.insert("service".to_owned(), Value::from(scope.service));
         if let Some(host) = scope.host.and_then(|h| self.hosts.get(h)) {

@@ -81,7 +81,11 @@ fn write(file: &Utf8Path, text: &str) -> Result<(), Failure> {
 
 /// What the flags say; on a terminal the rest is asked for.
 fn asked(args: &InitArgs, catalog: &Catalog, from: &mut Asks<'_>) -> Result<Wanted, Failure> {
-    let newest = catalog.releases.keys().max().cloned().unwrap_or_default();
+    // Of those for the distribution that a file without a word about it means.
+    let usual = cloud::Distribution::Debian13;
+    let here = catalog.releases.values();
+    let here = here.filter(|r| r.packages.contains_key(usual.as_str()));
+    let newest = here.map(|r| r.name.clone()).max().unwrap_or_default();
     let release = args.release.clone().unwrap_or(newest);
     let name = answer(
         args.name.as_deref(),

@@ -77,6 +77,11 @@ impl Cloud {
 
     /// Writes the cloud file, with further lines.
     pub fn describe(&self, more: &str) {
+        self.describe_services("[keystone]", more);
+    }
+
+    /// The same with other services.
+    pub fn describe_services(&self, services: &str, more: &str) {
         let hosts = HOSTS.map(|host| {
             let (address, last) = (self.address(host), last(host));
             let second = self.second.as_ref();
@@ -90,7 +95,7 @@ impl Cloud {
         let networks: String = second.map(|second| two_networks(first, second)).collect();
         let text = format!(
             "cloud: {name}\nrelease: \"2025.1\"\nhosts:\n{hosts}\
-             vips: {{ pool: \"{first}100-{first}119\" }}\nservices: [keystone]\n{networks}{more}"
+             vips: {{ pool: \"{first}100-{first}119\" }}\nservices: {services}\n{networks}{more}"
         );
         fs_err::write(self.file(), text).unwrap();
     }

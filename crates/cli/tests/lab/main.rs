@@ -24,6 +24,7 @@ mod power;
 mod recovers;
 mod rolls;
 mod said;
+mod services;
 mod support;
 mod survives;
 mod writers;
