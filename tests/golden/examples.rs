@@ -15,7 +15,7 @@ use model::Model;
 use render::Desired;
 
 /// The examples that have a golden tree.
-pub const EXAMPLES: [&str; 4] = ["three-controllers", "two-links", "ipv6", "with-placement"];
+pub const EXAMPLES: [&str; 5] = ["three-controllers", "two-links", "ipv6", "with-placement", "core"];
 
 /// A cloud file's text, judged against the embedded catalogue with `overlay`
 /// over it; it must be without findings.

@@ -119,7 +119,7 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
                     Some(_) => {}
                 }
             }
-            if component.run == UnitRun::Cluster
+            if component.run.is_none_or(|run| run == UnitRun::Cluster)
                 && component.kind != Kind::Singleton
                 && component
                     .resource
