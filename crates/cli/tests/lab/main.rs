@@ -9,6 +9,7 @@
     reason = "the helpers of a test may panic like the test"
 )]
 
+mod architectures;
 mod bad_luck;
 mod cloud;
 mod drift;
