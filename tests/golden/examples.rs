@@ -15,11 +15,12 @@ use model::Model;
 use render::Desired;
 
 /// The examples that have a golden tree.
-pub const EXAMPLES: [&str; 6] = [
+pub const EXAMPLES: [&str; 7] = [
     "three-controllers",
     "two-links",
     "ipv6",
     "with-placement",
+    "core",
     "debian-12",
     "centos-9",
 ];

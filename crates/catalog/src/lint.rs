@@ -10,7 +10,7 @@ mod values;
 use diagnostic::{Diagnostic, did_you_mean};
 use indexmap::IndexMap;
 
-use crate::service::{Component, Kind, Service, UnitRun};
+use crate::service::{BY_SYSTEMD, Component, Kind, Service, UnitRun};
 use crate::{Catalog, Spanned, data};
 
 pub use values::unsafe_value;
@@ -119,7 +119,7 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
                     Some(_) => {}
                 }
             }
-            if component.run == UnitRun::Cluster
+            if component.run.is_none_or(|run| run == UnitRun::Cluster)
                 && component.kind != Kind::Singleton
                 && component
                     .resource
@@ -329,6 +329,7 @@ fn unused(catalog: &Catalog, out: &mut Vec<Diagnostic>) {
         .collect();
     for path in catalog.origins.keys() {
         let read = path.ends_with("/service.yaml")
+            || path == BY_SYSTEMD
             || ["releases/", "fragments/"].iter().any(|f| path.starts_with(f));
         if read || named.contains(path) {
             continue;

@@ -213,9 +213,9 @@ fn component(w: &mut Walker, name: Spanned<String>, node: &Node) -> Option<Compo
         ("systemd", UnitRun::Systemd),
         ("nobody", UnitRun::Nobody),
     ];
-    let run = f.get("run").map_or(Some(UnitRun::Cluster), |n| {
+    let run = f.get("run").map_or(Some(None), |n| {
         w.choice(n, "who runs the unit", "catalog::unknown-run", &runs)
-            .map(|r| r.value)
+            .map(|r| Some(r.value))
     });
     let resource = f.get("resource").map(|n| resource(w, n)).unwrap_or_default();
     let after = words(w, &f, "after");

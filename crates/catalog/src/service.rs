@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use cloud::Architecture;
 use cloud::tree::Spanned;
 use diagnostic::Source;
 use indexmap::IndexMap;
@@ -105,8 +106,8 @@ pub struct Component {
     pub runs_on: Spanned<String>,
     /// systemd unit with suffix; empty for a pure agent.
     pub unit: String,
-    /// Who runs the unit.
-    pub run: UnitRun,
+    /// Who runs the unit, where the architecture has no say.
+    pub run: Option<UnitRun>,
     /// How Pacemaker runs it.
     pub resource: ResourceSpec,
     /// Components (`service` or `service.component`) that start before it.
@@ -121,6 +122,31 @@ pub struct Component {
     pub engine_options: Pairs,
     /// Condition, an expression; empty for always.
     pub when: String,
+}
+
+/// What is added to the unit of an instance that systemd runs by the choice of
+/// the architecture, so that it does.
+pub const BY_SYSTEMD: &str = "common/by-systemd.conf.j2";
+
+impl Component {
+    /// Who runs it in an architecture.
+    ///
+    /// In `core` Pacemaker keeps what must be coordinated, which its kind tells:
+    /// members that know each other, what may run only once, and what an address
+    /// stands on. Instances of which each is for itself are systemd's there.
+    pub fn run_in(&self, architecture: Architecture) -> UnitRun {
+        let alone = self.kind == Kind::Stateless && !self.unit.is_empty() && self.resource.agent.is_empty();
+        match self.run {
+            Some(run) => run,
+            None if alone && architecture == Architecture::Core => UnitRun::Systemd,
+            None => UnitRun::Cluster,
+        }
+    }
+
+    /// Whether the architecture says who runs it, and says systemd.
+    pub fn by_architecture(&self, architecture: Architecture) -> bool {
+        self.run.is_none() && self.run_in(architecture) == UnitRun::Systemd
+    }
 }
 
 /// A file on hosts.

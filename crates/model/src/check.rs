@@ -225,7 +225,7 @@ fn unknown_service(
 
 /// What the file may say and this version does not build: said, never passed over.
 pub fn not_built(cloud: &Cloud, source: &Arc<Source>, findings: &mut Vec<Diagnostic>) {
-    if cloud.architecture != Architecture::Full {
+    if cloud.architecture == Architecture::Keepalived {
         let at = source
             .text
             .find("architecture:")
@@ -239,7 +239,7 @@ pub fn not_built(cloud: &Cloud, source: &Arc<Source>, findings: &mut Vec<Diagnos
                 format!("this version does not build the architecture `{word}`"),
                 "not yet",
             )
-            .help("leave it out, or write `full`"),
+            .help("leave it out, or write `full` or `core`"),
         );
     }
     for host in cloud.hosts.iter().filter(|h| h.has(Role::Arbitrator)) {

@@ -182,7 +182,7 @@ impl Model {
     /// Components that Pacemaker runs, with their resource ids.
     pub fn clustered(&self) -> impl Iterator<Item = (String, &Placed, &Component)> {
         self.components()
-            .filter(|(_, c)| c.run == UnitRun::Cluster)
+            .filter(|(_, c)| c.run_in(self.cloud.architecture) == UnitRun::Cluster)
             .map(|(p, c)| (resource_id(&p.service.name.value, &c.name.value), p, c))
     }
 

@@ -6,6 +6,7 @@
 //! nothing about placement and may do no I/O.
 
 mod cib;
+mod held;
 mod links;
 mod mon;
 mod quiet;
@@ -14,6 +15,7 @@ mod xml;
 pub use cib::{
     Cib, Clone, Colocation, Level, Location, Operation, Order, OrderKind, Primitive, Resource, SECTIONS,
 };
+pub use held::{Held, held};
 pub use links::{ASK_LINKS, Heard, LINKS};
 pub use mon::{Monitor, Node, NodeResource, ParseError};
 pub use quiet::quiet_since;

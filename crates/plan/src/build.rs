@@ -10,6 +10,7 @@ use engines::{Intent, Refusal, Seen};
 use render::{Desired, DesiredApi};
 use wire::{Expect, Fact, Facts, Op, Wait};
 
+use crate::handover::Moving;
 use crate::{Digest, Observed, Plan, Step, leave, look, refuse};
 
 /// Everything one planning works on.
@@ -29,6 +30,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) left: Vec<String>,
     /// What the cluster's configuration is after a step of this plan.
     pub(crate) repaired: Option<pacemaker::Cib>,
+    /// What changes hands between the cluster and systemd.
+    pub(crate) moving: Moving,
 }
 
 /// Plans. `distribution` is the cloud's; `digest` fills and hashes a content.
@@ -73,7 +76,9 @@ pub fn plan(
         virgin: false,
         left: leave::told(desired, observed),
         repaired: None,
+        moving: Moving::default(),
     };
+    planner.moving = planner.moving();
     planner.virgin = planner.nodes().iter().all(|n| {
         planner.facts(n).is_some_and(|f| {
             f.crm_mon.known().is_none() && matches!(f.files.get(look::CIB_FILE), Some(Fact::Absent))
@@ -84,14 +89,6 @@ pub fn plan(
         .filter(|(_, s)| s.before_cluster)
         .map(|(store, _)| store.resource.as_str())
         .collect();
-    let rolling = planner.hosts(&births);
-    // A birth goes beside the start of the cluster manager, which adopts the store
-    // once it is there: until then its configuration does not name it.
-    let mut born = Vec::new();
-    for (store, stage) in stages.iter().filter(|(_, s)| s.before_cluster) {
-        let prepared = planner.prepared.clone();
-        born.extend(planner.stage_before(store, stage, &prepared));
-    }
     let mut out = Plan {
         intent: match intent {
             Intent::Converge => "apply",
@@ -100,6 +97,22 @@ pub fn plan(
         .to_owned(),
         ..Plan::default()
     };
+    // What changes hands does so while everything runs, and before all else.
+    if !planner.moving.is_empty() && planner.whole() {
+        // Not deleted while it runs, by a configuration that is not about it.
+        planner.stop_surplus(None);
+        planner.hand_over(&mut out);
+        out.steps = planner.steps;
+        return Ok(out);
+    }
+    let rolling = planner.hosts(&births);
+    // A birth goes beside the start of the cluster manager, which adopts the store
+    // once it is there: until then its configuration does not name it.
+    let mut born = Vec::new();
+    for (store, stage) in stages.iter().filter(|(_, s)| s.before_cluster) {
+        let prepared = planner.prepared.clone();
+        born.extend(planner.stage_before(store, stage, &prepared));
+    }
     // What must be asked again before the cluster manager may start ends the plan here.
     if stages.iter().any(|(_, s)| s.before_cluster && s.barrier) {
         return Ok(planner.barrier(out, stages));
@@ -109,6 +122,11 @@ pub fn plan(
     // What a cluster that is down holds is not known before it runs: taken for
     // absent, services would be taken out of it and put in again.
     if planner.starting && !planner.virgin && planner.cib_now().is_none() {
+        return Ok(planner.barrier(out, stages));
+    }
+    // First the cluster is whole: what changes hands would be stopped by a
+    // configuration that does not name it.
+    if !planner.moving.is_empty() {
         return Ok(planner.barrier(out, stages));
     }
     // What leaves is stopped right before it is taken out of the configuration.
@@ -151,8 +169,9 @@ pub fn plan(
         before.extend(store_done.iter().cloned());
         before.extend(planner.held(&store_done));
         let services = planner.cib_services(&before, foundation.as_deref());
+        let started = planner.start_instances(&before);
         let so_far: Vec<String> = planner.steps.iter().map(|s| s.id.clone()).collect();
-        planner.settle(services.as_deref());
+        planner.settle(services.is_some() || !started.is_empty());
         // Beside the wait for everything: nothing but the API that they ask is wanted.
         planner.scripts(true, &so_far, &[]);
         planner.standing();
@@ -200,6 +219,11 @@ impl Planner<'_> {
 
     pub(crate) fn nodes(&self) -> Vec<String> {
         self.desired.nodes.iter().map(|(n, _)| n.clone()).collect()
+    }
+
+    /// Whether a host belongs to the cluster.
+    pub(crate) fn is_member(&self, host: &str) -> bool {
+        self.desired.nodes.iter().any(|(n, _)| n == host)
     }
 
     /// Whether the cluster manager runs on a host.
@@ -399,9 +423,9 @@ impl Planner<'_> {
     }
 
     /// After a change of what runs: wait until it runs and the APIs answer.
-    fn settle(&mut self, services: Option<&str>) {
-        let changed = |s: &Step| !s.effects.is_empty() || s.id == "cib/repair";
-        if services.is_none() && !self.starting && !self.steps.iter().any(changed) {
+    fn settle(&mut self, changed: bool) {
+        let disturbs = |s: &Step| !s.effects.is_empty() || s.id == "cib/repair";
+        if !changed && !self.starting && !self.steps.iter().any(disturbs) {
             return;
         }
         let after: Vec<String> = self.steps.iter().map(|s| s.id.clone()).collect();

@@ -88,9 +88,7 @@ impl Planner<'_> {
     pub(crate) fn cluster(&mut self, before: &[String]) -> Option<String> {
         let nodes = self.nodes();
         let down: Vec<String> = nodes.iter().filter(|n| !self.clustered(n)).cloned().collect();
-        // Every member by itself: one that has not joined yet takes a configuration that
-        // the others then overwrite with theirs.
-        if down.is_empty() && nodes.iter().all(|n| self.sees_all(n)) {
+        if self.whole() {
             return None;
         }
         self.starting = !down.is_empty();
@@ -104,7 +102,7 @@ impl Planner<'_> {
             let units: Vec<UnitChange> = wanted
                 .units
                 .iter()
-                .filter(|u| is_systemd(u))
+                .filter(|u| is_systemd(u) && !u.gated && !self.moving.has(u))
                 .map(|u| UnitChange {
                     unit: u.unit.clone(),
                     enabled: Some(true),
@@ -149,6 +147,14 @@ impl Planner<'_> {
             after,
         ));
         Some("quorum".to_owned())
+    }
+
+    /// Whether the cluster runs on all members and each sees all others.
+    ///
+    /// Every member by itself: one that has not joined yet takes a configuration
+    /// that the others then overwrite with theirs.
+    pub(crate) fn whole(&self) -> bool {
+        self.nodes().iter().all(|n| self.clustered(n) && self.sees_all(n))
     }
 
     /// Whether a host sees every member online.
@@ -301,7 +307,7 @@ impl Planner<'_> {
     }
 
     /// What the cluster restarts because its parameters are others.
-    fn reconfigured(&self) -> Vec<Effect> {
+    pub(crate) fn reconfigured(&self) -> Vec<Effect> {
         let Some(now) = self.cib_now() else {
             return Vec::new();
         };

@@ -7,6 +7,8 @@ use similar::TextDiff;
 use wire::{Fact, Facts, FileWrite, Op, UnitChange};
 
 use crate::build::{Planner, step};
+use crate::handover::speaks_of;
+use crate::instances::is_instance;
 use crate::roll::{Rolling, cleanup};
 use crate::{Change, corosync, diff};
 
@@ -88,14 +90,18 @@ impl Planner<'_> {
             let mut quiet: Vec<FileWrite> = Vec::new();
             let mut later = Rolling::of(host);
             let mut stale: IndexSet<String> = IndexSet::new();
-            for file in wanted.files.iter().filter(|f| !self.held_back(&f.write.path)) {
+            let moving: Vec<&DesiredUnit> = wanted.units.iter().filter(|u| self.moving.has(u)).collect();
+            let left_alone = |path: &str| moving.iter().any(|u| speaks_of(path, u));
+            let held_back = |f: &&DesiredFile| self.held_back(&f.write.path) || left_alone(&f.write.path);
+            for file in wanted.files.iter().filter(|f| !held_back(f)) {
                 let Some(change) = self.file_change(file, facts) else {
                     continue;
                 };
                 // Where nothing of it runs, nothing is restarted, and nobody waits for it.
                 let in_use = |r: &String| r.starts_with("unit/") || self.instance_runs(r, host);
                 let up = running || (!member && serves(facts, file));
-                if up && file.restart.iter().any(in_use) {
+                let by_systemd = |r: &String| self.instance(r, host).is_some() && self.instance_runs(r, host);
+                if (up && file.restart.iter().any(in_use)) || file.restart.iter().any(by_systemd) {
                     later.restarts.add(&file.write, &file.restart, change);
                 } else if running && file.reload.iter().any(in_use) {
                     later.reloads.add(&file.write, &file.reload, change);
@@ -112,7 +118,8 @@ impl Planner<'_> {
                 !stale.contains(&unit.resource)
                     && self.desired.stores.iter().any(|s| s.resource == unit.resource)
             };
-            let units = unit_changes(wanted, facts, running, member, &adopted, &mut changes);
+            let skipped = |unit: &DesiredUnit| unit.gated || self.moving.has(unit);
+            let mut units = unit_changes(wanted, facts, running, member, &skipped, &adopted, &mut changes);
             // Masks come first: a distribution's unit must not start while its package is configured.
             let masks: Vec<UnitChange> = wanted
                 .mask
@@ -134,8 +141,41 @@ impl Planner<'_> {
             if !masks.is_empty() {
                 ops.insert(0, Op::Units(masks));
             }
+            let gone: Vec<String> = wanted
+                .absent
+                .iter()
+                .filter(|p| !left_alone(p) && matches!(facts.files.get(*p), Some(Fact::Known(_))))
+                .cloned()
+                .collect();
+            // A unit whose drop-ins change is read again, also where nothing else is done to it.
+            let touched = |u: &&DesiredUnit| {
+                quiet
+                    .iter()
+                    .map(|f| &f.path)
+                    .chain(&gone)
+                    .any(|p| speaks_of(p, u))
+                    && !units.iter().any(|c| c.unit == u.unit)
+            };
+            let read_again: Vec<UnitChange> = wanted
+                .units
+                .iter()
+                .filter(touched)
+                .map(|u| UnitChange {
+                    unit: u.unit.clone(),
+                    ..UnitChange::default()
+                })
+                .collect();
+            units.extend(read_again);
             if !quiet.is_empty() {
                 ops.push(Op::Files(quiet));
+            }
+            if !gone.is_empty() {
+                changes.extend(gone.iter().map(|p| Change {
+                    what: p.clone(),
+                    glyph: '-',
+                    diff: String::new(),
+                }));
+                ops.push(Op::Remove(gone));
             }
             let sysctls: Vec<(String, String)> = wanted
                 .sysctls
@@ -212,13 +252,14 @@ fn unit_changes(
     facts: &Facts,
     running: bool,
     member: bool,
+    skipped: &dyn Fn(&DesiredUnit) -> bool,
     adopted: &dyn Fn(&DesiredUnit) -> bool,
     changes: &mut Vec<Change>,
 ) -> Vec<UnitChange> {
     let mut out = Vec::new();
     // Outside the cluster nothing starts a host's units later.
     let starts = running || !member;
-    for unit in &wanted.units {
+    for unit in wanted.units.iter().filter(|u| !skipped(u)) {
         let Some(Fact::Known(now)) = facts.units.get(&unit.unit) else {
             continue;
         };
@@ -238,7 +279,7 @@ fn unit_changes(
                 change.active = Some(false);
             }
         } else if is_systemd(unit) && starts {
-            if now.file == "disabled" || masked {
+            if now.file == "disabled" || masked || (is_instance(unit) && now.file != "enabled") {
                 change.enabled = Some(true);
             }
             if now.active != "active" && now.active != "activating" {

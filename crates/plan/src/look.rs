@@ -4,7 +4,7 @@ use engines::Store;
 use render::Desired;
 use wire::{HttpGet, NamedQuery, Observe, Query};
 
-use crate::{balancer, corosync, restore};
+use crate::{balancer, corosync, instances, restore};
 
 /// Where Pacemaker keeps its configuration.
 pub(crate) const CIB_FILE: &str = "/var/lib/pacemaker/cib/cib.xml";
@@ -22,6 +22,11 @@ pub(crate) fn database(service: &str) -> String {
 /// The name of a script's answer; guards are numbered.
 pub(crate) fn script(service: &str, name: &str, index: usize) -> String {
     format!("script/{service}/{name}/{index}")
+}
+
+/// The name of the answer of an instance that systemd runs.
+pub(crate) fn instance(resource: &str) -> String {
+    format!("instance/{resource}")
 }
 
 /// What to observe on `host`. `deep` asks stores that are down what they hold,
@@ -42,6 +47,8 @@ pub fn observe(desired: &Desired, host: &str, key: [u8; 32], deep: bool) -> Obse
             .map(|u| u.unit.clone())
             .chain(wanted.mask.iter().cloned())
             .collect();
+        out.files.extend(wanted.absent.iter().cloned());
+        out.queries.extend(instances::queries(&wanted.units));
         for file in &wanted.files {
             out.files.push(file.write.path.clone());
             if !file.secret && !file.write.directory {

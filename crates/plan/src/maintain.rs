@@ -11,6 +11,7 @@ use render::Desired;
 use wire::{ClusterWant, Command, Expect, Op, Query, ResourceWant, Wait};
 
 use crate::build::{Planner, step};
+use crate::handover::Moving;
 use crate::{Digest, Effect, Observed, Plan};
 
 /// Everything on a host may take so long to stop, in milliseconds: what one
@@ -44,6 +45,7 @@ fn planner<'a>(desired: &'a Desired, observed: &'a Observed, digest: Digest<'a>)
         virgin: false,
         left: Vec::new(),
         repaired: None,
+        moving: Moving::default(),
     }
 }
 
@@ -219,7 +221,7 @@ impl Planner<'_> {
             vec![host.to_owned()],
             format!("wait for all hosts but {host} to be whole"),
             "they have to serve without it",
-            vec![Op::Wait(self.others_whole(host))],
+            self.others(host),
             Vec::new(),
         ));
         let all = self.all_balanced();

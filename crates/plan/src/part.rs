@@ -106,6 +106,12 @@ fn facts_of(op: &Op, host: &str, facts: &Facts, digest: Digest<'_>, out: &mut BT
                 out.insert(format!("{host}:{}", file.path), now);
             }
         }
+        Op::Remove(paths) => {
+            for path in paths {
+                let now = word(facts.files.get(path), |_| "there".to_owned());
+                out.insert(format!("{host}:{path}"), now);
+            }
+        }
         Op::Packages(names) => {
             for name in names {
                 let now = word(facts.packages.get(name), Clone::clone);

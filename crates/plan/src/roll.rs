@@ -18,6 +18,7 @@ use wire::{
 };
 
 use crate::build::{Planner, step};
+use crate::instances::{is_instance, is_up};
 use crate::{Change, Effect, look};
 
 /// Files of running instances, and who has to take them up.
@@ -105,7 +106,8 @@ impl Planner<'_> {
 
     fn turn_reload(&mut self, host: &str, files: Files, before: &[String]) -> Vec<String> {
         let units = self.units(host, &files.resources);
-        let mut ops = vec![Op::Wait(self.others_whole(host)), Op::Files(files.writes)];
+        let mut ops = self.others(host);
+        ops.push(Op::Files(files.writes));
         ops.push(Op::Units(
             units
                 .iter()
@@ -150,10 +152,15 @@ impl Planner<'_> {
             .filter_map(|r| r.strip_prefix("unit/"))
             .map(str::to_owned)
             .collect();
-        let mut ops = Vec::new();
-        if self.is_member(host) {
-            ops.push(Op::Wait(self.others_whole(host)));
-        }
+        let (by_systemd, by_cluster): (Vec<String>, Vec<String>) = resources
+            .iter()
+            .cloned()
+            .partition(|r| self.instance(r, host).is_some());
+        let mut ops = if self.is_member(host) {
+            self.others(host)
+        } else {
+            Vec::new()
+        };
         ops.push(Op::Files(files.writes));
         ops.extend(units.iter().map(|unit| {
             Op::Units(vec![UnitChange {
@@ -162,7 +169,8 @@ impl Planner<'_> {
                 ..UnitChange::default()
             }])
         }));
-        ops.extend(self.restart(&resources, host));
+        ops.extend(self.restart(&by_cluster, host));
+        ops.extend(self.restart_instances(&by_systemd, host));
         ops.extend(self.gates(host));
         let before = self.take_out(host, &resources, before);
         let id = format!("change/{host}");
@@ -289,12 +297,12 @@ impl Planner<'_> {
             .collect()
     }
 
-    /// How many of the cluster's units on a host do not run there.
+    /// How many instances of a host do not run there.
     fn idle_instances(&self, host: &str) -> usize {
         let wanted = self.desired.hosts.get(host);
         let units = wanted.iter().flat_map(|w| &w.units);
         units
-            .filter(|u| u.run == UnitRun::Cluster && self.managed(&u.resource))
+            .filter(|u| is_instance(u) || (u.run == UnitRun::Cluster && self.managed(&u.resource)))
             .filter(|u| !self.instance_runs(&u.resource, host))
             .count()
     }
@@ -311,6 +319,10 @@ impl Planner<'_> {
     }
 
     pub(crate) fn instance_runs(&self, resource: &str, host: &str) -> bool {
+        if let Some(unit) = self.instance(resource, host) {
+            let fact = self.facts(host).and_then(|f| f.units.get(&unit.unit)?.known());
+            return fact.is_some_and(|now| is_up(&now.active));
+        }
         let Some(Fact::Known(xml)) = self.facts(host).map(|f| &f.crm_mon) else {
             return false;
         };
@@ -334,11 +346,8 @@ impl Planner<'_> {
         out.push(Op::Wait(
             self.settled(&self.desired.cib.only(&|id| self.managed(id))),
         ));
+        out.extend(self.instances_serve(host));
         out
-    }
-
-    fn is_member(&self, host: &str) -> bool {
-        self.desired.nodes.iter().any(|(n, _)| n == host)
     }
 
     /// The waits for a host's own units, where there is no cluster to ask.
@@ -363,8 +372,16 @@ impl Planner<'_> {
             .collect()
     }
 
-    /// All hosts but one run what they should: it may be taken away then.
-    pub(crate) fn others_whole(&self, host: &str) -> Wait {
+    /// All hosts but one serve what they should: it may be taken away then.
+    pub(crate) fn others(&self, host: &str) -> Vec<Op> {
+        let others = self.desired.hosts.keys().filter(|h| *h != host);
+        std::iter::once(Op::Wait(self.others_whole(host)))
+            .chain(others.flat_map(|h| self.instances_serve(h)))
+            .collect()
+    }
+
+    /// All hosts but one run what they should in the cluster.
+    fn others_whole(&self, host: &str) -> Wait {
         let cib = self.desired.cib.only(&|id| self.managed(id));
         let mut resources = Vec::new();
         for resource in &cib.resources {
@@ -388,7 +405,7 @@ impl Planner<'_> {
                 }
             }
         }
-        let member = self.desired.nodes.iter().any(|(n, _)| n == host);
+        let member = self.is_member(host);
         let online = self.desired.nodes.len() - usize::from(member);
         Wait {
             what: format!("all other hosts are whole, before {host} is touched"),

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use model::Model;
 
 use crate::context::{Scope, Templates};
-use crate::{Desired, DesiredScript, DesiredUnit, files, scripts};
+use crate::{Desired, DesiredScript, DesiredUnit, files, scripts, systemd};
 
 /// What goes when a service goes, and what stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +30,7 @@ pub struct DesiredAbsent {
 /// the services that it has want; none of that goes.
 pub fn of(model: &Model, templates: &mut Templates, desired: &Desired) -> IndexMap<String, DesiredAbsent> {
     let mut out = IndexMap::new();
+    let architecture = model.cloud.architecture;
     for (name, placed) in &model.others {
         let mut absent = DesiredAbsent {
             database: placed.service.database.as_ref().map(|d| d.name.value.clone()),
@@ -43,12 +44,16 @@ pub fn of(model: &Model, templates: &mut Templates, desired: &Desired) -> IndexM
                 .service
                 .components
                 .values()
-                .filter(|c| !c.unit.is_empty() && c.run != UnitRun::Nobody && on(&c.runs_on.value))
+                .filter(|c| {
+                    !c.unit.is_empty() && c.run_in(architecture) != UnitRun::Nobody && on(&c.runs_on.value)
+                })
                 .filter(|c| wanted.units.iter().all(|u| u.unit != c.unit))
                 .map(|c| DesiredUnit {
                     unit: c.unit.clone(),
-                    run: c.run,
+                    run: c.run_in(architecture),
                     resource: String::new(),
+                    gated: false,
+                    check: None,
                     service: name.clone(),
                 })
                 .collect();
@@ -63,6 +68,9 @@ pub fn of(model: &Model, templates: &mut Templates, desired: &Desired) -> IndexM
                 let found = files::paths(templates, spec, &scope);
                 paths.extend(found.into_iter().map(|path| (directory, path)));
             }
+            let here = placed.service.components.values();
+            let told = here.filter(|c| c.by_architecture(architecture) && on(&c.runs_on.value));
+            paths.extend(told.map(|c| (false, systemd::by_systemd(&c.unit))));
             paths.retain(|(_, path)| wanted.files.iter().all(|f| f.write.path != *path));
             // The deepest first, so that a directory is empty when its turn comes.
             paths.sort_by_key(|(directory, path)| (*directory, std::cmp::Reverse(path.len())));

@@ -66,7 +66,7 @@ pub fn links(model: &Model) -> Vec<String> {
 }
 
 /// The resource of one component.
-fn resource(templates: &mut Templates, id: &str, placed: &Placed, component: &Component) -> Resource {
+pub fn resource(templates: &mut Templates, id: &str, placed: &Placed, component: &Component) -> Resource {
     let scope = Scope {
         service: &placed.service.name.value,
         host: None,
@@ -333,7 +333,7 @@ pub fn cib(model: &Model, templates: &mut Templates) -> Cib {
     }
     fencing(model, &mut out);
     let all: Vec<Clustered<'_>> = crate::present(model, templates)
-        .filter(|(_, component)| component.run == UnitRun::Cluster)
+        .filter(|(_, component)| component.run_in(model.cloud.architecture) == UnitRun::Cluster)
         .map(|(placed, component)| {
             let id = resource_id(&placed.service.name.value, &component.name.value);
             (id, placed, component)

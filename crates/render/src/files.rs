@@ -6,7 +6,7 @@ use model::{Model, Placed, resource_id};
 use wire::FileWrite;
 
 use crate::context::{Scope, Templates};
-use crate::{DesiredFile, DesiredHost, ini, ports_of, units_of};
+use crate::{DesiredFile, DesiredHost, ini, ports_of, systemd, units_of};
 
 fn file(
     model: &Model,
@@ -48,10 +48,11 @@ fn file(
     }
 }
 
-/// What is restarted for a component: its resource, or `unit/NAME` where systemd runs it.
+/// What is restarted for a component: its resource, or `unit/NAME` where systemd
+/// runs it in every architecture.
 fn restarted(placed: &Placed, component: &str) -> String {
     match placed.service.components.get(component) {
-        Some(c) if c.run == UnitRun::Systemd => format!("unit/{}", c.unit),
+        Some(c) if c.run == Some(UnitRun::Systemd) => format!("unit/{}", c.unit),
         _ => resource_id(&placed.service.name.value, component),
     }
 }
@@ -134,6 +135,16 @@ pub fn host(model: &Model, templates: &mut Templates, host: &Host) -> DesiredHos
                 let desired = file(model, templates, placed, spec, &scope);
                 out.files.push(desired);
             }
+        }
+    }
+    let here: Vec<_> = crate::present(model, templates)
+        .filter(|(_, c)| !c.unit.is_empty() && on(&c.runs_on.value))
+        .collect();
+    for (placed, component) in here {
+        if component.by_architecture(model.cloud.architecture) {
+            systemd::files(templates, placed, component, name, &mut out);
+        } else {
+            systemd::no_files(component, &mut out);
         }
     }
     if !out.sysctls.is_empty() {

@@ -12,6 +12,7 @@ mod files;
 mod identity;
 mod ini;
 mod scripts;
+mod systemd;
 
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use diagnostic::Diagnostic;
 use engines::Store;
 use indexmap::IndexMap;
 use model::{Model, resource_id};
-use pacemaker::Cib;
+use pacemaker::{Cib, Resource};
 use serde::Serialize;
 use wire::{Expect, FileWrite, Op, Query};
 
@@ -55,10 +56,24 @@ pub struct DesiredUnit {
     /// Who runs it.
     #[serde(skip)]
     pub run: UnitRun,
-    /// Its resource in the cluster, when Pacemaker runs it.
+    /// Its resource in the cluster, when Pacemaker runs it; where systemd runs it
+    /// by the choice of the architecture, the name that it has there elsewhere.
     pub resource: String,
+    /// Run by systemd and not started before the scripts of its service are done.
+    pub gated: bool,
+    /// How it is asked whether it serves, where the cluster does not tell.
+    pub check: Option<LocalCheck>,
     /// Service.
     pub service: String,
+}
+
+/// How an instance is asked on its own host whether it serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LocalCheck {
+    /// What to ask.
+    pub query: Query,
+    /// The answer of one that serves.
+    pub expect: Expect,
 }
 
 /// What one host should have.
@@ -70,6 +85,8 @@ pub struct DesiredHost {
     pub mask: Vec<String>,
     /// Files, directories first.
     pub files: Vec<DesiredFile>,
+    /// Files that must not be there.
+    pub absent: Vec<String>,
     /// Sysctls.
     pub sysctls: IndexMap<String, String>,
     /// Units.
@@ -186,6 +203,8 @@ pub struct Desired {
     pub links: Vec<String>,
     /// The cluster's configuration.
     pub cib: Cib,
+    /// Instances that systemd runs, as the cluster would run them in another architecture.
+    pub elsewhere: Vec<Resource>,
     /// Virtual addresses.
     pub vips: Vec<DesiredVip>,
     /// Seconds in which all must have been whole before an address comes home.
@@ -247,6 +266,7 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
         out.hosts.insert(host.name.as_str().to_owned(), desired);
     }
     out.cib = cluster::cib(model, &mut templates);
+    out.elsewhere = systemd::elsewhere(model, &mut templates);
     if let Some((placed, component)) = model.sql_store() {
         out.sql = placed
             .service
@@ -364,15 +384,7 @@ fn units_of(model: &Model, templates: &mut Templates, host: &cloud::Host) -> Vec
                 .iter()
                 .any(|h| h.name == host.name)
         })
-        .map(|(p, c)| DesiredUnit {
-            unit: c.unit.clone(),
-            run: c.run,
-            resource: match c.run {
-                UnitRun::Cluster => resource_id(&p.service.name.value, &c.name.value),
-                UnitRun::Systemd | UnitRun::Nobody => String::new(),
-            },
-            service: p.service.name.value.clone(),
-        })
+        .map(|(p, c)| systemd::unit(model, p, c, host))
         .collect()
 }
 

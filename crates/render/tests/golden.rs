@@ -16,7 +16,8 @@ mod examples;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use render::{Desired, DesiredHost, UnitRun};
+use render::{Desired, DesiredHost, DesiredUnit, UnitRun};
+use wire::Query;
 
 /// Packages, units, files with their owners: what is not a file's content.
 fn list(host: &DesiredHost) -> String {
@@ -30,6 +31,10 @@ fn list(host: &DesiredHost) -> String {
     for unit in &host.units {
         let who = match unit.run {
             UnitRun::Cluster => format!("pacemaker, as {}", unit.resource),
+            UnitRun::Systemd if !unit.resource.is_empty() => {
+                let gated = if unit.gated { ", after its scripts" } else { "" };
+                format!("systemd, as {}{gated}, asked by {}", unit.resource, asked(unit))
+            }
             UnitRun::Systemd => "systemd".to_owned(),
             UnitRun::Nobody => "nobody".to_owned(),
         };
@@ -41,6 +46,9 @@ fn list(host: &DesiredHost) -> String {
             "port {port} of {service}, {}",
             if unit.is_empty() { "by its agent" } else { unit }
         );
+    }
+    for path in &host.absent {
+        let _ = writeln!(out, "no file {path}");
     }
     for (key, value) in &host.sysctls {
         let _ = writeln!(out, "sysctl {key} = {value}");
@@ -63,6 +71,16 @@ fn list(host: &DesiredHost) -> String {
         out.push('\n');
     }
     out
+}
+
+/// How an instance is asked on its host.
+fn asked(unit: &DesiredUnit) -> String {
+    let check = unit.check.as_ref().unwrap();
+    match &check.query {
+        Query::Http(get) => format!("{} {}: {:?}", get.method, get.url, check.expect),
+        Query::Tcp(to) => format!("{to}: {:?}", check.expect),
+        other => panic!("{other:?}"),
+    }
 }
 
 /// One element a line, so that a difference can be read.

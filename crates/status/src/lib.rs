@@ -4,6 +4,7 @@
 //! facts and asks nobody. A verdict says what more can be lost, not merely
 //! whether something answers.
 
+mod instances;
 mod links;
 
 use std::collections::BTreeMap;
@@ -218,6 +219,7 @@ pub fn snapshot(cloud: &str, desired: &Desired, no_fencing: Option<&str>, observ
     if let Some(mon) = &mon {
         problems.extend(lacking(desired, mon));
     }
+    problems.extend(instances::lacking(desired, observed));
     // Last: whatever else is wrong matters more.
     let only_links = problems.is_empty();
     problems.extend(links.iter().flat_map(|l| links::problems(l, &members)));
@@ -421,14 +423,11 @@ fn apis(desired: &Desired, observed: &Observed, mon: Option<&Monitor>) -> Vec<Ap
                 Some(Fact::Known(_)) => String::new(),
                 None => "nobody could be asked".to_owned(),
             };
-            let instances = mon
-                .map(|m| {
-                    m.nodes_of(&api.resource, "Started")
-                        .into_iter()
-                        .map(str::to_owned)
-                        .collect()
-                })
-                .unwrap_or_default();
+            let by_cluster = || {
+                let nodes = mon.map(|m| m.nodes_of(&api.resource, "Started"));
+                nodes.unwrap_or_default().into_iter().map(str::to_owned).collect()
+            };
+            let instances = instances::serving(desired, observed, &api.resource).unwrap_or_else(by_cluster);
             Api {
                 service: api.service.clone(),
                 url: api.url.clone(),

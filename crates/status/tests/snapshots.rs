@@ -328,3 +328,67 @@ fn links_of_a_lost_host_are_not_told() {
         found.links
     );
 }
+
+#[test]
+fn what_systemd_runs_is_seen_on_its_hosts() {
+    let found = check_of("core", "core", None, |d| seen(d, "healthy", &[]));
+    assert_eq!(found.verdict, Verdict::Redundant);
+    assert_eq!(found.apis[0].instances, ["c1", "c2", "c3"]);
+    let found = check_of("core", "core-one-lost", None, |d| seen(d, "one-lost", &["c2"]));
+    assert_eq!(found.verdict, Verdict::Exposed);
+    assert_eq!(found.apis[0].instances, ["c1", "c3"]);
+}
+
+/// A unit that runs and does not answer counts as little as one that is stopped.
+#[test]
+fn an_instance_of_systemd_that_does_not_serve_is_a_problem() {
+    let unit = "quorate-keystone.service";
+    let failed = |facts: &mut Facts| {
+        let Some(Fact::Known(now)) = facts.units.get_mut(unit) else {
+            panic!()
+        };
+        "failed".clone_into(&mut now.active);
+    };
+    let answer = |facts: &mut Facts, fact: Fact<Answer>| {
+        facts.answers.insert("instance/keystone-api".to_owned(), fact);
+    };
+    let busy = || {
+        Fact::Known(Answer::Http {
+            status: 503,
+            body: String::new(),
+            headers: std::collections::BTreeMap::new(),
+        })
+    };
+    let found = check_of("core", "core-instances", None, |d| {
+        let mut seen = seen(d, "healthy", &[]);
+        failed(facts(&mut seen, "c1"));
+        answer(facts(&mut seen, "c3"), busy());
+        facts(&mut seen, "c2")
+            .answers
+            .insert("instance/memcached".to_owned(), Fact::Absent);
+        seen
+    });
+    // One API is left, though through its address it answers.
+    assert_eq!(found.verdict, Verdict::Exposed);
+    assert_eq!(found.apis[0].instances, ["c2"]);
+    assert_eq!(
+        found.problems,
+        [
+            "keystone-api runs 1 of 3 times (on c1: quorate-keystone.service is failed; on c3: it answers with status 503)",
+            "memcached runs 2 of 3 times (on c2: it does not listen)"
+        ]
+    );
+    let unknown = check_of("core", "core-unknown", None, |d| {
+        let mut seen = seen(d, "healthy", &[]);
+        answer(
+            facts(&mut seen, "c1"),
+            Fact::Unknown("timed out after 5 s".to_owned()),
+        );
+        seen
+    });
+    assert_eq!(unknown.verdict, Verdict::Degraded);
+    assert_eq!(
+        unknown.problems,
+        ["keystone-api runs 2 of 3 times (on c1: timed out after 5 s)"]
+    );
+}

@@ -10,7 +10,13 @@ use std::time::Duration;
 use crate::cloud::Cloud;
 use crate::said::{Said, program, run, tell, wait};
 
-const PAGES: [&str; 4] = ["first-cloud.md", "changes.md", "power-cut.md", "backup.md"];
+const PAGES: [&str; 5] = [
+    "first-cloud.md",
+    "changes.md",
+    "power-cut.md",
+    "backup.md",
+    "architectures.md",
+];
 /// A host that was just switched on is not there at once.
 const BOOTS: Duration = Duration::from_mins(2);
 

@@ -54,7 +54,7 @@ fn end_of(cloud: &Cloud) -> String {
 type Victim = fn(&Cloud, &mut Child, usize, &str);
 
 /// Steps that changed something and where, of all runs, in the order in which they ended.
-fn changed(cloud: &Cloud) -> Vec<(String, String)> {
+pub fn changed(cloud: &Cloud) -> Vec<(String, String)> {
     let mut found = vec![];
     let runs = fs_err::read_dir(cloud.state().join("runs"));
     let mut runs: Vec<_> = runs.into_iter().flatten().flatten().map(|r| r.path()).collect();

@@ -10,6 +10,7 @@
 )]
 
 mod api;
+mod architectures;
 mod backup;
 mod bad_luck;
 mod cloud;

@@ -191,7 +191,7 @@ fn reinstalled(cloud: &Cloud) {
 
 /// Cuts all hosts at once while writers write, switches them on, and waits
 /// until the cloud is back: by itself, or by `recover`.
-fn all_cut(cloud: &Cloud, probes: Vec<probe::Probe>, title: &str) -> Seen {
+pub fn all_cut(cloud: &Cloud, probes: Vec<probe::Probe>, title: &str) -> Seen {
     cloud.forget_boots();
     writers::clean(&probes);
     let writers = Writers::start(probes);

@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 use pacemaker::Resource;
 use plan::Observed;
 use render::{Desired, UnitRun};
-use wire::{Address, Answer, Expect, Fact, Facts, FileFact, NamedQuery, OsRelease, Stat, UnitFact};
+use wire::{Address, Answer, Expect, Fact, Facts, FileFact, NamedQuery, OsRelease, Query, Stat, UnitFact};
 
 /// Stands in every value that is a secret, and nowhere else.
 pub const MARK: &str = "s3cr3t";
@@ -111,6 +111,10 @@ pub fn applied(desired: &Desired, host: &str) -> Facts {
     let wanted = &desired.hosts[host];
     let mut out = empty(host);
     for path in &ask.files {
+        if wanted.absent.contains(path) {
+            out.files.insert(path.clone(), Fact::Absent);
+            continue;
+        }
         let known = wanted.files.iter().find(|f| f.write.path == *path);
         let content = known.map_or(&b"<cib/>"[..], |f| &f.write.content);
         let (owner, group, mode) = known
@@ -292,6 +296,12 @@ fn answer(desired: &Desired, query: &NamedQuery) -> Answer {
         "balancer" => return Answer::Text(balancer(desired)),
         // None was begun.
         "restore" => return rows(&[]),
+        "instance" => {
+            return match query.query {
+                Query::Http(_) => http("{}".to_owned()),
+                _ => Answer::Open,
+            };
+        }
         "corosync" => {
             let files = desired.hosts.values().flat_map(|h| &h.files);
             let conf = files

@@ -1,0 +1,129 @@
+//! Instances that systemd runs where another architecture has the cluster run
+//! them: started when their service is made, restarted and asked on their host.
+//! Not for changing hands between the two (`handover`).
+
+use render::{DesiredUnit, UnitRun};
+use wire::{Fact, Op, UnitChange, Wait};
+
+use crate::build::{Planner, step};
+use crate::{Change, look};
+
+/// An instance, of those that the architecture gives to systemd.
+pub(crate) fn is_instance(unit: &DesiredUnit) -> bool {
+    unit.run == UnitRun::Systemd && !unit.resource.is_empty()
+}
+
+/// Runs, or is about to.
+pub(crate) fn is_up(active: &str) -> bool {
+    matches!(active, "active" | "activating" | "reloading" | "refreshing")
+}
+
+/// The wait for an instance to serve on its own host; nothing where it cannot be asked.
+pub(crate) fn serves(unit: &DesiredUnit, host: &str) -> Option<Wait> {
+    let check = unit.check.as_ref()?;
+    Some(Wait {
+        what: format!("{} serves on {host}", unit.resource),
+        query: check.query.clone(),
+        expect: check.expect.clone(),
+        timeout_ms: 120_000,
+        every_ms: 200,
+    })
+}
+
+impl Planner<'_> {
+    /// The unit of an instance that systemd runs on a host.
+    pub(crate) fn instance(&self, resource: &str, host: &str) -> Option<&DesiredUnit> {
+        let units = &self.desired.hosts.get(host)?.units;
+        units.iter().find(|u| is_instance(u) && u.resource == resource)
+    }
+
+    /// The waits for what systemd runs on a host, of what ran when it was looked at
+    /// or will have been started before.
+    pub(crate) fn instances_serve(&self, host: &str) -> Vec<Op> {
+        let wanted = self.desired.hosts.get(host);
+        let units = wanted.into_iter().flat_map(|w| &w.units);
+        units
+            .filter(|u| is_instance(u) && (!u.gated || self.told_and_up(u, host)))
+            .filter_map(|u| serves(u, host))
+            .map(Op::Wait)
+            .collect()
+    }
+
+    /// Restarts instances through systemd, one after the other.
+    pub(crate) fn restart_instances(&self, resources: &[String], host: &str) -> Vec<Op> {
+        let restart = |unit: &DesiredUnit| UnitChange {
+            unit: unit.unit.clone(),
+            restart: true,
+            ..UnitChange::default()
+        };
+        let units = resources.iter().filter_map(|r| self.instance(r, host));
+        units
+            .flat_map(|u| std::iter::once(Op::Units(vec![restart(u)])).chain(serves(u, host).map(Op::Wait)))
+            .collect()
+    }
+
+    /// Whether systemd has been told to run a unit, and runs it. What cannot be
+    /// seen is not known to be so, and telling it again changes nothing.
+    pub(crate) fn told_and_up(&self, unit: &DesiredUnit, host: &str) -> bool {
+        let fact = self.facts(host).and_then(|f| f.units.get(&unit.unit));
+        matches!(fact, Some(Fact::Known(now)) if now.file == "enabled" && is_up(&now.active))
+    }
+
+    /// Enables and starts what waited for the scripts of its service. Gives the steps.
+    pub(crate) fn start_instances(&mut self, scripts: &[String]) -> Vec<String> {
+        let mut out = Vec::new();
+        for (host, wanted) in &self.desired.hosts {
+            let units: Vec<&DesiredUnit> = wanted
+                .units
+                .iter()
+                .filter(|u| is_instance(u) && u.gated && !self.told_and_up(u, host))
+                .collect();
+            if units.is_empty() {
+                continue;
+            }
+            let names: Vec<&str> = units.iter().map(|u| u.resource.as_str()).collect();
+            let changes = units.iter().map(|u| Change {
+                what: format!("enable and start {}", u.unit),
+                glyph: '~',
+                diff: String::new(),
+            });
+            let mut ops = vec![Op::Units(units.iter().map(|u| started(u)).collect())];
+            ops.extend(units.iter().filter_map(|u| serves(u, host)).map(Op::Wait));
+            let mut after = scripts.to_vec();
+            after.extend(self.prepared.iter().cloned());
+            let id = format!("serve/{host}");
+            let mut s = step(
+                id.clone(),
+                vec![host.clone()],
+                format!("start {} on {host}", names.join(", ")),
+                "it does not run there",
+                ops,
+                after,
+            );
+            s.changes = changes.collect();
+            self.steps.push(s);
+            out.push(id);
+        }
+        out
+    }
+}
+
+/// Told to systemd, and running.
+pub(crate) fn started(unit: &DesiredUnit) -> UnitChange {
+    UnitChange {
+        unit: unit.unit.clone(),
+        enabled: Some(true),
+        active: Some(true),
+        ..UnitChange::default()
+    }
+}
+
+/// What is asked of each instance that systemd runs on a host.
+pub(crate) fn queries(units: &[DesiredUnit]) -> impl Iterator<Item = wire::NamedQuery> {
+    units.iter().filter_map(|u| {
+        Some(wire::NamedQuery {
+            name: look::instance(&u.resource),
+            query: u.check.as_ref()?.query.clone(),
+        })
+    })
+}

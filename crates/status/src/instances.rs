@@ -1,0 +1,81 @@
+//! Instances that systemd runs, of which the cluster knows nothing: their units
+//! and what they answer on their own hosts tell how they are.
+
+use render::{Desired, DesiredUnit, UnitRun};
+use wire::{Answer, Expect, Fact, Facts};
+
+use crate::{Observed, facts};
+
+/// One instance on its host.
+struct Instance<'a> {
+    resource: &'a str,
+    host: &'a str,
+    /// Why it does not serve; nothing where it does.
+    wrong: Option<String>,
+}
+
+fn all<'a>(desired: &'a Desired, observed: &Observed) -> Vec<Instance<'a>> {
+    let units = desired
+        .hosts
+        .iter()
+        .flat_map(|(host, wanted)| wanted.units.iter().map(move |unit| (host, unit)));
+    units
+        .filter(|(_, unit)| unit.run == UnitRun::Systemd && !unit.resource.is_empty())
+        .map(|(host, unit)| Instance {
+            resource: &unit.resource,
+            host,
+            wrong: facts(observed, host)
+                .map_or_else(|| Some("it cannot be seen".to_owned()), |f| wrong(unit, f)),
+        })
+        .collect()
+}
+
+fn wrong(unit: &DesiredUnit, facts: &Facts) -> Option<String> {
+    match facts.units.get(&unit.unit) {
+        Some(Fact::Known(now)) if now.active == "active" => {}
+        Some(Fact::Known(now)) => return Some(format!("{} is {}", unit.unit, now.active)),
+        Some(Fact::Absent) | None => return Some(format!("there is no {}", unit.unit)),
+        Some(Fact::Unknown(why)) => return Some(why.clone()),
+    }
+    let check = unit.check.as_ref()?;
+    match facts.answers.get(&format!("instance/{}", unit.resource)) {
+        Some(Fact::Known(Answer::Http { status, .. })) if check.expect == Expect::Status(*status) => None,
+        Some(Fact::Known(Answer::Open)) if check.expect == Expect::Open => None,
+        Some(Fact::Known(Answer::Http { status, .. })) => Some(format!("it answers with status {status}")),
+        Some(Fact::Unknown(why)) => Some(why.clone()),
+        Some(Fact::Known(_) | Fact::Absent) | None => Some("it does not listen".to_owned()),
+    }
+}
+
+/// Hosts on which a resource serves; nothing where systemd does not run it.
+pub(crate) fn serving(desired: &Desired, observed: &Observed, resource: &str) -> Option<Vec<String>> {
+    let mut of: Vec<Instance<'_>> = all(desired, observed);
+    of.retain(|i| i.resource == resource);
+    let any = !of.is_empty();
+    let good = of.into_iter().filter(|i| i.wrong.is_none());
+    any.then(|| good.map(|i| i.host.to_owned()).collect())
+}
+
+/// A sentence for each resource that does not serve everywhere.
+pub(crate) fn lacking(desired: &Desired, observed: &Observed) -> Vec<String> {
+    let all = all(desired, observed);
+    let mut names: Vec<&str> = all.iter().map(|i| i.resource).collect();
+    names.sort_unstable();
+    names.dedup();
+    let mut out = Vec::new();
+    for name in names {
+        let of = || all.iter().filter(|i| i.resource == name);
+        let wrong: Vec<String> = of()
+            .filter_map(|i| Some(format!("on {}: {}", i.host, i.wrong.as_ref()?)))
+            .collect();
+        if !wrong.is_empty() {
+            let total = of().count();
+            out.push(format!(
+                "{name} runs {} of {total} times ({})",
+                total - wrong.len(),
+                wrong.join("; ")
+            ));
+        }
+    }
+    out
+}
