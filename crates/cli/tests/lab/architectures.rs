@@ -28,7 +28,7 @@ const KILLED_AFTER: [(&str, [&str; 2]); 2] = [
 
 #[test]
 #[ignore = "lab"]
-fn architectures_change_under_way() {
+fn long_architectures_change_under_way() {
     let cloud = Cloud::new("st-core", 62);
     cloud.up();
     cloud.apply();

@@ -71,7 +71,7 @@ fn populate(api: &Api<'_>, name: &str) {
 
 #[test]
 #[ignore = "lab"]
-fn a_backup_makes_the_cloud_again() {
+fn long_a_backup_makes_the_cloud_again() {
     let kept = tempfile::tempdir().unwrap();
     let kept = Utf8Path::from_path(kept.path()).unwrap();
     let first = Cloud::new("bk1", 63);

@@ -19,7 +19,7 @@ END"#;
 
 #[test]
 #[ignore = "lab"]
-fn a_service_comes_and_leaves() {
+fn long_a_service_comes_and_leaves() {
     let cloud = Cloud::new("services", 61);
     // With its packages on the hosts, which have no network outside.
     cloud.describe_services("[keystone, placement]", "");
