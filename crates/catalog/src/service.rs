@@ -322,6 +322,7 @@ impl Service {
             fill(&mut sql.socket);
         }
         self.mask.iter_mut().for_each(fill);
+        self.support.values_mut().flatten().for_each(fill);
         for component in self.components.values_mut() {
             fill(&mut component.unit);
         }
