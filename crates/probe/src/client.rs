@@ -24,7 +24,7 @@ pub(crate) enum Client {
 /// A probe whose answers promise nothing.
 pub(crate) enum Asks {
     Http(Asker),
-    Greeting(Greeting),
+    Greeting(Greeting, Duration),
     Renewing(Renewer),
 }
 
@@ -42,7 +42,10 @@ impl Client {
                 return Ok(Self::Asks(Arc::new(Asks::Http(Asker::new(probe, http)?))));
             }
             Kind::Greeting(greeting) => {
-                return Ok(Self::Asks(Arc::new(Asks::Greeting(greeting.clone()))));
+                return Ok(Self::Asks(Arc::new(Asks::Greeting(
+                    greeting.clone(),
+                    probe.timeout,
+                ))));
             }
             Kind::Renewing(renewing) => {
                 let renewer = Renewer::prepare(probe, renewing).await?;
@@ -78,7 +81,7 @@ impl Asks {
     pub(crate) async fn ask(&self) -> Outcome {
         match self {
             Self::Http(asker) => asker.ask().await,
-            Self::Greeting(greeting) => greeting::ask(greeting).await,
+            Self::Greeting(greeting, within) => greeting::ask(greeting, *within).await,
             Self::Renewing(renewer) => renewer.ask().await,
         }
     }

@@ -1,6 +1,8 @@
 //! Servers that speak first: whether the first byte comes. Not for what it says.
 
-use tokio::{io::AsyncReadExt as _, net::TcpStream};
+use std::time::Duration;
+
+use tokio::{io::AsyncReadExt as _, net::TcpStream, time::timeout};
 
 use crate::{Greeting, Outcome, Retry};
 
@@ -14,16 +16,20 @@ async fn hear(greeting: &Greeting) -> Result<(), String> {
     }
 }
 
-/// Connects, and once more where the probe says so.
-pub(crate) async fn ask(greeting: &Greeting) -> Outcome {
-    match hear(greeting).await {
-        Ok(()) => Outcome::Ok,
-        Err(_) if greeting.retry == Retry::Once => match hear(greeting).await {
-            Ok(()) => Outcome::Retried,
-            Err(reason) => Outcome::Failed(reason),
-        },
-        Err(reason) => Outcome::Failed(reason),
+/// Connects, and once more where the probe says so: also after a connection on which
+/// nothing was heard for half of the time there is.
+pub(crate) async fn ask(greeting: &Greeting, within: Duration) -> Outcome {
+    if greeting.retry == Retry::None {
+        return hear(greeting)
+            .await
+            .map_or_else(Outcome::Failed, |()| Outcome::Ok);
     }
+    if let Ok(Ok(())) = timeout(within / 2, hear(greeting)).await {
+        return Outcome::Ok;
+    }
+    hear(greeting)
+        .await
+        .map_or_else(Outcome::Failed, |()| Outcome::Retried)
 }
 
 #[cfg(test)]
@@ -44,12 +50,15 @@ mod tests {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 stream.write_all(word).await.unwrap();
             }
+            listener
         });
         let silent = Outcome::Failed("closed without a word".to_owned());
-        assert_eq!(ask(&greeting).await, silent);
-        assert_eq!(ask(&greeting).await, Outcome::Retried);
-        assert_eq!(ask(&greeting).await, Outcome::Ok);
+        assert_eq!(ask(&greeting, Duration::from_secs(2)).await, silent);
+        assert_eq!(ask(&greeting, Duration::from_secs(2)).await, Outcome::Retried);
+        assert_eq!(ask(&greeting, Duration::from_secs(2)).await, Outcome::Ok);
         server.await.unwrap();
-        assert!(matches!(ask(&greeting).await, Outcome::Failed(why) if why.starts_with("connect: ")));
+        assert!(
+            matches!(ask(&greeting, Duration::from_secs(2)).await, Outcome::Failed(why) if why.starts_with("connect: "))
+        );
     }
 }
