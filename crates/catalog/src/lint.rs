@@ -330,7 +330,9 @@ fn unused(catalog: &Catalog, out: &mut Vec<Diagnostic>) {
     for path in catalog.origins.keys() {
         let read = path.ends_with("/service.yaml")
             || path == BY_SYSTEMD
-            || ["releases/", "fragments/"].iter().any(|f| path.starts_with(f));
+            || ["releases/", "platforms/", "fragments/"]
+                .iter()
+                .any(|f| path.starts_with(f));
         if read || named.contains(path) {
             continue;
         }
