@@ -212,7 +212,7 @@ fn a_full_disk_on_the_second(cloud: &Cloud) {
     let ended = apply.wait().unwrap();
     let log = cloud.log("full.log");
     assert_eq!(ended.code(), Some(1), "{log}");
-    for word in ["change/c2: FAILED", "No space left on device", "not begun"] {
+    for word in ["change/c2: FAILED", "no space left on device", "not begun"] {
         assert!(log.contains(word), "{log}");
     }
     assert_eq!(lives(cloud), ["7600", "7500", "7500"], "{log}");
