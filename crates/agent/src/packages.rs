@@ -20,6 +20,19 @@ const UNIT: &str = "quorate-packages";
 const ASK: Duration = Duration::from_secs(20);
 const INSTALL_MS: u64 = 30 * 60 * 1000;
 
+/// How apt changes packages here: nobody is asked, and files that somebody changed stay.
+const APT: &[&str] = &[
+    "-y",
+    "-q",
+    "-o",
+    "Dpkg::Options::=--force-confold",
+    "-o",
+    "Dpkg::Use-Pty=0",
+    // An unattended upgrade may have it for minutes after a boot.
+    "-o",
+    "DPkg::Lock::Timeout=300",
+];
+
 /// Debian's maintainer scripts ask this program before they start a service.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 /// An administrator's own one is kept here meanwhile.
@@ -170,26 +183,15 @@ pub(crate) async fn upgrade(session: &Session, progress: &Progress) -> Result<u3
     run::settle(session, UNIT, progress).await?;
     let family = Family::here().unwrap_or(Family::Debian);
     let before = versions(family).await?;
-    let all: &[&[&str]] = match family {
-        Family::Debian => &[
-            &["apt-get", "update", "-q"],
-            &[
-                "apt-get",
-                "upgrade",
-                "-y",
-                "-q",
-                "-o",
-                "Dpkg::Options::=--force-confold",
-                "-o",
-                "Dpkg::Use-Pty=0",
-                "-o",
-                "DPkg::Lock::Timeout=300",
-            ],
+    let all: Vec<Vec<&str>> = match family {
+        Family::Debian => vec![
+            vec!["apt-get", "update", "-q"],
+            [&["apt-get", "upgrade"], APT].concat(),
         ],
-        Family::RedHat => &[&["dnf", "upgrade", "-y", "-q", "--refresh"]],
+        Family::RedHat => vec![vec!["dnf", "upgrade", "-y", "-q", "--refresh"]],
     };
     for argv in all {
-        let argv: Vec<String> = argv.iter().map(|&word| word.to_owned()).collect();
+        let argv: Vec<String> = argv.into_iter().map(str::to_owned).collect();
         progress.say(argv.join(" "));
         attempt(session, family, argv, progress).await?;
     }
@@ -225,26 +227,13 @@ async fn missing(names: &[String]) -> Result<Vec<String>, OpError> {
 }
 
 fn install_argv(family: Family, names: &[String]) -> Vec<String> {
-    let fixed: &[&str] = match family {
-        Family::Debian => &[
-            "apt-get",
-            "install",
-            "-y",
-            "-q",
-            "--no-install-recommends",
-            "-o",
-            "Dpkg::Options::=--force-confold",
-            "-o",
-            "Dpkg::Use-Pty=0",
-            // An unattended upgrade may have it for minutes after a boot.
-            "-o",
-            "DPkg::Lock::Timeout=300",
-        ],
-        Family::RedHat => &["dnf", "install", "-y", "-q", "--setopt=install_weak_deps=False"],
+    let fixed = match family {
+        Family::Debian => [&["apt-get", "install", "--no-install-recommends"], APT].concat(),
+        Family::RedHat => vec!["dnf", "install", "-y", "-q", "--setopt=install_weak_deps=False"],
     };
     fixed
-        .iter()
-        .map(|&part| part.to_owned())
+        .into_iter()
+        .map(str::to_owned)
         .chain(names.iter().cloned())
         .collect()
 }

@@ -314,6 +314,16 @@ impl Project {
             .collect()
     }
 
+    /// That the cloud has no host of this name, and which was meant.
+    pub fn no_host(&self, host: &str) -> Failure {
+        let names: Vec<&str> = self.desired.hosts.keys().map(String::as_str).collect();
+        let hint = match diagnostic::did_you_mean(host, names.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("it has: {}", names.join(", ")),
+        };
+        Failure::Input(format!("error: the cloud has no host `{host}`\n\nhint: {hint}"))
+    }
+
     /// The reason why there is no fencing, when there is none.
     pub fn no_fencing(&self) -> Option<&str> {
         match &self.model.cloud.fencing {

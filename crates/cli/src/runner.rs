@@ -137,19 +137,13 @@ impl Runner {
         seen::observe(&self.project, &self.sessions, &self.fill, self.key, deep).await
     }
 
-    /// Plans from what was seen, with what it will cost.
+    /// Plans from what was seen.
     pub fn plan(&self, observed: &Observed, intent: Intent) -> Result<Plan, Failure> {
-        let mut plan = match make(&self.project, observed, intent, &self.fill, self.key) {
-            Ok(plan) => plan,
-            Err(refused) => {
-                if self.made && self.stages == 0 {
-                    self.project.forget_vault()?;
-                }
-                return Err(refused);
-            }
-        };
-        self.foretell(&mut plan);
-        Ok(plan)
+        let plan = make(&self.project, observed, intent, &self.fill, self.key);
+        if plan.is_err() && self.made && self.stages == 0 {
+            self.project.forget_vault()?;
+        }
+        plan
     }
 
     /// Puts into a plan what it will cost.

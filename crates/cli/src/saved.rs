@@ -156,11 +156,8 @@ impl Saved {
         for step in &self.plan.steps {
             let only_waits = step.ops.iter().all(|op| matches!(op, Op::Wait(_)));
             let turn = plan::turn(&step.id);
-            // That one host comes after another is an order and no need.
-            let before = step.after.iter().find(|a| {
-                why.contains_key(a.as_str())
-                    && (turn.is_none() || plan::turn(a) == turn || plan::turn(a).is_none())
-            });
+            let mut needed = step.after.iter().filter(|a| plan::needs(&step.id, a));
+            let before = needed.find(|a| why.contains_key(a.as_str()));
             let reason = match why.get(step.id.as_str()) {
                 Some(reason) => reason.clone(),
                 None if turn.is_some_and(|host| turns.contains(host)) => {

@@ -1,6 +1,7 @@
 //! Looking at all hosts at once.
 
 use std::collections::BTreeMap;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use fleet::{Binary, CallError, Fill, Session, Sessions};
@@ -99,4 +100,12 @@ pub async fn observe(
         .filter_map(|h| found.remove(h).map(|f| (h.clone(), f)))
         .collect();
     Ok(order)
+}
+
+/// Warns of hosts that could not be asked, a reason each; the exit status then.
+pub fn warn(unseen: &[String]) -> ExitCode {
+    for why in unseen {
+        anstream::eprintln!("warning: {why}");
+    }
+    ExitCode::from(u8::from(!unseen.is_empty()))
 }

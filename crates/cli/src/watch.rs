@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use camino::Utf8Path;
 use fleet::{Fill, Session, Sessions};
-use pacemaker::Monitor;
 use plan::{Effect, Measures, Observed, Outage, Plan};
 use render::{Desired, DesiredBalanced};
 use serde::{Deserialize, Serialize};
@@ -118,10 +117,7 @@ impl Watch {
         fill: &Fill,
     ) -> Option<Self> {
         let desired = &project.desired;
-        let monitor = observed.values().flatten().find_map(|facts| {
-            let xml = facts.crm_mon.known()?;
-            Monitor::parse(xml).ok().filter(|m| m.quorate)
-        })?;
+        let monitor = plan::quorate(observed)?;
         let running = |id: &str| !monitor.nodes_of(id, "Started").is_empty();
         let probes = probes(plan, desired, &running);
         if probes.is_empty() {

@@ -66,18 +66,8 @@ pub fn plan(
     if !reasons.is_empty() {
         return Err(reasons);
     }
-    let mut planner = Planner {
-        desired,
-        observed,
-        digest,
-        steps: Vec::new(),
-        prepared: Vec::new(),
-        starting: false,
-        virgin: false,
-        left: leave::told(desired, observed),
-        repaired: None,
-        moving: Moving::default(),
-    };
+    let mut planner = Planner::new(desired, observed, digest);
+    planner.left = leave::told(desired, observed);
     planner.moving = planner.moving();
     planner.virgin = planner.nodes().iter().all(|n| {
         planner.facts(n).is_some_and(|f| {
@@ -201,6 +191,24 @@ pub(crate) fn step(
         effects: Vec::new(),
         after,
         ops,
+    }
+}
+
+impl<'a> Planner<'a> {
+    /// Nothing planned, and nothing concluded from what was seen.
+    pub(crate) fn new(desired: &'a Desired, observed: &'a Observed, digest: Digest<'a>) -> Self {
+        Self {
+            desired,
+            observed,
+            digest,
+            steps: Vec::new(),
+            prepared: Vec::new(),
+            starting: false,
+            virgin: false,
+            left: Vec::new(),
+            repaired: None,
+            moving: Moving::default(),
+        }
     }
 }
 

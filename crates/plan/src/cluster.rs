@@ -58,9 +58,8 @@ impl Planner<'_> {
                 let (role, count) = match r {
                     pacemaker::Resource::Primitive(_) => ("Started", 1),
                     pacemaker::Resource::Clone(c) => {
-                        let promotable = c.meta.get("promotable").is_some_and(|v| v == "true");
                         let count = nodes.saturating_sub(u32::try_from(banned).unwrap_or(0));
-                        (if promotable { "Promoted" } else { "Started" }, count)
+                        (wanted_role(c), count)
                     }
                 };
                 ResourceWant {
@@ -236,8 +235,7 @@ impl Planner<'_> {
     /// What the cluster has already, as it should be: where it is not.
     fn repair(&self) -> Option<(Vec<CibSection>, Vec<Change>)> {
         self.cib_now()?;
-        let layer = self.desired.cib.only(&|id| self.managed(id));
-        let (sections, changes) = self.sections(&layer);
+        let (sections, changes) = self.sections(&self.managed_layer());
         (!sections.is_empty()).then_some((sections, changes))
     }
 
@@ -249,7 +247,7 @@ impl Planner<'_> {
     /// Mends what the cluster has already.
     pub(crate) fn cib_repair(&mut self, quorum: Option<&str>) -> Option<String> {
         let (sections, changes) = self.repair()?;
-        self.repaired = Some(self.desired.cib.only(&|id| self.managed(id)));
+        self.repaired = Some(self.managed_layer());
         let after = quorum.into_iter().map(str::to_owned).collect();
         Some(self.cib_step("cib/repair", "what it has already", sections, changes, after))
     }
@@ -385,4 +383,10 @@ fn hide_placeholders(want: &str) -> String {
             _ => format!("{l}\n"),
         })
         .collect()
+}
+
+/// The role in which instances of a clone serve, as `crm_mon` says it.
+pub(crate) fn wanted_role(clone: &pacemaker::Clone) -> &'static str {
+    let promotable = clone.meta.get("promotable").is_some_and(|v| v == "true");
+    if promotable { "Promoted" } else { "Started" }
 }

@@ -6,12 +6,12 @@
 //! judged here.
 
 use engines::Seen;
-use pacemaker::{Monitor, Resource};
+use pacemaker::Resource;
 use render::DesiredDatabase;
 use wire::{Answer, ClusterWant, Command, Expect, Op, Query, ResourceWant, Wait};
 
 use crate::build::{Planner, step};
-use crate::{Change, look};
+use crate::{Change, look, quorate};
 
 type Row = Vec<String>;
 
@@ -154,10 +154,7 @@ impl Planner<'_> {
         if !self.steps.is_empty() || self.starting {
             return;
         }
-        let Some(monitor) = self.nodes().iter().find_map(|n| {
-            let xml = self.facts(n)?.crm_mon.known()?;
-            Monitor::parse(xml).ok().filter(|m| m.quorate)
-        }) else {
+        let Some(monitor) = quorate(self.observed) else {
             return;
         };
         let usable: Vec<String> = monitor

@@ -6,13 +6,13 @@
 //! above its stickiness and put back once it is there. A run that dies between
 //! leaves a raised preference, which is drift that the next plan takes away.
 
-use pacemaker::{Monitor, quiet_since};
+use pacemaker::quiet_since;
 use render::DesiredVip;
 use status::Verdict;
 use wire::{CibSection, Expect, Op, Wait};
 
 use crate::build::{Planner, step};
-use crate::{Effect, Step};
+use crate::{Effect, Step, quorate};
 
 /// Above any stickiness; a host that is down is still passed over.
 const RAISED: &str = "INFINITY";
@@ -20,11 +20,7 @@ const RAISED: &str = "INFINITY";
 impl Planner<'_> {
     /// Addresses away from home, each with its holder; a shared one once.
     fn away(&self) -> Vec<(&DesiredVip, String)> {
-        let monitor = self.nodes().iter().find_map(|n| {
-            let xml = self.facts(n)?.crm_mon.known()?;
-            Monitor::parse(xml).ok().filter(|m| m.quorate)
-        });
-        let Some(monitor) = monitor else {
+        let Some(monitor) = quorate(self.observed) else {
             return Vec::new();
         };
         let mut out: Vec<(&DesiredVip, String)> = Vec::new();

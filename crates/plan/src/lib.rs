@@ -25,6 +25,7 @@ mod roll;
 mod show;
 
 use indexmap::IndexMap;
+use pacemaker::Monitor;
 use serde::{Deserialize, Serialize};
 use wire::{Facts, Op};
 
@@ -33,7 +34,7 @@ pub use engines::{Intent, Refusal};
 pub use look::observe;
 pub use maintain::{Upkeep, drained, take_away, take_back};
 pub use outage::{Measures, Outage, learn, outage};
-pub use part::{part, relied, turn};
+pub use part::{needs, part, relied, turn};
 pub use restore::held;
 pub use show::show;
 
@@ -160,6 +161,12 @@ impl Plan {
 
 /// What was seen of each host: its facts, or why there are none.
 pub type Observed = IndexMap<String, Result<Facts, String>>;
+
+/// The cluster as a member of a quorate partition sees it.
+pub fn quorate(observed: &Observed) -> Option<Monitor> {
+    let all = observed.values().flatten().filter_map(|f| f.crm_mon.known());
+    all.filter_map(|xml| Monitor::parse(xml).ok()).find(|m| m.quorate)
+}
 
 /// Digest of a text after its secrets are filled in; the planner itself never sees one.
 pub type Digest<'a> = &'a dyn Fn(&[u8]) -> String;

@@ -11,8 +11,8 @@ use render::Desired;
 use wire::{ClusterWant, Command, Expect, Op, Query, ResourceWant, Wait};
 
 use crate::build::{Planner, step};
-use crate::handover::Moving;
-use crate::{Digest, Effect, Observed, Plan};
+use crate::refuse::refuse;
+use crate::{Effect, Observed, Plan, quorate};
 
 /// Everything on a host may take so long to stop, in milliseconds: what one
 /// instance may.
@@ -34,33 +34,9 @@ fn no_digest(_: &[u8]) -> String {
     String::new()
 }
 
-fn planner<'a>(desired: &'a Desired, observed: &'a Observed, digest: Digest<'a>) -> Planner<'a> {
-    Planner {
-        desired,
-        observed,
-        digest,
-        steps: Vec::new(),
-        prepared: Vec::new(),
-        starting: false,
-        virgin: false,
-        left: Vec::new(),
-        repaired: None,
-        moving: Moving::default(),
-    }
-}
-
-fn monitor(observed: &Observed) -> Option<Monitor> {
-    let all = observed.values().flatten().filter_map(|f| f.crm_mon.known());
-    all.filter_map(|xml| Monitor::parse(xml).ok()).find(|m| m.quorate)
-}
-
-fn refuse(code: &'static str, message: String, cure: String) -> Refusal {
-    Refusal { code, message, cure }
-}
-
 /// Hosts that the cluster has out of service by order.
 pub fn drained(observed: &Observed) -> Vec<String> {
-    let nodes = monitor(observed).map(|m| m.nodes).unwrap_or_default();
+    let nodes = quorate(observed).map(|m| m.nodes).unwrap_or_default();
     let away = nodes.into_iter().filter(|n| n.standby && n.online);
     away.map(|n| n.name).collect()
 }
@@ -116,12 +92,12 @@ pub fn take_away(
     host: &str,
     upkeep: Upkeep,
 ) -> Result<Plan, Vec<Refusal>> {
-    let monitor = monitor(observed);
+    let monitor = quorate(observed);
     let reasons = reasons(desired, observed, monitor.as_ref(), host);
     let Some(monitor) = monitor.filter(|_| reasons.is_empty()) else {
         return Err(reasons);
     };
-    let mut planner = planner(desired, observed, &no_digest);
+    let mut planner = Planner::new(desired, observed, &no_digest);
     let mut last = Vec::new();
     if !monitor.nodes.iter().any(|n| n.name == host && n.standby) {
         last = planner.standby(&monitor, host);
@@ -164,12 +140,12 @@ pub fn take_away(
 /// # Errors
 /// All reasons against it.
 pub fn take_back(desired: &Desired, observed: &Observed, host: &str) -> Result<Plan, Vec<Refusal>> {
-    let monitor = monitor(observed);
+    let monitor = quorate(observed);
     let reasons = reasons(desired, observed, monitor.as_ref(), host);
     let Some(monitor) = monitor.filter(|_| reasons.is_empty()) else {
         return Err(reasons);
     };
-    let mut planner = planner(desired, observed, &no_digest);
+    let mut planner = Planner::new(desired, observed, &no_digest);
     if monitor.nodes.iter().any(|n| n.name == host && n.standby) {
         let id = format!("service/{host}");
         let words = [

@@ -20,6 +20,12 @@ pub fn turn(id: &str) -> Option<&str> {
         .then(|| rest.split('/').next().unwrap_or(rest))
 }
 
+/// Whether a step needs one that it goes after. That one host is changed after
+/// another is an order and no need.
+pub fn needs(step: &str, after: &str) -> bool {
+    turn(after).zip(turn(step)).is_none_or(|(a, b)| a == b)
+}
+
 fn named(step: &Step, target: &str) -> bool {
     let whole = step.id == target || step.id.starts_with(&format!("{target}/"));
     // In `drain/c1/c2` it is c1 that is drained.
@@ -49,12 +55,12 @@ pub fn part(plan: &Plan, targets: &[String]) -> Result<Plan, Vec<String>> {
             continue;
         }
         wanted.insert(&step.id);
-        for after in &step.after {
-            let other = turn(after).zip(turn(&step.id)).is_some_and(|(a, b)| a != b);
-            if !other {
-                wanted.insert(after);
-            }
-        }
+        wanted.extend(
+            step.after
+                .iter()
+                .map(String::as_str)
+                .filter(|a| needs(&step.id, a)),
+        );
     }
     let steps: Vec<Step> = plan
         .steps

@@ -11,7 +11,7 @@ use crate::{Observed, corosync, restore};
 /// installation is the worst of places. Packages and logs of one service take less.
 const ROOM: u64 = 1 << 30;
 
-fn refuse(code: &'static str, message: String, cure: impl Into<String>) -> Refusal {
+pub(crate) fn refuse(code: &'static str, message: String, cure: impl Into<String>) -> Refusal {
     Refusal {
         code,
         message,

@@ -10,7 +10,7 @@
 //! Not `crm_resource --restart`: it looks every two seconds, twice a restart.
 
 use indexmap::IndexSet;
-use pacemaker::Resource;
+use pacemaker::{Cib, Resource};
 use render::{DesiredBalanced, UnitRun};
 use wire::{
     Balance, ClusterWant, Command, Expect, Fact, FileWrite, Op, Query, ResourceWant, ServerState, UnitChange,
@@ -18,6 +18,7 @@ use wire::{
 };
 
 use crate::build::{Planner, step};
+use crate::cluster::wanted_role;
 use crate::instances::{is_instance, is_up};
 use crate::{Change, Effect, look};
 
@@ -199,14 +200,11 @@ impl Planner<'_> {
         self.let_in(host, &resources, vec![id])
     }
 
-    /// Servers on a host behind the balancers, by these resources; all where there
-    /// are none given.
+    /// What the balancers can take a host out of, of these resources. Where nobody else
+    /// is behind them, to send nobody there would only be an outage more.
     fn servers<'d>(&'d self, host: &str, resources: &[String]) -> Vec<&'d DesiredBalanced> {
-        let host = host.to_owned();
-        self.desired
-            .balanced
-            .iter()
-            .filter(|b| b.members.contains(&host))
+        let all = self.desired.balanced.iter();
+        all.filter(|b| b.members.len() > 1 && b.members.iter().any(|m| m == host))
             .filter(|b| resources.contains(&b.resource))
             .collect()
     }
@@ -214,11 +212,7 @@ impl Planner<'_> {
     /// Takes a host's servers out of every balancer. Gives the steps after which that is done.
     pub(crate) fn take_out(&mut self, host: &str, resources: &[String], before: &[String]) -> Vec<String> {
         let servers = self.servers(host, resources);
-        // Nobody else is behind it: to send nobody there would only be an outage more.
-        let (writers, others): (Vec<_>, Vec<_>) = servers
-            .into_iter()
-            .filter(|b| b.members.len() > 1)
-            .partition(|b| b.single_writer);
+        let (writers, others): (Vec<_>, Vec<_>) = servers.into_iter().partition(|b| b.single_writer);
         let names = |all: &[&DesiredBalanced]| -> Vec<String> {
             all.iter().map(|b| format!("{}/{host}", b.resource)).collect()
         };
@@ -249,7 +243,6 @@ impl Planner<'_> {
         let servers: Vec<String> = self
             .servers(host, resources)
             .into_iter()
-            .filter(|b| b.members.len() > 1)
             .map(|b| format!("{}/{host}", b.resource))
             .collect();
         if servers.is_empty() {
@@ -318,6 +311,11 @@ impl Planner<'_> {
         self.cib_now().is_some_and(configuration)
     }
 
+    /// What the cluster has in its configuration already, as it should be.
+    pub(crate) fn managed_layer(&self) -> Cib {
+        self.desired.cib.only(&|id| self.managed(id))
+    }
+
     pub(crate) fn instance_runs(&self, resource: &str, host: &str) -> bool {
         if let Some(unit) = self.instance(resource, host) {
             let fact = self.facts(host).and_then(|f| f.units.get(&unit.unit)?.known());
@@ -343,9 +341,7 @@ impl Planner<'_> {
             .map(Op::Wait)
             .collect();
         // What enters the cluster later in this plan is not waited for here.
-        out.push(Op::Wait(
-            self.settled(&self.desired.cib.only(&|id| self.managed(id))),
-        ));
+        out.push(Op::Wait(self.settled(&self.managed_layer())));
         out.extend(self.instances_serve(host));
         out
     }
@@ -382,13 +378,12 @@ impl Planner<'_> {
 
     /// All hosts but one run what they should in the cluster.
     fn others_whole(&self, host: &str) -> Wait {
-        let cib = self.desired.cib.only(&|id| self.managed(id));
+        let cib = self.managed_layer();
         let mut resources = Vec::new();
         for resource in &cib.resources {
             let Resource::Clone(clone) = resource else {
                 continue;
             };
-            let promotable = clone.meta.get("promotable").is_some_and(|v| v == "true");
             let banned = |node: &str| {
                 cib.locations
                     .iter()
@@ -398,7 +393,7 @@ impl Planner<'_> {
                 if !banned(node) {
                     resources.push(ResourceWant {
                         id: clone.primitive.id.clone(),
-                        role: if promotable { "Promoted" } else { "Started" }.to_owned(),
+                        role: wanted_role(clone).to_owned(),
                         count: 1,
                         node: node.clone(),
                     });

@@ -101,14 +101,7 @@ pub async fn run(args: &AuditArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, 
             }
         }
     }
-    for why in &unseen {
-        anstream::eprintln!("warning: {why}");
-    }
-    Ok(if unseen.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(1)
-    })
+    Ok(seen::warn(&unseen))
 }
 
 #[cfg(test)]

@@ -27,19 +27,8 @@ fn run_args(file: &Utf8Path, yes: bool) -> ApplyArgs {
 }
 
 fn known(project: &Project, hosts: &[String]) -> Result<(), Failure> {
-    let names: Vec<&str> = project.desired.hosts.keys().map(String::as_str).collect();
-    for host in hosts {
-        if !names.contains(&host.as_str()) {
-            let hint = diagnostic::did_you_mean(host, names.iter().copied()).map_or_else(
-                || format!("it has: {}", names.join(", ")),
-                |near| format!("did you mean `{near}`?"),
-            );
-            return Err(Failure::Input(format!(
-                "error: the cloud has no host `{host}`\n\nhint: {hint}"
-            )));
-        }
-    }
-    Ok(())
+    let unknown = hosts.iter().find(|h| !project.desired.hosts.contains_key(*h));
+    unknown.map_or(Ok(()), |host| Err(project.no_host(host)))
 }
 
 /// Runs it.

@@ -14,15 +14,7 @@ pub fn run(args: &SshArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure>
     let project = Project::open(&args.file, catalog)?;
     let targets = project.targets();
     let Some(target) = targets.iter().find(|t| t.name == args.host) else {
-        let names: Vec<&str> = targets.iter().map(|t| t.name.as_str()).collect();
-        let hint = match diagnostic::did_you_mean(&args.host, names.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("it has: {}", names.join(", ")),
-        };
-        return Err(Failure::Input(format!(
-            "error: the cloud has no host `{}`\n\nhint: {hint}",
-            args.host
-        )));
+        return Err(project.no_host(&args.host));
     };
     let error = Command::new("ssh")
         .args(target.words())

@@ -270,12 +270,5 @@ pub async fn run(args: &SupportArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode
         sessions.len() - unseen.len(),
         size.div_ceil(1024)
     );
-    for why in &unseen {
-        anstream::eprintln!("warning: {why}");
-    }
-    Ok(if unseen.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(1)
-    })
+    Ok(seen::warn(&unseen))
 }
