@@ -15,10 +15,11 @@ use model::Model;
 use render::Desired;
 
 /// The examples that have a golden tree.
-pub const EXAMPLES: [&str; 7] = [
+pub const EXAMPLES: [&str; 8] = [
     "three-controllers",
     "two-links",
     "ipv6",
+    "one-controller",
     "with-placement",
     "core",
     "debian-12",

@@ -552,7 +552,7 @@ fn every_reason_is_told() {
 /// line that goes away must not show it.
 #[test]
 fn a_removed_fence_device_takes_its_password_along() {
-    for (cloud, desired) in CLOUDS.iter() {
+    for (cloud, desired) in CLOUDS.iter().filter(|(_, d)| d.nodes.len() > 1) {
         let observed = world::all(desired, world::applied);
         let mut less = desired.clone();
         let device = less.cib.levels.first().unwrap().devices[0].clone();

@@ -171,8 +171,14 @@ fn orders(all: &[Clustered<'_>], id: &str, component: &Component, out: &mut Cib)
     }
 }
 
+/// Whether members fence each other. One alone has nobody who could: its device would
+/// wait for ever for a host to run on.
+fn fenced(model: &Model) -> bool {
+    model.cloud.fencing == Fencing::Power && model.hosts_of("cluster").len() > 1
+}
+
 fn fencing(model: &Model, out: &mut Cib) {
-    if matches!(model.cloud.fencing, Fencing::None { .. }) {
+    if !fenced(model) {
         return;
     }
     for host in model.hosts_of("cluster") {
@@ -313,13 +319,8 @@ pub fn cib(model: &Model, templates: &mut Templates) -> Cib {
         features: model.platform("pacemaker", "features").to_owned(),
         ..Cib::default()
     };
-    let stonith = if matches!(model.cloud.fencing, Fencing::None { .. }) {
-        "false"
-    } else {
-        "true"
-    };
     out.properties
-        .insert("stonith-enabled".to_owned(), stonith.to_owned());
+        .insert("stonith-enabled".to_owned(), fenced(model).to_string());
     for (name, placed) in &model.services {
         let scope = Scope {
             service: name,

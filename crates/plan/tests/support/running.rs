@@ -7,7 +7,7 @@ use super::*;
 /// been whole for long enough: one after the other.
 #[test]
 fn addresses_come_home_when_all_was_whole_for_long() {
-    for (cloud, desired) in CLOUDS.iter() {
+    for (cloud, desired) in CLOUDS.iter().filter(|(_, d)| d.nodes.len() > 1) {
         let mut observed = world::all(desired, world::applied);
         let mut resources: Vec<(&str, &str)> = Vec::new();
         for vip in &desired.vips {
