@@ -59,11 +59,6 @@ pub(crate) async fn set(wanted: &Balance, progress: &Progress) -> Result<u32, Op
         progress.say("the balancer does not run here: it sends nobody anywhere");
         return Ok(0);
     };
-    let word = match wanted.state {
-        ServerState::Ready => "ready",
-        ServerState::Drain => "drain",
-        ServerState::Maint => "maint",
-    };
     let mut changed = 0;
     for name in &wanted.servers {
         // One that is not in its file yet, or no more, gets nobody from it.
@@ -71,13 +66,7 @@ pub(crate) async fn set(wanted: &Balance, progress: &Progress) -> Result<u32, Op
             continue;
         };
         changed += u32::from(!is(&now.status, wanted.state));
-        let said = say(&wanted.socket, &format!("set server {name} state {word}")).await?;
-        if let Some(said) = said.filter(|s| !s.trim().is_empty()) {
-            return Err(OpError::new(format!(
-                "the balancer does not set {name} to {word}: {}",
-                said.trim()
-            )));
-        }
+        tell(wanted, name).await?;
     }
     let until = Instant::now() + Duration::from_millis(wanted.wait_ms);
     if wanted.state == ServerState::Ready {
@@ -99,13 +88,19 @@ pub(crate) async fn set(wanted: &Balance, progress: &Progress) -> Result<u32, Op
         return Ok(changed);
     }
     while let Some(now) = show().await? {
-        let left: u64 = wanted
-            .servers
-            .iter()
-            .filter_map(|n| server(&now, n))
-            .map(|s| s.sessions)
-            .sum();
-        if left == 0 {
+        let mut left = 0;
+        let mut forgotten = false;
+        for name in &wanted.servers {
+            let Some(now) = server(&now, name) else { continue };
+            left += now.sessions;
+            // What was said is with the worker that heard it. One that came up meanwhile,
+            // by a reload that somebody else asked for, sends it requests again.
+            if is_up(&now.status) {
+                forgotten = true;
+                tell(wanted, name).await?;
+            }
+        }
+        if left == 0 && !forgotten {
             break;
         }
         if Instant::now() >= until {
@@ -115,6 +110,23 @@ pub(crate) async fn set(wanted: &Balance, progress: &Progress) -> Result<u32, Op
         sleep(EVERY).await;
     }
     Ok(changed)
+}
+
+/// Says one server's state.
+async fn tell(wanted: &Balance, name: &str) -> Result<(), OpError> {
+    let word = match wanted.state {
+        ServerState::Ready => "ready",
+        ServerState::Drain => "drain",
+        ServerState::Maint => "maint",
+    };
+    let said = say(&wanted.socket, &format!("set server {name} state {word}")).await?;
+    match said.filter(|s| !s.trim().is_empty()) {
+        None => Ok(()),
+        Some(said) => Err(OpError::new(format!(
+            "the balancer does not set {name} to {word}: {}",
+            said.trim()
+        ))),
+    }
 }
 
 #[cfg(test)]
