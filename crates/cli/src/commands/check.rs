@@ -109,8 +109,13 @@ fn clouds(catalog: &Catalog) -> Vec<Arc<Source>> {
     for release in catalog.releases.values() {
         let asked = catalog.services.values().filter(|s| !s.foundation);
         let has = asked.filter(|s| s.releases.is_empty() || s.releases.contains(&release.name));
-        let services: Vec<&str> = has.map(|s| s.name.value.as_str()).collect();
-        for distribution in release.packages.keys() {
+        let all: Vec<&str> = has.map(|s| s.name.value.as_str()).collect();
+        for (distribution, packages) in &release.packages {
+            // What is packaged elsewhere only is not there; what is nowhere needs no packages.
+            let elsewhere = |name: &str| release.packages.values().any(|p| p.contains_key(name));
+            let services: Vec<&str> = (all.iter().copied())
+                .filter(|name| packages.contains_key(*name) || !elsewhere(name))
+                .collect();
             for net in ["198.18.0.", "2001:2::"] {
                 let name = format!("a cloud of all services, {} on {distribution}", release.name);
                 let mut text = format!(
