@@ -76,6 +76,7 @@ const FILE_KEYS: Keys<'_> = &[
     "when",
     "directory",
     "identity",
+    "own",
 ];
 const STEP_KEYS: Keys<'_> = &[
     "name",
@@ -263,14 +264,29 @@ fn file(w: &mut Walker, node: &Node) -> Option<FileSpec> {
         w.push(finding.help("write it as text, such as \"0640\""));
         return None;
     };
+    let owns = [("file", false), ("keys", true)];
+    let shared = f.get("own").map_or(Some(false), |n| {
+        w.choice(n, "what is owned of the file", "catalog::unknown-own", &owns)
+            .map(|own| own.value)
+    });
+    let once = flag(w, &f, "once", false);
+    if let (Some(true), Some(node)) = (shared, f.get("own"))
+        && (once || from.value.rsplit('.').next() != Some("yaml"))
+    {
+        let message = format!("only keys of `{}` cannot be owned", to.value);
+        let label = "it is no file of keys that is kept up";
+        let finding = w.error("catalog::own-without-keys", &node.span, message, label);
+        w.push(finding.help("`own: keys` stands at a file that comes from a `.yaml`, without `once`"));
+    }
     Some(FileSpec {
+        shared: shared?,
         on: w.require(&f, "on").and_then(|n| w.text(n, "`on`"))?,
         owner: word_or(w, &f, "owner", "root"),
         group: word_or(w, &f, "group", "root"),
         mode,
         restart: words(w, &f, "restart"),
         reload: words(w, &f, "reload"),
-        once: flag(w, &f, "once", false),
+        once,
         each: word_or(w, &f, "each", ""),
         identity: word_or(w, &f, "identity", ""),
         when: word_or(w, &f, "when", ""),

@@ -170,6 +170,8 @@ pub struct FileSpec {
     pub reload: Vec<Spanned<String>>,
     /// Written only where nothing is there: state that grows on the host.
     pub once: bool,
+    /// Only the keys that it is given are ours; the rest is the operator's. For files that are data.
+    pub shared: bool,
     /// Text (template) that the file has when it is this cloud's; empty: not judged.
     pub identity: String,
     /// Repeated for each name in this list expression, as `item`; empty for once.

@@ -70,6 +70,8 @@ pub enum Shape {
     Settings,
     /// File: section: key, as the catalogue has them.
     Config,
+    /// A file that the catalogue has as sections and keys.
+    File,
     /// An address by service.
     Pins,
     /// Known keys.
@@ -197,6 +199,12 @@ pub const CLOUD: Map = Map {
             "Keys of configuration files, by file, section and key, over what is written without them. Without a \
              value a key is left out of the file. Keys on which high availability rests are refused.",
             Shape::Config,
+        ),
+        key(
+            "shared-files",
+            "Configuration files that you write in too: quorate sets its keys in them and touches nothing else. \
+             Without this a file is written whole.",
+            Shape::OneOrMore(&Shape::File),
         ),
     ])
 };

@@ -72,6 +72,8 @@ pub struct Cloud {
     pub settings: Settings,
     /// Overrides by file, section and key.
     pub config: Overrides,
+    /// Files in which the operator writes too: only our keys of them are ours.
+    pub shared_files: Vec<Spanned<String>>,
     /// Whether everything could be read. If not, what is here may be judged, but
     /// not what is missing: it may be among what could not be read.
     pub complete: bool,

@@ -67,6 +67,9 @@ fn read(w: &mut Walker, root: &Node) -> Option<Cloud> {
     let timeouts = timeouts(w, top.get("timeouts"));
     let settings = values::settings(w, top.get("settings"));
     let config = values::overrides(w, top.get("config"));
+    let shared_files = top
+        .get("shared-files")
+        .map_or_else(Vec::new, |node| w.texts(node, "a file"));
     let mut hosts = read.hosts;
     let fencing = power::read(w, &top, &mut hosts, networks.as_deref(), architecture);
     let complete = w.errors() == 0; // what follows judges, it does not read
@@ -94,6 +97,7 @@ fn read(w: &mut Walker, root: &Node) -> Option<Cloud> {
         timeouts,
         settings,
         config,
+        shared_files,
         complete,
     })
 }

@@ -51,6 +51,7 @@ time: { servers: [a.example.org, b.example.org, c.example.org, 10.0.0.1] }
 timeouts: { home-after: 60 }
 settings: { keystone: { processes: 4 }, corosync: { token: 1000 } }
 config: { /etc/keystone/keystone.conf: { DEFAULT: { use_stderr: ~ }, new: { key: [a, b] } } }
+shared-files: [/etc/keystone/keystone.conf]
 "#;
 
 /// Keys that cannot stand in [`WHOLE`], since they exclude others.

@@ -8,7 +8,7 @@ use similar::{Algorithm, ChangeTag, capture_diff_slices};
 use crate::Digest;
 
 /// A wanted line as it may be shown.
-fn shown(line: &str) -> String {
+pub(crate) fn shown(line: &str) -> String {
     let mut parts = line.split('\u{27e6}');
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |out, part| {

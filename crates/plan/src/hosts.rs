@@ -4,13 +4,13 @@
 use indexmap::IndexSet;
 use render::{DesiredFile, DesiredHost, DesiredUnit, UnitRun};
 use similar::TextDiff;
-use wire::{Fact, Facts, FileWrite, Op, UnitChange};
+use wire::{Fact, Facts, FileWrite, Op, Own, UnitChange};
 
 use crate::build::{Planner, step};
 use crate::handover::speaks_of;
 use crate::instances::is_instance;
 use crate::roll::{Rolling, cleanup};
-use crate::{Change, corosync, diff};
+use crate::{Change, corosync, diff, shared};
 
 impl Planner<'_> {
     pub(crate) fn file_change(&self, file: &DesiredFile, facts: &Facts) -> Option<Change> {
@@ -28,7 +28,7 @@ impl Planner<'_> {
         let same_owner = now.stat.owner == file.write.owner
             && now.stat.group == file.write.group
             && now.stat.mode & 0o7777 == file.write.mode;
-        let same = file.write.directory || now.digest == (self.digest)(&file.write.content);
+        let same = shared::is_as_wanted(&file.write, now, self.digest);
         if same && same_owner {
             return None;
         }
@@ -44,6 +44,8 @@ impl Planner<'_> {
                 file.write.group,
                 file.write.mode
             )
+        } else if let Own::Keys { absent } = &file.write.own {
+            shared::differs(&file.write.content, absent, &now.keys, self.digest)
         } else if file.secret {
             diff::of_secrets(&file.write.content, &now.lines, self.digest)
         } else {

@@ -4,7 +4,7 @@
 //! Whether it was ever there is the planner's question: a host's own account of
 //! its cloud tells.
 
-use catalog::UnitRun;
+use catalog::{FileSpec, UnitRun};
 use indexmap::IndexMap;
 use model::Model;
 
@@ -58,7 +58,10 @@ pub fn of(model: &Model, templates: &mut Templates, desired: &Desired) -> IndexM
                 })
                 .collect();
             let mut paths: Vec<(bool, String)> = Vec::new();
-            for spec in placed.service.files.iter().filter(|f| on(&f.on.value) && !f.once) {
+            // A file that is the operator's too stays: what else is in it was not ours.
+            let ours = |f: &&FileSpec| !f.once && !files::is_shared(model, f);
+            let here = placed.service.files.iter().filter(|f| on(&f.on.value));
+            for spec in here.filter(ours) {
                 let directory = spec.from.value.is_empty();
                 let scope = Scope {
                     service: name,

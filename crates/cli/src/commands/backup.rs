@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use vault::{ExposeSecret as _, Vault};
 use wire::{Answer, Fact, FileSum, Op, Query, Reply};
 
+use super::plan::digester;
 use crate::args::{BackupArgs, BackupMake, BackupVerb, Output, Shown};
 use crate::failure::Failure;
 use crate::project::Project;
@@ -83,18 +84,15 @@ fn list(shown: &Shown, to: Option<&Utf8Path>, catalog: &[Utf8PathBuf]) -> Result
 /// Files with secrets that are not on a host as the vault would have them: what is
 /// saved must be what is in use.
 fn keys_differ(project: &Project, observed: &Observed, fill: &Fill, key: &[u8; 32]) -> Vec<String> {
+    let digest = digester(fill, *key);
     let mut out = Vec::new();
     for (host, desired) in &project.desired.hosts {
         let Some(Ok(facts)) = observed.get(host) else {
             continue;
         };
         for file in desired.files.iter().filter(|f| f.secret && !f.once) {
-            let wanted = std::str::from_utf8(&file.write.content)
-                .ok()
-                .and_then(|text| fill(text).ok())
-                .map(|text| wire::digest(key, text.as_bytes()));
             let found = facts.files.get(&file.write.path).and_then(Fact::known);
-            if found.map(|f| &f.digest) != wanted.as_ref() {
+            if !found.is_some_and(|now| plan::is_as_wanted(&file.write, now, &digest)) {
                 out.push(format!("{host}: {}", file.write.path));
             }
         }
