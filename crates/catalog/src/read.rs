@@ -1,5 +1,7 @@
 //! From YAML trees to the types of a service, collecting findings.
 
+mod periodic;
+
 use std::sync::Arc;
 
 use cloud::tree::{self, Fields, Node, Spanned, Walker};
@@ -32,6 +34,7 @@ const SERVICE_KEYS: Keys<'_> = &[
     "mask",
     "rings",
     "steps",
+    "periodic",
     "provides",
     "properties",
     "support",
@@ -407,6 +410,16 @@ fn read_service(w: &mut Walker, source: &Arc<Source>, folder: &str) -> Option<Se
             }
         }
     }
+    let periodic = periodic::read(w, &f);
+    for (key, one) in &periodic {
+        if components.contains_key(key) {
+            let message = format!("`{key}` is a component already");
+            let finding = w.error("catalog::duplicate-component", &one.name.span, message, "taken");
+            w.push(finding.help("give the work another name: it is a component too"));
+            continue;
+        }
+        components.insert(key.clone(), periodic::component(&name.value, one));
+    }
     let mut least = IndexMap::new();
     if let Some(node) = f.get("least") {
         for entry in w.map(node, "`least`").unwrap_or_default() {
@@ -484,6 +497,7 @@ fn read_service(w: &mut Walker, source: &Arc<Source>, folder: &str) -> Option<Se
         sysctls: pairs(w, &f, "sysctls"),
         mask: plain(words(w, &f, "mask")),
         steps,
+        periodic,
         provides: pairs(w, &f, "provides"),
         properties: pairs(w, &f, "properties"),
         support: support(w, &f),

@@ -149,13 +149,13 @@ impl Planner<'_> {
                 .filter(|p| !left_alone(p) && matches!(facts.files.get(*p), Some(Fact::Known(_))))
                 .cloned()
                 .collect();
-            // A unit whose drop-ins change is read again, also where nothing else is done to it.
+            // A unit whose drop-ins change, and a timer with what it starts, is read again, also where nothing else is done to it.
             let touched = |u: &&DesiredUnit| {
                 quiet
                     .iter()
                     .map(|f| &f.path)
                     .chain(&gone)
-                    .any(|p| speaks_of(p, u))
+                    .any(|p| speaks_of(p, u) || is_timer_of(p, u))
                     && !units.iter().any(|c| c.unit == u.unit)
             };
             let read_again: Vec<UnitChange> = wanted
@@ -225,6 +225,16 @@ impl Planner<'_> {
         self.reload(rewritten);
         rolling
     }
+}
+
+/// Whether a file is a timer's unit, or that of what it starts.
+fn is_timer_of(path: &str, unit: &DesiredUnit) -> bool {
+    let stem = unit.unit.strip_suffix(".timer");
+    let file = path.strip_prefix("/etc/systemd/system/");
+    stem.is_some_and(|stem| {
+        file.and_then(|file| file.strip_prefix(stem))
+            .is_some_and(|end| end == ".timer" || end == ".service")
+    })
 }
 
 /// Whether systemd runs something on a host that a file's change restarts.

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use model::Model;
 
 use crate::context::{Scope, Templates};
-use crate::{Desired, DesiredScript, DesiredUnit, files, scripts, systemd};
+use crate::{Desired, DesiredScript, DesiredUnit, files, periodic, scripts, systemd};
 
 /// What goes when a service goes, and what stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,6 +74,9 @@ pub fn of(model: &Model, templates: &mut Templates, desired: &Desired) -> IndexM
             let here = placed.service.components.values();
             let told = here.filter(|c| c.by_architecture(architecture) && on(&c.runs_on.value));
             paths.extend(told.map(|c| (false, systemd::by_systemd(&c.unit))));
+            let recurs = placed.service.periodic.values();
+            let recurs = recurs.filter(|p| on(&p.on.value));
+            paths.extend(recurs.flat_map(|p| periodic::paths(name, p).map(|path| (false, path))));
             paths.retain(|(_, path)| wanted.files.iter().all(|f| f.write.path != *path));
             // The deepest first, so that a directory is empty when its turn comes.
             paths.sort_by_key(|(directory, path)| (*directory, std::cmp::Reverse(path.len())));

@@ -6,7 +6,7 @@ use model::{Model, Placed, resource_id};
 use wire::{FileWrite, Own};
 
 use crate::context::{Scope, Templates};
-use crate::{DesiredFile, DesiredHost, ini, ports_of, systemd, units_of};
+use crate::{DesiredFile, DesiredHost, ini, periodic, ports_of, systemd, units_of};
 
 /// Whether only keys of a file are ours, by the catalogue's word or the operator's.
 pub fn is_shared(model: &Model, spec: &FileSpec) -> bool {
@@ -155,6 +155,7 @@ pub fn host(model: &Model, templates: &mut Templates, host: &Host) -> DesiredHos
                 out.files.push(desired);
             }
         }
+        out.files.extend(periodic::files(model, templates, placed, name));
     }
     let here: Vec<_> = crate::present(model, templates)
         .filter(|(_, c)| !c.unit.is_empty() && on(&c.runs_on.value))
