@@ -23,6 +23,14 @@ pub struct Kept {
     pub size: u64,
 }
 
+impl Kept {
+    /// When it was begun; none of one whose name tells no time.
+    pub fn begun(&self) -> Option<Timestamp> {
+        let time = jiff::civil::DateTime::strptime(TIME, &self.at).ok()?;
+        Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+    }
+}
+
 /// Backups of one cloud in a folder.
 #[derive(Clone, Debug)]
 pub struct Folder {

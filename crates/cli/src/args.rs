@@ -43,6 +43,8 @@ pub enum Verb {
     Host(HostArgs),
     /// Replace secrets while the cloud runs
     Rotate(RotateArgs),
+    /// Do what is due: turn keys, renew certificates, make a backup; for a timer
+    Upkeep(UpkeepArgs),
     /// Write databases, vault, cluster and cloud file into one encrypted file
     Backup(BackupArgs),
     /// Make a cloud with the databases of a backup
@@ -203,6 +205,17 @@ pub struct RotateArgs {
     pub run: ApplyArgs,
 }
 
+/// `upkeep`.
+#[derive(Debug, clap::Args)]
+pub struct UpkeepArgs {
+    /// The cloud file
+    #[arg(default_value = "cloud.yaml")]
+    pub file: Utf8PathBuf,
+    /// Print a systemd service and timer that run it on this machine, and do nothing
+    #[arg(long)]
+    pub unit: bool,
+}
+
 /// `host`.
 #[derive(Debug, clap::Args)]
 pub struct HostArgs {
@@ -308,7 +321,7 @@ pub struct BackupMake {
     /// The cloud file
     #[arg(default_value = "cloud.yaml")]
     pub file: Utf8PathBuf,
-    /// A folder; `.quorate/NAME/backups` beside the cloud file without it
+    /// A folder; without it that of the cloud file's `upkeep`, or `.quorate/NAME/backups` beside it
     #[arg(long, value_name = "DIR")]
     pub to: Option<Utf8PathBuf>,
     /// Afterwards remove all backups of this cloud there but the newest N

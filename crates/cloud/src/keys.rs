@@ -89,6 +89,9 @@ pub enum Shape {
 /// A day in seconds: who waits longer does not want it at all.
 pub(crate) const DAY: i64 = 86_400;
 
+/// A year in days: what is rarer is not done by a timer.
+pub(crate) const YEAR: i64 = 366;
+
 const fn key(name: &'static str, says: &'static str, shape: Shape) -> Key {
     Key { name, says, shape }
 }
@@ -188,6 +191,11 @@ pub const CLOUD: Map = Map {
             "How long is waited, in seconds. `home-after`: how long all must have been whole before a virtual address \
              is moved back to its home.",
             Shape::Map(&TIMEOUTS),
+        ),
+        key(
+            "upkeep",
+            "What `quorate upkeep` does when it is due; run it by a timer.",
+            Shape::Map(&UPKEEP),
         ),
         key(
             "settings",
@@ -384,6 +392,35 @@ pub const TIMEOUTS: Map = map(&[key(
     "Seconds in which all must have been whole before a virtual address is moved back to its home. Default: 300.",
     Shape::Whole(0, DAY),
 )]);
+
+/// `upkeep`.
+pub const UPKEEP: Map = map(&[
+    key(
+        "keys-every",
+        "Days after which rings of keys, such as those of tokens, are turned. Default: 7.",
+        Shape::Whole(1, YEAR),
+    ),
+    key("backup", "Which backups are made and kept.", Shape::Map(&BACKUP)),
+]);
+
+/// `backup` of `upkeep`.
+pub const BACKUP: Map = map(&[
+    key(
+        "every",
+        "Days from one backup to the next. Default: 1.",
+        Shape::Whole(1, YEAR),
+    ),
+    key(
+        "keep",
+        "How many backups are kept. Default: 14.",
+        Shape::Whole(1, 1000),
+    ),
+    key(
+        "to",
+        "The folder in which they lie, relative to this file. Default: beside the vault.",
+        Shape::Text,
+    ),
+]);
 
 fn roles() -> Vec<(&'static str, &'static str)> {
     let all = "Database, messaging, cache, balancer, api and network in one.";

@@ -26,8 +26,9 @@ use serde::Serialize;
 pub use names::{BadName, CloudName, HostName, NetworkName, ServiceName};
 pub use tree::Spanned;
 pub use types::{
-    Architecture, Distribution, Domain, Fencing, Host, Keyed, Network, NetworkUse, Overrides, PowerLevel,
-    PowerOption, Profile, Role, Sections, Setting, Settings, Ssh, Timeouts, VipPool, VipSource, Vips,
+    Architecture, BackupUpkeep, Distribution, Domain, Fencing, Host, Keyed, Network, NetworkUse, Overrides,
+    PowerLevel, PowerOption, Profile, Role, Sections, Setting, Settings, Ssh, Timeouts, Upkeep, VipPool,
+    VipSource, Vips,
 };
 
 /// Reads a cloud file.
@@ -68,6 +69,8 @@ pub struct Cloud {
     pub time_servers: Vec<Spanned<String>>,
     /// How long is waited.
     pub timeouts: Timeouts,
+    /// What recurs.
+    pub upkeep: Upkeep,
     /// Settings of each service.
     pub settings: Settings,
     /// Overrides by file, section and key.

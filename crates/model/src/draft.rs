@@ -167,6 +167,9 @@ fn value(key: &Key, wanted: &Wanted, catalog: &Catalog) -> Option<String> {
                 .to_owned()
         }
         "timeouts" => "#timeouts: { home-after: 300 }\n".to_owned(),
+        "upkeep" => {
+            "#upkeep: { keys-every: 7, backup: { every: 1, keep: 14, to: /srv/backups } }\n".to_owned()
+        }
         "settings" => settings(wanted, catalog),
         "config" => {
             let (file, key) = example(wanted, catalog)?;

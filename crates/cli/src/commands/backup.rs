@@ -39,9 +39,22 @@ pub fn failed(host: &str, error: CallError) -> Failure {
     }
 }
 
+/// Where backups lie: where the operator says now, or in the cloud file, or beside the vault.
 fn folder(project: &Project, to: Option<&Utf8Path>) -> Folder {
-    let own = project.state.join("backups");
-    Folder::new(to.unwrap_or(&own), project.model.cloud.name.value.as_str())
+    let beside = project.file.parent().unwrap_or(Utf8Path::new(""));
+    let written = project.model.cloud.upkeep.backup.to.as_ref();
+    let path = match (to, written) {
+        (Some(to), _) => to.to_owned(),
+        (None, Some(written)) => beside.join(&written.value),
+        (None, None) => project.state.join("backups"),
+    };
+    Folder::new(&path, project.model.cloud.name.value.as_str())
+}
+
+/// When the newest backup was begun.
+pub fn newest(project: &Project) -> Result<Option<jiff::Timestamp>, Failure> {
+    let kept = folder(project, None).list()?;
+    Ok(kept.iter().filter_map(backup::Kept::begun).max())
 }
 
 /// Runs it.
@@ -210,7 +223,8 @@ fn generation(project: &Project) -> String {
         .unwrap_or_default()
 }
 
-async fn make(args: &BackupMake, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
+/// Makes one.
+pub async fn make(args: &BackupMake, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
     let begin = std::time::Instant::now();
     let project = Project::open(&args.file, catalog)?;
     let vault = project.vault_as_saved()?;

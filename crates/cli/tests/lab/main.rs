@@ -28,4 +28,5 @@ mod said;
 mod services;
 mod support;
 mod survives;
+mod upkeep;
 mod writers;
