@@ -321,9 +321,10 @@ pub struct BackupMake {
     /// The cloud file
     #[arg(default_value = "cloud.yaml")]
     pub file: Utf8PathBuf,
-    /// A folder; without it that of the cloud file's `upkeep`, or `.quorate/NAME/backups` beside it
-    #[arg(long, value_name = "DIR")]
-    pub to: Option<Utf8PathBuf>,
+    /// A folder, or `s3://BUCKET/PREFIX`; without it that of the cloud file's `upkeep`, or
+    /// `.quorate/NAME/backups` beside it
+    #[arg(long, value_name = "PLACE")]
+    pub to: Option<String>,
     /// Afterwards remove all backups of this cloud there but the newest N
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub keep: Option<u16>,
@@ -337,18 +338,18 @@ pub enum BackupVerb {
         /// The cloud file and how to show them
         #[command(flatten)]
         shown: Shown,
-        /// The folder that they are in
-        #[arg(long, value_name = "DIR")]
-        to: Option<Utf8PathBuf>,
+        /// The folder or bucket that they are in
+        #[arg(long, value_name = "PLACE")]
+        to: Option<String>,
     },
 }
 
 /// `restore`.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct RestoreArgs {
     /// The file of the cloud that gets the databases
     pub file: Utf8PathBuf,
-    /// The backup
+    /// The backup: a file, or one in a bucket as `backup list` shows it
     pub backup: Utf8PathBuf,
     /// The key that opens the backup, where it is not this cloud's own
     #[arg(long, value_name = "FILE")]

@@ -9,6 +9,7 @@ mod console;
 mod due;
 mod failure;
 mod nss;
+mod place;
 mod project;
 mod rotate;
 mod runner;

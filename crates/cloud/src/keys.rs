@@ -417,7 +417,7 @@ pub const BACKUP: Map = map(&[
     ),
     key(
         "to",
-        "The folder in which they lie, relative to this file. Default: beside the vault.",
+        "Where they lie: a folder, relative to this file, or `s3://BUCKET/PREFIX`. Default: beside the vault.",
         Shape::Text,
     ),
 ]);

@@ -6,7 +6,7 @@
 
 use std::process::ExitCode;
 
-use backup::{CIB, CLOUD_FILE, Content, DATABASES, FORMAT, Folder, Manifest, Part, Position, Source, VAULT};
+use backup::{CIB, CLOUD_FILE, Content, DATABASES, FORMAT, Manifest, Part, Position, Source, VAULT};
 use camino::{Utf8Path, Utf8PathBuf};
 use fleet::pieces::{self, PIECES, Pieces};
 use fleet::{CallError, Fill, Session, Sessions};
@@ -19,6 +19,7 @@ use wire::{Answer, Fact, FileSum, Op, Query, Reply};
 use super::plan::digester;
 use crate::args::{BackupArgs, BackupMake, BackupVerb, Output, Shown};
 use crate::failure::Failure;
+use crate::place::Place;
 use crate::project::Project;
 use crate::runner::{audit, lock, whoami};
 use crate::seen;
@@ -39,28 +40,16 @@ pub fn failed(host: &str, error: CallError) -> Failure {
     }
 }
 
-/// Where backups lie: where the operator says now, or in the cloud file, or beside the vault.
-fn folder(project: &Project, to: Option<&Utf8Path>) -> Folder {
-    let beside = project.file.parent().unwrap_or(Utf8Path::new(""));
-    let written = project.model.cloud.upkeep.backup.to.as_ref();
-    let path = match (to, written) {
-        (Some(to), _) => to.to_owned(),
-        (None, Some(written)) => beside.join(&written.value),
-        (None, None) => project.state.join("backups"),
-    };
-    Folder::new(&path, project.model.cloud.name.value.as_str())
-}
-
 /// When the newest backup was begun.
-pub fn newest(project: &Project) -> Result<Option<jiff::Timestamp>, Failure> {
-    let kept = folder(project, None).list()?;
+pub async fn newest(project: &Project) -> Result<Option<jiff::Timestamp>, Failure> {
+    let kept = Place::of(project, None)?.list().await?;
     Ok(kept.iter().filter_map(backup::Kept::begun).max())
 }
 
 /// Runs it.
 pub async fn run(args: BackupArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
     match args.verb {
-        Some(BackupVerb::List { shown, to }) => list(&shown, to.as_deref(), catalog),
+        Some(BackupVerb::List { shown, to }) => list(&shown, to.as_deref(), catalog).await,
         None => make(&args.make, catalog).await,
     }
 }
@@ -72,9 +61,9 @@ struct Listed<'a> {
     size: u64,
 }
 
-fn list(shown: &Shown, to: Option<&Utf8Path>, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
+async fn list(shown: &Shown, to: Option<&str>, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
     let project = Project::open(&shown.file, catalog)?;
-    let kept = folder(&project, to).list()?;
+    let kept = Place::of(&project, to)?.list().await?;
     let listed: Vec<Listed<'_>> = kept
         .iter()
         .map(|k| Listed {
@@ -229,9 +218,11 @@ pub async fn make(args: &BackupMake, catalog: &[Utf8PathBuf]) -> Result<ExitCode
     let project = Project::open(&args.file, catalog)?;
     let vault = project.vault_as_saved()?;
     let recipients = vault.recipients().to_vec();
-    let folder = folder(&project, args.to.as_deref());
+    let place = Place::of(&project, args.to.as_deref())?;
+    // One that cannot be kept there is not made first.
+    place.list().await?;
     let at = jiff::Timestamp::now();
-    let path = folder.file(at)?;
+    let path = place.writes().file(at)?;
     let sessions = seen::connect(&project).await?;
     let id = uuid::Uuid::now_v7().to_string();
     let who = whoami("backup", &id);
@@ -279,8 +270,11 @@ pub async fn make(args: &BackupMake, catalog: &[Utf8PathBuf]) -> Result<ExitCode
         None => String::new(),
     };
     anstream::println!("{path}: whole, in {:.1} s{from}", begin.elapsed().as_secs_f64());
+    for sent in place.send().await? {
+        anstream::println!("{sent}: sent");
+    }
     if let Some(keep) = args.keep {
-        for old in folder.prune(usize::from(keep))? {
+        for old in place.prune(usize::from(keep)).await? {
             anstream::println!("{}: removed", old.path);
         }
     }

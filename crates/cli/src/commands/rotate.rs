@@ -18,7 +18,9 @@ pub async fn run(args: &RotateArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode,
     let project = Project::open(&args.run.file, catalog)?;
     let mut run = Runner::open(project, &args.run, "rotate").await?;
     // What is not done yet of an earlier change would be mixed with this one.
-    converge(&mut run, &args.run, Intent::Converge, &[]).await?;
+    if !converge(&mut run, &args.run, Intent::Converge, &[]).await? {
+        return Ok(ExitCode::from(1));
+    }
     if args.what == Rotated::Keys && run.project.model.rings().is_empty() {
         return Err(Failure::Input(
             "error: no service of this cloud has a ring of keys\n\nhint: `certificates` and `authority` can be replaced".to_owned(),
@@ -54,12 +56,19 @@ pub async fn replace(run: &mut Runner, args: &ApplyArgs, what: Rotated) -> Resul
 }
 
 /// Puts what the vault holds on all hosts.
+///
+/// # Errors
+/// What `apply` has, and an operator who does not want it: the vault and the hosts
+/// would else go on to differ.
 pub async fn finish(run: &mut Runner, args: &ApplyArgs) -> Result<(), Failure> {
-    if converge(run, args, Intent::Converge, &[]).await? {
-        run.change_vault(|vault| {
-            due::finished(vault);
-            Ok(())
-        })?;
+    if !converge(run, args, Intent::Converge, &[]).await? {
+        return Err(Failure::world(
+            "stopped: the vault has secrets that the hosts do not have yet",
+            "`quorate apply` brings them there",
+        ));
     }
-    Ok(())
+    run.change_vault(|vault| {
+        due::finished(vault);
+        Ok(())
+    })
 }

@@ -31,51 +31,50 @@ pub async fn run(args: &UpkeepArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode,
     let vault = project.vault_as_saved()?;
     let _lock = lock(&project)?;
     let now = Timestamp::now();
-    let due: Vec<Work> = plan(&project, &vault)?
+    // Where backups lie may be out of reach; keys are turned all the same, and a backup is
+    // made whatever became of the keys.
+    let newest = backup::newest(&project).await;
+    let last = newest.as_ref().ok().copied().flatten();
+    let due: Vec<Work> = plan(&project, &vault, last)
         .into_iter()
         .filter(|(_, at)| *at <= now)
         .map(|(work, _)| work)
         .collect();
     drop(vault);
-    // A backup is made whatever became of the secrets.
-    let secrets = match secrets(&due, args, catalog).await {
-        Ok(done) => {
-            for work in done {
-                anstream::println!("{name}: {} done", work.says());
-            }
-            Ok(())
+    let secrets = secrets(&due, args, catalog).await;
+    for work in secrets.iter().flatten() {
+        anstream::println!("{name}: {} done", work.says());
+    }
+    let saved = match newest {
+        Ok(_) if due.contains(&Work::Backup) => {
+            let make = BackupMake {
+                file: args.file.clone(),
+                to: None,
+                keep: Some(project.model.cloud.upkeep.backup.keep),
+            };
+            backup::make(&make, catalog).await.map(|_| ())
         }
+        Ok(_) => Ok(()),
         Err(failure) => Err(failure),
-    };
-    let saved = if due.contains(&Work::Backup) {
-        let upkeep = &project.model.cloud.upkeep.backup;
-        let make = BackupMake {
-            file: args.file.clone(),
-            to: None,
-            keep: Some(upkeep.keep),
-        };
-        backup::make(&make, catalog).await.map(|_| ())
-    } else {
-        Ok(())
     };
     match (secrets, saved) {
         (Err(first), Err(second)) => {
             second.report();
             return Err(first);
         }
-        (Err(one), Ok(())) | (Ok(()), Err(one)) => return Err(one),
-        (Ok(()), Ok(())) => {}
+        (Err(one), Ok(())) | (Ok(_), Err(one)) => return Err(one),
+        (Ok(_), Ok(())) => {}
     }
-    for (work, at) in plan(&project, &project.vault_as_saved()?)? {
+    let last = backup::newest(&project).await?;
+    for (work, at) in plan(&project, &project.vault_as_saved()?, last) {
         anstream::println!("{name}: {} due {}", work.says(), at.strftime("%Y-%m-%dT%H:%MZ"));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn plan(project: &Project, vault: &vault::Vault) -> Result<Vec<(Work, Timestamp)>, Failure> {
-    let last = backup::newest(project)?;
+fn plan(project: &Project, vault: &vault::Vault, last: Option<Timestamp>) -> Vec<(Work, Timestamp)> {
     let upkeep = &project.model.cloud.upkeep;
-    Ok(due::all(vault, &project.model.rings(), upkeep, last))
+    due::all(vault, &project.model.rings(), upkeep, last)
 }
 
 /// One at a time from here; the hosts' locks see to those from elsewhere.

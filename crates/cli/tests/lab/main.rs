@@ -17,6 +17,8 @@ mod cloud;
 mod drift;
 mod guide;
 mod killed;
+#[path = "../../../backup/tests/support/moto.rs"]
+mod moto;
 mod moves;
 mod networks;
 mod nothing_left;

@@ -1,16 +1,18 @@
 //! Work that recurs: the cloud's own on one host at a time, wherever that is, and
 //! the operator's when it is due, and not twice.
 
+use std::process::Command;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use vault::SecretString;
 
 use crate::cloud::{Cloud, HOSTS};
-use crate::said::{tell, until};
+use crate::moto;
+use crate::said::{program, tell, until};
 
 /// Death is noticed, the power is cut, and the timer starts.
-const MOVED: Duration = Duration::from_secs(60);
+const MOVED: Duration = Duration::from_mins(1);
 const WORK: &str = "quorate-keystone-trust-flush";
 /// Where the identity service has the key that signs next.
 const STAGED: &str = "/etc/keystone/fernet-keys/0";
@@ -24,6 +26,7 @@ fn work_recurs_on_one_host_and_when_it_is_due() {
     cloud.until_redundant(Duration::from_secs(30));
     moves(&cloud);
     upkeep(&cloud);
+    bucket(&cloud);
     cloud.down();
 }
 
@@ -140,5 +143,61 @@ fn upkeep(cloud: &Cloud) {
     assert!(said.out.contains(": what was interrupted done"), "{said}");
     assert_ne!(staged(cloud), turned);
     assert!(cloud.vault().get("upkeep/unfinished").is_none());
+    cloud.say(&["plan", "--detailed-exitcode"]).good();
+}
+
+/// Backups in a bucket: what is wrong is said before anything is made, what was sent is
+/// listed and pruned, and what could not be sent goes with the next.
+fn bucket(cloud: &Cloud) {
+    let Some(server) = moto::server() else { return };
+    let (file, place) = (cloud.file(), "s3://kept/site");
+    let quorate = |port: u16, before: &[&str], after: &[&str]| -> (String, String) {
+        let said = Command::new(program())
+            .args(before)
+            .arg(&file)
+            .args(after)
+            .env("AWS_ACCESS_KEY_ID", "key")
+            .env("AWS_SECRET_ACCESS_KEY", "secret")
+            .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"))
+            .output()
+            .unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (text(said.stdout), text(said.stderr))
+    };
+    let backup = |port| quorate(port, &["backup"], &["--to", place, "--keep", "1"]);
+    let outgoing = cloud.state().join("outgoing");
+    let waiting = || fs_err::read_dir(&outgoing).map_or(0, Iterator::count);
+    let (_, error) = backup(server.port);
+    assert!(error.contains("there is no such bucket"), "{error}");
+    let (_, error) = backup(moto::free_port());
+    assert!(error.contains("the service cannot be asked"), "{error}");
+    assert_eq!(waiting(), 0);
+    moto::make(server.port, "kept");
+    for _ in 0..2 {
+        let (out, error) = backup(server.port);
+        assert!(
+            out.contains("s3://kept/site/st-upkeep-") && out.contains(": sent"),
+            "{out}{error}"
+        );
+    }
+    // One that was cut off from the bucket before it was sent.
+    let kept = cloud.state().join("backups");
+    let first = fs_err::read_dir(kept).unwrap().next().unwrap().unwrap();
+    fs_err::copy(first.path(), outgoing.as_std_path().join(first.file_name())).unwrap();
+    let (out, error) = backup(server.port);
+    assert_eq!((out.matches(": sent").count(), waiting()), (2, 0), "{out}{error}");
+    let (listed, _) = quorate(server.port, &["backup", "list"], &["--to", place]);
+    assert_eq!(listed.lines().count(), 1, "{listed}");
+    tell(&format!("in the bucket:\n{listed}"));
+    let last = listed.split_whitespace().last().unwrap();
+    let (out, error) = quorate(
+        server.port,
+        &["restore"],
+        &[last, "--replace", &cloud.name, "--yes"],
+    );
+    assert!(
+        out.contains("the cloud has the databases of the backup"),
+        "{out}{error}"
+    );
     cloud.say(&["plan", "--detailed-exitcode"]).good();
 }
