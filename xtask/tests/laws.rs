@@ -15,8 +15,9 @@ use diagnostic::{Source, draw};
 use source::Code;
 
 /// Crates that do no I/O.
-const PURE: [&str; 10] = [
+const PURE: [&str; 11] = [
     "diagnostic",
+    "ini",
     "cloud",
     "catalog",
     "model",

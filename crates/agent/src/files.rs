@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use wire::{Fact, FileFact, FileWrite, OpError, Stat};
+use wire::{Fact, FileFact, FileWrite, KeyFact, KeyQuery, OpError, Own, Stat};
 
 use crate::{host, names::Names};
 
@@ -29,12 +29,14 @@ enum Wanted {
     Text,
 }
 
-/// Looks at files; of those in `texts` also the text, of those in `lines` each line's digest.
+/// Looks at files; of those in `texts` also the text, of those in `lines` each line's digest,
+/// of those in `keys` what these hold.
 pub(crate) fn facts(
     key: &[u8; 32],
     paths: &[String],
     texts: &[String],
     lines: &[String],
+    keys: &BTreeMap<String, Vec<KeyQuery>>,
 ) -> BTreeMap<String, Fact<FileFact>> {
     let names = Names::read();
     paths
@@ -47,7 +49,12 @@ pub(crate) fn facts(
                 () => Wanted::Digest,
             };
             let fact = match fact(key, path, wanted, &names) {
-                Ok(fact) => Fact::Known(fact),
+                Ok(mut fact) => {
+                    if let Some(asked) = keys.get(path).filter(|_| fact.link.is_none()) {
+                        fact.keys = key_facts(key, path, asked);
+                    }
+                    Fact::Known(fact)
+                }
                 Err(error) if is_absent(&error) => Fact::Absent,
                 Err(error) => Fact::Unknown(format!("cannot read {path}: {error}")),
             };
@@ -79,6 +86,7 @@ fn fact(key: &[u8; 32], path: &str, wanted: Wanted, names: &Names) -> io::Result
             link: Some(target),
             lines: Vec::new(),
             text: None,
+            keys: Vec::new(),
         });
     }
     if !kind.is_file() {
@@ -90,6 +98,7 @@ fn fact(key: &[u8; 32], path: &str, wanted: Wanted, names: &Names) -> io::Result
             link: None,
             lines: Vec::new(),
             text: None,
+            keys: Vec::new(),
         });
     }
     if meta.len() > MAX_SIZE {
@@ -110,7 +119,26 @@ fn fact(key: &[u8; 32], path: &str, wanted: Wanted, names: &Names) -> io::Result
             Vec::new()
         },
         text: (wanted == Wanted::Text).then(|| String::from_utf8_lossy(&content).into_owned()),
+        keys: Vec::new(),
     })
+}
+
+/// What keys of an INI file hold; nothing where it cannot be read as one.
+fn key_facts(key: &[u8; 32], path: &str, asked: &[KeyQuery]) -> Vec<KeyFact> {
+    let Ok(text) = fs::read_to_string(path) else {
+        return Vec::new();
+    };
+    let found = ini::keys(&text);
+    let facts = asked.iter().map(|asked| {
+        let values = ini::values(&found, &asked.section, &asked.name);
+        KeyFact {
+            section: asked.section.clone(),
+            name: asked.name.clone(),
+            values: values.iter().map(|v| wire::digest(key, v.as_bytes())).collect(),
+            text: asked.plain.then(|| values.to_vec()),
+        }
+    });
+    facts.filter(|fact| !fact.values.is_empty()).collect()
 }
 
 /// Brings files to their state; how many are different now.
@@ -157,10 +185,10 @@ fn write_one(file: &FileWrite, names: &Names) -> Result<bool, OpError> {
     let gid = names
         .gid(&file.group)
         .ok_or_else(|| cannot(&format!("there is no group `{}` here", file.group)))?;
-    let result = if file.directory {
-        directory(file, uid, gid)
-    } else {
-        content(file, uid, gid)
+    let result = match &file.own {
+        _ if file.directory => directory(file, uid, gid),
+        Own::File => content(file, uid, gid),
+        Own::Keys { absent } => merged(file, absent).and_then(|file| content(&file, uid, gid)),
     };
     result.map_err(|error| match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
@@ -192,6 +220,28 @@ fn directory(file: &FileWrite, uid: u32, gid: u32) -> io::Result<bool> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// The whole file that comes of our keys and of what is there.
+fn merged(file: &FileWrite, absent: &[(String, String)]) -> io::Result<FileWrite> {
+    let have = match fs::symlink_metadata(&file.path) {
+        // Its target is the operator's, and so is the choice to have a link.
+        Ok(meta) if meta.is_symlink() => {
+            return Err(io::Error::other(
+                "a link is there, and the file is shared: put the file itself in its place",
+            ));
+        }
+        Ok(_) => fs::read(&file.path)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(file.clone()),
+        Err(error) => return Err(error),
+    };
+    let text =
+        |bytes| String::from_utf8(bytes).map_err(|_| io::Error::other("what is there is no text in UTF-8"));
+    let want = ini::keys(&text(file.content.clone())?);
+    Ok(FileWrite {
+        content: ini::merge(&text(have)?, &want, absent).into_bytes(),
+        ..file.clone()
+    })
 }
 
 fn content(file: &FileWrite, uid: u32, gid: u32) -> io::Result<bool> {

@@ -14,6 +14,7 @@ pub(crate) async fn observe(session: &Session, asked: Observe) -> Facts {
         files,
         texts,
         lines,
+        keys,
         units,
         packages,
         sysctls,
@@ -21,7 +22,7 @@ pub(crate) async fn observe(session: &Session, asked: Observe) -> Facts {
         queries,
         cluster,
     } = asked;
-    let seen_files = spawn_blocking(move || files::facts(&key, &files, &texts, &lines));
+    let seen_files = spawn_blocking(move || files::facts(&key, &files, &texts, &lines, &keys));
     let listeners = spawn_blocking(network::listeners);
     let kernel = spawn_blocking(move || {
         (

@@ -36,6 +36,27 @@ pub enum Error {
     /// A manifest cannot be written.
     #[error("cannot write the manifest")]
     Manifest(#[from] serde_json::Error),
+    /// A place that cannot be one.
+    #[error("`{place}` is no place for backups: {why}")]
+    Place {
+        /// As written.
+        place: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// Nobody says who asks.
+    #[error("a bucket is asked with credentials, and there are none")]
+    NoCredentials,
+    /// A bucket, or what is in it.
+    #[error("{place}: {why}")]
+    Bucket {
+        /// What was asked for.
+        place: Utf8PathBuf,
+        /// What is wrong.
+        why: String,
+        /// What to do; may be empty.
+        cure: &'static str,
+    },
     /// Reading or writing.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -53,6 +74,14 @@ impl Error {
             }
             Self::Key(error) => return error.cure(),
             Self::Changed { .. } => "run it again".to_owned(),
+            Self::Place { .. } => {
+                "a folder, or `s3://BUCKET/PREFIX`; where the service is says `AWS_ENDPOINT_URL`".to_owned()
+            }
+            Self::NoCredentials => {
+                "set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or write them into `~/.aws/credentials`"
+                    .to_owned()
+            }
+            Self::Bucket { cure, .. } => return (!cure.is_empty()).then(|| (*cure).to_owned()),
             Self::Manifest(_) | Self::Io(_) => return None,
         })
     }

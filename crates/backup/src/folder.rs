@@ -23,6 +23,24 @@ pub struct Kept {
     pub size: u64,
 }
 
+impl Kept {
+    /// When it was begun; none of one whose name tells no time.
+    pub fn begun(&self) -> Option<Timestamp> {
+        let time = jiff::civil::DateTime::strptime(TIME, &self.at).ok()?;
+        Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+    }
+}
+
+/// The time in the name of a backup of a cloud; none of what is not one.
+pub(crate) fn time_of<'n>(cloud: &str, name: &'n str) -> Option<&'n str> {
+    let at = name
+        .strip_prefix(cloud)?
+        .strip_prefix('-')?
+        .strip_suffix(SUFFIX)?;
+    // Of `a` and `a-b` each has its own only: a time has no further dash.
+    jiff::civil::DateTime::strptime(TIME, at).is_ok().then_some(at)
+}
+
 /// Backups of one cloud in a folder.
 #[derive(Clone, Debug)]
 pub struct Folder {
@@ -59,13 +77,7 @@ impl Folder {
             let Ok(path) = Utf8PathBuf::from_path_buf(entry.path()) else {
                 continue;
             };
-            let at = path.file_name().and_then(|n| {
-                n.strip_prefix(&self.cloud)?
-                    .strip_prefix('-')?
-                    .strip_suffix(SUFFIX)
-            });
-            // Of `a` and `a-b` each has its own only: a time has no further dash.
-            let Some(at) = at.filter(|at| jiff::civil::DateTime::strptime(TIME, at).is_ok()) else {
+            let Some(at) = path.file_name().and_then(|name| time_of(&self.cloud, name)) else {
                 continue;
             };
             out.push(Kept {

@@ -1,5 +1,7 @@
 //! From YAML trees to the types of a service, collecting findings.
 
+mod periodic;
+
 use std::sync::Arc;
 
 use cloud::tree::{self, Fields, Node, Spanned, Walker};
@@ -32,6 +34,7 @@ const SERVICE_KEYS: Keys<'_> = &[
     "mask",
     "rings",
     "steps",
+    "periodic",
     "provides",
     "properties",
     "support",
@@ -76,6 +79,7 @@ const FILE_KEYS: Keys<'_> = &[
     "when",
     "directory",
     "identity",
+    "own",
 ];
 const STEP_KEYS: Keys<'_> = &[
     "name",
@@ -263,14 +267,29 @@ fn file(w: &mut Walker, node: &Node) -> Option<FileSpec> {
         w.push(finding.help("write it as text, such as \"0640\""));
         return None;
     };
+    let owns = [("file", false), ("keys", true)];
+    let shared = f.get("own").map_or(Some(false), |n| {
+        w.choice(n, "what is owned of the file", "catalog::unknown-own", &owns)
+            .map(|own| own.value)
+    });
+    let once = flag(w, &f, "once", false);
+    if let (Some(true), Some(node)) = (shared, f.get("own"))
+        && (once || from.value.rsplit('.').next() != Some("yaml"))
+    {
+        let message = format!("only keys of `{}` cannot be owned", to.value);
+        let label = "it is no file of keys that is kept up";
+        let finding = w.error("catalog::own-without-keys", &node.span, message, label);
+        w.push(finding.help("`own: keys` stands at a file that comes from a `.yaml`, without `once`"));
+    }
     Some(FileSpec {
+        shared: shared?,
         on: w.require(&f, "on").and_then(|n| w.text(n, "`on`"))?,
         owner: word_or(w, &f, "owner", "root"),
         group: word_or(w, &f, "group", "root"),
         mode,
         restart: words(w, &f, "restart"),
         reload: words(w, &f, "reload"),
-        once: flag(w, &f, "once", false),
+        once,
         each: word_or(w, &f, "each", ""),
         identity: word_or(w, &f, "identity", ""),
         when: word_or(w, &f, "when", ""),
@@ -391,6 +410,16 @@ fn read_service(w: &mut Walker, source: &Arc<Source>, folder: &str) -> Option<Se
             }
         }
     }
+    let periodic = periodic::read(w, &f);
+    for (key, one) in &periodic {
+        if components.contains_key(key) {
+            let message = format!("`{key}` is a component already");
+            let finding = w.error("catalog::duplicate-component", &one.name.span, message, "taken");
+            w.push(finding.help("give the work another name: it is a component too"));
+            continue;
+        }
+        components.insert(key.clone(), periodic::component(&name.value, one));
+    }
     let mut least = IndexMap::new();
     if let Some(node) = f.get("least") {
         for entry in w.map(node, "`least`").unwrap_or_default() {
@@ -468,6 +497,7 @@ fn read_service(w: &mut Walker, source: &Arc<Source>, folder: &str) -> Option<Se
         sysctls: pairs(w, &f, "sysctls"),
         mask: plain(words(w, &f, "mask")),
         steps,
+        periodic,
         provides: pairs(w, &f, "provides"),
         properties: pairs(w, &f, "properties"),
         support: support(w, &f),

@@ -170,6 +170,8 @@ pub struct FileSpec {
     pub reload: Vec<Spanned<String>>,
     /// Written only where nothing is there: state that grows on the host.
     pub once: bool,
+    /// Only the keys that it is given are ours; the rest is the operator's. For files that are data.
+    pub shared: bool,
     /// Text (template) that the file has when it is this cloud's; empty: not judged.
     pub identity: String,
     /// Repeated for each name in this list expression, as `item`; empty for once.
@@ -209,6 +211,74 @@ pub struct Step {
     /// What takes it back when the service leaves the cloud, by the same user on the same
     /// hosts; it may be said again. None where what it did goes with the service, or stays.
     pub undo: Option<Box<Step>>,
+}
+
+/// How often work recurs. The words are systemd's own (systemd.time(7), "Calendar events").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interval {
+    /// At each full hour.
+    Hourly,
+    /// After midnight.
+    Daily,
+    /// After midnight of Mondays.
+    Weekly,
+    /// After midnight of each first.
+    Monthly,
+}
+
+impl Interval {
+    /// All, by their words.
+    pub const WORDS: &[(&str, Self)] = &[
+        ("hourly", Self::Hourly),
+        ("daily", Self::Daily),
+        ("weekly", Self::Weekly),
+        ("monthly", Self::Monthly),
+    ];
+
+    /// Its word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hourly => "hourly",
+            Self::Daily => "daily",
+            Self::Weekly => "weekly",
+            Self::Monthly => "monthly",
+        }
+    }
+
+    /// Over how many seconds the work of all services is spread, so that it does not
+    /// begin at one moment.
+    pub fn spread(self) -> u32 {
+        match self {
+            Self::Hourly => 600,
+            Self::Daily | Self::Weekly | Self::Monthly => 3600,
+        }
+    }
+}
+
+/// A command that is run again and again, on one host at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Periodic {
+    /// Name, unique among the service's components.
+    pub name: Spanned<String>,
+    /// Program and arguments (templates, without secrets). It may be ended and run again.
+    pub run: Vec<String>,
+    /// User.
+    pub user: String,
+    /// How often.
+    pub every: Interval,
+    /// Seconds after which it is ended.
+    pub timeout: u64,
+    /// Role of the hosts that may do it.
+    pub on: Spanned<String>,
+    /// Condition; empty for always.
+    pub when: String,
+}
+
+impl Periodic {
+    /// The name of its unit of a kind (`service`, `timer`).
+    pub fn unit(&self, service: &str, kind: &str) -> String {
+        format!("quorate-{service}-{}.{kind}", self.name.value)
+    }
 }
 
 /// A database a service keeps in the SQL store.
@@ -299,6 +369,8 @@ pub struct Service {
     pub mask: Vec<String>,
     /// Commands once a cloud.
     pub steps: Vec<Step>,
+    /// Work that recurs. Each has a component of its name besides.
+    pub periodic: IndexMap<String, Periodic>,
     /// Names others use, as `provided.NAME` (templates).
     pub provides: Pairs,
     /// Cluster properties, where the service is the cluster manager (templates).
@@ -325,6 +397,10 @@ impl Service {
         self.support.values_mut().flatten().for_each(fill);
         for component in self.components.values_mut() {
             fill(&mut component.unit);
+        }
+        for periodic in self.periodic.values_mut() {
+            fill(&mut periodic.user);
+            periodic.run.iter_mut().for_each(fill);
         }
         for file in &mut self.files {
             fill(&mut file.to.value);

@@ -43,6 +43,8 @@ pub enum Verb {
     Host(HostArgs),
     /// Replace secrets while the cloud runs
     Rotate(RotateArgs),
+    /// Do what is due: turn keys, renew certificates, make a backup; for a timer
+    Upkeep(UpkeepArgs),
     /// Write databases, vault, cluster and cloud file into one encrypted file
     Backup(BackupArgs),
     /// Make a cloud with the databases of a backup
@@ -203,6 +205,17 @@ pub struct RotateArgs {
     pub run: ApplyArgs,
 }
 
+/// `upkeep`.
+#[derive(Debug, clap::Args)]
+pub struct UpkeepArgs {
+    /// The cloud file
+    #[arg(default_value = "cloud.yaml")]
+    pub file: Utf8PathBuf,
+    /// Print a systemd service and timer that run it on this machine, and do nothing
+    #[arg(long)]
+    pub unit: bool,
+}
+
 /// `host`.
 #[derive(Debug, clap::Args)]
 pub struct HostArgs {
@@ -308,9 +321,10 @@ pub struct BackupMake {
     /// The cloud file
     #[arg(default_value = "cloud.yaml")]
     pub file: Utf8PathBuf,
-    /// A folder; `.quorate/NAME/backups` beside the cloud file without it
-    #[arg(long, value_name = "DIR")]
-    pub to: Option<Utf8PathBuf>,
+    /// A folder, or `s3://BUCKET/PREFIX`; without it that of the cloud file's `upkeep`, or
+    /// `.quorate/NAME/backups` beside it
+    #[arg(long, value_name = "PLACE")]
+    pub to: Option<String>,
     /// Afterwards remove all backups of this cloud there but the newest N
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub keep: Option<u16>,
@@ -324,18 +338,18 @@ pub enum BackupVerb {
         /// The cloud file and how to show them
         #[command(flatten)]
         shown: Shown,
-        /// The folder that they are in
-        #[arg(long, value_name = "DIR")]
-        to: Option<Utf8PathBuf>,
+        /// The folder or bucket that they are in
+        #[arg(long, value_name = "PLACE")]
+        to: Option<String>,
     },
 }
 
 /// `restore`.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct RestoreArgs {
     /// The file of the cloud that gets the databases
     pub file: Utf8PathBuf,
-    /// The backup
+    /// The backup: a file, or one in a bucket as `backup list` shows it
     pub backup: Utf8PathBuf,
     /// The key that opens the backup, where it is not this cloud's own
     #[arg(long, value_name = "FILE")]

@@ -6,8 +6,10 @@
 mod args;
 mod commands;
 mod console;
+mod due;
 mod failure;
 mod nss;
+mod place;
 mod project;
 mod rotate;
 mod runner;
@@ -57,6 +59,7 @@ async fn dispatch(args: Args) -> Result<ExitCode, Failure> {
         Verb::Recover(a) => commands::apply::run(&a, &[], catalog, engines::Intent::Recover).await,
         Verb::Host(a) => commands::host::run(&a.verb, catalog).await,
         Verb::Rotate(a) => commands::rotate::run(&a, catalog).await,
+        Verb::Upkeep(a) => commands::upkeep::run(&a, catalog).await,
         Verb::Backup(a) => commands::backup::run(a, catalog).await,
         Verb::Restore(a) => commands::restore::run(&a, catalog).await,
         Verb::Audit(a) => commands::audit::run(&a, catalog).await,

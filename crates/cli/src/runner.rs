@@ -118,6 +118,18 @@ impl Runner {
         })
     }
 
+    /// Changes the vault, whole or not at all, and sends what it holds then from now on.
+    pub fn change_vault(
+        &mut self,
+        change: impl FnOnce(&mut vault::Vault) -> Result<(), vault::Error>,
+    ) -> Result<(), Failure> {
+        self.project.change_vault(change)?;
+        let (fill, vault) = seen::filler(self.project.vault_as_saved()?);
+        self.key = vault.digest_key()?;
+        self.fill = fill;
+        Ok(())
+    }
+
     /// A new session with a host that was restarted, and its lock.
     pub async fn reconnect(&mut self, host: &str) -> Result<(), Failure> {
         let target = self.project.targets().into_iter().find(|t| t.name == host);

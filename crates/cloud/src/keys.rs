@@ -70,6 +70,8 @@ pub enum Shape {
     Settings,
     /// File: section: key, as the catalogue has them.
     Config,
+    /// A file that the catalogue has as sections and keys.
+    File,
     /// An address by service.
     Pins,
     /// Known keys.
@@ -86,6 +88,9 @@ pub enum Shape {
 
 /// A day in seconds: who waits longer does not want it at all.
 pub(crate) const DAY: i64 = 86_400;
+
+/// A year in days: what is rarer is not done by a timer.
+pub(crate) const YEAR: i64 = 366;
 
 const fn key(name: &'static str, says: &'static str, shape: Shape) -> Key {
     Key { name, says, shape }
@@ -188,6 +193,11 @@ pub const CLOUD: Map = Map {
             Shape::Map(&TIMEOUTS),
         ),
         key(
+            "upkeep",
+            "What `quorate upkeep` does when it is due; run it by a timer.",
+            Shape::Map(&UPKEEP),
+        ),
+        key(
             "settings",
             "Settings of each service: what the catalogue offers to be set.",
             Shape::Settings,
@@ -197,6 +207,12 @@ pub const CLOUD: Map = Map {
             "Keys of configuration files, by file, section and key, over what is written without them. Without a \
              value a key is left out of the file. Keys on which high availability rests are refused.",
             Shape::Config,
+        ),
+        key(
+            "shared-files",
+            "Configuration files that you write in too: quorate sets its keys in them and touches nothing else. \
+             Without this a file is written whole.",
+            Shape::OneOrMore(&Shape::File),
         ),
     ])
 };
@@ -376,6 +392,35 @@ pub const TIMEOUTS: Map = map(&[key(
     "Seconds in which all must have been whole before a virtual address is moved back to its home. Default: 300.",
     Shape::Whole(0, DAY),
 )]);
+
+/// `upkeep`.
+pub const UPKEEP: Map = map(&[
+    key(
+        "keys-every",
+        "Days after which rings of keys, such as those of tokens, are turned. Default: 7.",
+        Shape::Whole(1, YEAR),
+    ),
+    key("backup", "Which backups are made and kept.", Shape::Map(&BACKUP)),
+]);
+
+/// `backup` of `upkeep`.
+pub const BACKUP: Map = map(&[
+    key(
+        "every",
+        "Days from one backup to the next. Default: 1.",
+        Shape::Whole(1, YEAR),
+    ),
+    key(
+        "keep",
+        "How many backups are kept. Default: 14.",
+        Shape::Whole(1, 1000),
+    ),
+    key(
+        "to",
+        "Where they lie: a folder, relative to this file, or `s3://BUCKET/PREFIX`. Default: beside the vault.",
+        Shape::Text,
+    ),
+]);
 
 fn roles() -> Vec<(&'static str, &'static str)> {
     let all = "Database, messaging, cache, balancer, api and network in one.";

@@ -26,8 +26,9 @@ use serde::Serialize;
 pub use names::{BadName, CloudName, HostName, NetworkName, ServiceName};
 pub use tree::Spanned;
 pub use types::{
-    Architecture, Distribution, Domain, Fencing, Host, Keyed, Network, NetworkUse, Overrides, PowerLevel,
-    PowerOption, Profile, Role, Sections, Setting, Settings, Ssh, Timeouts, VipPool, VipSource, Vips,
+    Architecture, BackupUpkeep, Distribution, Domain, Fencing, Host, Keyed, Network, NetworkUse, Overrides,
+    PowerLevel, PowerOption, Profile, Role, Sections, Setting, Settings, Ssh, Timeouts, Upkeep, VipPool,
+    VipSource, Vips,
 };
 
 /// Reads a cloud file.
@@ -68,10 +69,14 @@ pub struct Cloud {
     pub time_servers: Vec<Spanned<String>>,
     /// How long is waited.
     pub timeouts: Timeouts,
+    /// What recurs.
+    pub upkeep: Upkeep,
     /// Settings of each service.
     pub settings: Settings,
     /// Overrides by file, section and key.
     pub config: Overrides,
+    /// Files in which the operator writes too: only our keys of them are ours.
+    pub shared_files: Vec<Spanned<String>>,
     /// Whether everything could be read. If not, what is here may be judged, but
     /// not what is missing: it may be among what could not be read.
     pub complete: bool,

@@ -16,7 +16,7 @@ use indexmap::IndexMap;
 
 use crate::names::{BadName, CloudName, ServiceName};
 use crate::tree::{self, Fields, Node, Spanned, Walker};
-use crate::types::{Architecture, Distribution, Keyed, Profile, Timeouts, VipPool, VipSource, Vips};
+use crate::types::{Architecture, Distribution, Keyed, Profile, Timeouts, Upkeep, VipPool, VipSource, Vips};
 use crate::{Cloud, check, keys};
 
 /// See [`crate::parse`].
@@ -65,8 +65,12 @@ fn read(w: &mut Walker, root: &Node) -> Option<Cloud> {
     let services = w.require(&top, "services").map(|node| services(w, node));
     let time_servers = time_servers(w, top.get("time"));
     let timeouts = timeouts(w, top.get("timeouts"));
+    let upkeep = upkeep(w, top.get("upkeep"));
     let settings = values::settings(w, top.get("settings"));
     let config = values::overrides(w, top.get("config"));
+    let shared_files = top
+        .get("shared-files")
+        .map_or_else(Vec::new, |node| w.texts(node, "a file"));
     let mut hosts = read.hosts;
     let fencing = power::read(w, &top, &mut hosts, networks.as_deref(), architecture);
     let complete = w.errors() == 0; // what follows judges, it does not read
@@ -92,8 +96,10 @@ fn read(w: &mut Walker, root: &Node) -> Option<Cloud> {
         fencing,
         time_servers,
         timeouts,
+        upkeep,
         settings,
         config,
+        shared_files,
         complete,
     })
 }
@@ -228,6 +234,28 @@ fn time_servers(w: &mut Walker, node: Option<&Node>) -> Vec<Spanned<String>> {
 }
 
 /// In seconds; what is not given or wrong has its default.
+/// A whole number from one on, if the key is given.
+fn count<T: TryFrom<i64>>(w: &mut Walker, fields: &Fields<'_>, key: &str, most: i64) -> Option<T> {
+    let number = w.integer(fields.get(key)?, &format!("`{key}`"), 1..=most)?;
+    T::try_from(number.value).ok()
+}
+
+fn upkeep(w: &mut Walker, node: Option<&Node>) -> Upkeep {
+    let mut out = Upkeep::default();
+    let Some(fields) = node.and_then(|n| w.keys(n, "`upkeep`", &keys::UPKEEP)) else {
+        return out;
+    };
+    out.keys_every = count(w, &fields, "keys-every", keys::YEAR).unwrap_or(out.keys_every);
+    let backup = fields.get("backup");
+    if let Some(fields) = backup.and_then(|n| w.keys(n, "`backup`", &keys::BACKUP)) {
+        let to = &mut out.backup;
+        to.every = count(w, &fields, "every", keys::YEAR).unwrap_or(to.every);
+        to.keep = count(w, &fields, "keep", 1000).unwrap_or(to.keep);
+        to.to = fields.get("to").and_then(|n| w.text(n, "`to`"));
+    }
+    out
+}
+
 fn timeouts(w: &mut Walker, node: Option<&Node>) -> Timeouts {
     let mut out = Timeouts::default();
     if let Some(fields) = node.and_then(|n| w.keys(n, "`timeouts`", &keys::TIMEOUTS))

@@ -310,6 +310,42 @@ impl Default for Timeouts {
     }
 }
 
+/// What `quorate upkeep` does again and again with what only the operator has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Upkeep {
+    /// Days after which rings of keys are turned.
+    pub keys_every: u32,
+    /// Backups.
+    pub backup: BackupUpkeep,
+}
+
+/// Which backups are made and kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct BackupUpkeep {
+    /// Days from one to the next.
+    pub every: u32,
+    /// How many are kept.
+    pub keep: u16,
+    /// Where they lie, relative to the cloud file; beside the vault without it.
+    pub to: Option<Spanned<String>>,
+}
+
+impl Default for Upkeep {
+    fn default() -> Self {
+        Self {
+            // With rings of three keys what was signed can be read for a week after.
+            keys_every: 7,
+            backup: BackupUpkeep {
+                every: 1,
+                keep: 14,
+                to: None,
+            },
+        }
+    }
+}
+
 /// One way to cut a host's power.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PowerLevel {

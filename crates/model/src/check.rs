@@ -1,6 +1,7 @@
 //! What only cloud file and catalogue together can tell to be wrong.
 
 use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::Arc;
 
 use catalog::{Catalog, FileSpec, Release, Service};
@@ -339,8 +340,8 @@ pub fn vips(model: &Model, source: &Arc<Source>, findings: &mut Vec<Diagnostic>)
     out
 }
 
-/// `config:` names files that some service of the cloud writes, and keys that
-/// are not the catalogue's own.
+/// `config:` and `shared-files:` name files that some service of the cloud writes, `config:`
+/// keys that are not the catalogue's own.
 pub fn overrides(model: &Model, source: &Arc<Source>, findings: &mut Vec<Diagnostic>) {
     let files: Vec<(&Service, &FileSpec)> = model
         .services
@@ -355,17 +356,20 @@ pub fn overrides(model: &Model, source: &Arc<Source>, findings: &mut Vec<Diagnos
             keys(model, service, spec, &sections.value.value, source, findings);
             continue;
         }
-        let finding = Diagnostic::error(
-            "config::unknown-file",
-            source,
-            sections.key.clone(),
-            format!("no service of this cloud writes `{file}` by section and key"),
-            "not known",
-        );
-        findings.push(match did_you_mean(file, known.iter().copied()) {
-            Some(near) => finding.help(format!("did you mean `{near}`?")),
-            None => finding.help(format!("known: {}", known.join(", "))),
-        });
+        findings.push(unknown_file(file, &sections.key, &known, source));
+    }
+    let shared = model.cloud.shared_files.iter();
+    for path in shared.filter(|path| !known.contains(&path.value.as_str())) {
+        findings.push(unknown_file(&path.value, &path.span, &known, source));
+    }
+}
+
+fn unknown_file(file: &str, span: &Range<usize>, known: &[&str], source: &Arc<Source>) -> Diagnostic {
+    let message = format!("no service of this cloud writes `{file}` by section and key");
+    let finding = Diagnostic::error("config::unknown-file", source, span.clone(), message, "not known");
+    match did_you_mean(file, known.iter().copied()) {
+        Some(near) => finding.help(format!("did you mean `{near}`?")),
+        None => finding.help(format!("known: {}", known.join(", "))),
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use catalog::{Catalog, Service};
+use catalog::{Catalog, DataKey, Service};
 use cloud::keys::{self, Key, Shape};
 
 /// What is asked for, as typed.
@@ -167,8 +167,16 @@ fn value(key: &Key, wanted: &Wanted, catalog: &Catalog) -> Option<String> {
                 .to_owned()
         }
         "timeouts" => "#timeouts: { home-after: 300 }\n".to_owned(),
+        "upkeep" => {
+            "#upkeep: { keys-every: 7, backup: { every: 1, keep: 14, to: /srv/backups } }\n".to_owned()
+        }
         "settings" => settings(wanted, catalog),
-        "config" => config(wanted, catalog)?,
+        "config" => {
+            let (file, key) = example(wanted, catalog)?;
+            let (section, name, value) = (key.section, key.key, quoted(&key.value));
+            format!("#config: {{ {file}: {{ {section}: {{ {name}: {value} }} }} }}\n")
+        }
+        "shared-files" => format!("#shared-files: [{}]\n", example(wanted, catalog)?.0),
         _ => return None,
     })
 }
@@ -193,8 +201,8 @@ fn settings(wanted: &Wanted, catalog: &Catalog) -> String {
     out
 }
 
-/// One key that may be set, as it is set without this file.
-fn config(wanted: &Wanted, catalog: &Catalog) -> Option<String> {
+/// One key that may be set, as it is set without this file, and the file in which it stands.
+fn example(wanted: &Wanted, catalog: &Catalog) -> Option<(String, DataKey)> {
     let of = |service: &'_ Service| {
         let files = service.files.iter().filter(|f| catalog::is_data(f));
         files
@@ -208,11 +216,5 @@ fn config(wanted: &Wanted, catalog: &Catalog) -> Option<String> {
     };
     let mut asked: Vec<&Service> = services(wanted, catalog).collect();
     asked.sort_by_key(|s| s.foundation);
-    let (file, key) = asked.into_iter().find_map(of)?;
-    Some(format!(
-        "#config: {{ {file}: {{ {}: {{ {}: {} }} }} }}\n",
-        key.section,
-        key.key,
-        quoted(&key.value)
-    ))
+    asked.into_iter().find_map(of)
 }

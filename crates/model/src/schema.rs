@@ -68,6 +68,12 @@ fn shape(shape: &Shape, catalog: &Catalog) -> Value {
         }
         Shape::Settings => by_service(catalog, settings),
         Shape::Config => config(catalog),
+        Shape::File => {
+            let services = catalog.services.values();
+            let files = services.flat_map(|s| s.files.iter().filter(|f| catalog::is_data(f)));
+            let paths: Vec<&String> = files.map(|f| &f.to.value).collect();
+            json!({ "type": "string", "enum": paths })
+        }
         Shape::Pins => by_service(catalog, |service| {
             let served = service.components.values().any(|c| c.endpoint.is_some());
             served.then(address)

@@ -49,8 +49,10 @@ power:
 ssh: { user: admin, port: 22, config: ssh_config }
 time: { servers: [a.example.org, b.example.org, c.example.org, 10.0.0.1] }
 timeouts: { home-after: 60 }
+upkeep: { keys-every: 30, backup: { every: 2, keep: 5, to: /srv/backups } }
 settings: { keystone: { processes: 4 }, corosync: { token: 1000 } }
 config: { /etc/keystone/keystone.conf: { DEFAULT: { use_stderr: ~ }, new: { key: [a, b] } } }
+shared-files: [/etc/keystone/keystone.conf]
 "#;
 
 /// Keys that cannot stand in [`WHOLE`], since they exclude others.

@@ -3,7 +3,7 @@
 
 use pacemaker::{Cib, Resource, SECTIONS, canonical, params_of, section_of};
 use similar::TextDiff;
-use wire::{CibSection, ClusterWant, Expect, FileWrite, Op, Query, ResourceWant, UnitChange, Wait};
+use wire::{CibSection, ClusterWant, Expect, FileWrite, Op, Own, Query, ResourceWant, UnitChange, Wait};
 
 use crate::build::{Planner, step};
 use crate::hosts::is_systemd;
@@ -31,6 +31,7 @@ impl Planner<'_> {
             group: "haclient".to_owned(),
             mode: 0o600,
             directory: false,
+            own: Own::File,
         }
     }
 

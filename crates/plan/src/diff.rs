@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 
 use similar::{Algorithm, ChangeTag, capture_diff_slices};
 
-use crate::Digest;
+use crate::{Change, Digest};
 
 /// A wanted line as it may be shown.
-fn shown(line: &str) -> String {
+pub(crate) fn shown(line: &str) -> String {
     let mut parts = line.split('\u{27e6}');
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |out, part| {
@@ -17,10 +17,25 @@ fn shown(line: &str) -> String {
     })
 }
 
+/// Said where nothing more can be.
+const CHANGED: &str = "‹secret› changed";
+
+impl Change {
+    /// Whether nothing but secrets is otherwise: as many lines go as come, and there is
+    /// a secret in each that comes.
+    pub fn is_of_secrets_alone(&self) -> bool {
+        let lines = |sign: char| self.diff.lines().filter(move |l| l.starts_with(sign));
+        self.diff == CHANGED
+            || (lines('+').count() > 0
+                && lines('+').count() == lines('-').count()
+                && lines('+').all(|line| line.contains("‹secret›")))
+    }
+}
+
 /// What changes of a file whose lines are known by their digests. Where nothing but
 /// secrets is in it, or nothing but a secret is another, it says no more than that.
 pub(crate) fn of_secrets(want: &[u8], have: &[String], digest: Digest<'_>) -> String {
-    let only = "‹secret› changed".to_owned();
+    let only = CHANGED.to_owned();
     let Ok(want) = std::str::from_utf8(want) else {
         return only;
     };
@@ -72,7 +87,26 @@ mod tests {
             "[a]\nkey = 1\npassword = other!\n",
             "-‹a line that is not shown›\n+password = ‹secret›!\n",
         );
-        check(file, "", "‹secret› changed");
-        check("⟦secret:a/b⟧\n", "x\n", "‹secret› changed");
+        check(file, "", CHANGED);
+        check("⟦secret:a/b⟧\n", "x\n", CHANGED);
+    }
+
+    #[test]
+    fn what_is_of_secrets_alone_is_known() {
+        let check = |diff: &str, expect: bool| {
+            let change = Change {
+                what: String::new(),
+                glyph: '~',
+                diff: diff.to_owned(),
+            };
+            assert_eq!(change.is_of_secrets_alone(), expect, "{diff}");
+        };
+        check(CHANGED, true);
+        check("-‹a line that is not shown›\n+password = ‹secret›\n", true);
+        check("-‹a line that is not shown›\n+key = 1\n", false);
+        check("+password = ‹secret›\n", false);
+        check("-‹a line that is not shown›\n", false);
+        check("root:root 644 → root:keystone 640", false);
+        check("", false);
     }
 }

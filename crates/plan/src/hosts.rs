@@ -4,13 +4,13 @@
 use indexmap::IndexSet;
 use render::{DesiredFile, DesiredHost, DesiredUnit, UnitRun};
 use similar::TextDiff;
-use wire::{Fact, Facts, FileWrite, Op, UnitChange};
+use wire::{Fact, Facts, FileWrite, Op, Own, UnitChange};
 
 use crate::build::{Planner, step};
 use crate::handover::speaks_of;
 use crate::instances::is_instance;
 use crate::roll::{Rolling, cleanup};
-use crate::{Change, corosync, diff};
+use crate::{Change, corosync, diff, shared};
 
 impl Planner<'_> {
     pub(crate) fn file_change(&self, file: &DesiredFile, facts: &Facts) -> Option<Change> {
@@ -28,7 +28,7 @@ impl Planner<'_> {
         let same_owner = now.stat.owner == file.write.owner
             && now.stat.group == file.write.group
             && now.stat.mode & 0o7777 == file.write.mode;
-        let same = file.write.directory || now.digest == (self.digest)(&file.write.content);
+        let same = shared::is_as_wanted(&file.write, now, self.digest);
         if same && same_owner {
             return None;
         }
@@ -44,6 +44,8 @@ impl Planner<'_> {
                 file.write.group,
                 file.write.mode
             )
+        } else if let Own::Keys { absent } = &file.write.own {
+            shared::differs(&file.write.content, absent, &now.keys, self.digest)
         } else if file.secret {
             diff::of_secrets(&file.write.content, &now.lines, self.digest)
         } else {
@@ -147,13 +149,13 @@ impl Planner<'_> {
                 .filter(|p| !left_alone(p) && matches!(facts.files.get(*p), Some(Fact::Known(_))))
                 .cloned()
                 .collect();
-            // A unit whose drop-ins change is read again, also where nothing else is done to it.
+            // A unit whose drop-ins change, and a timer with what it starts, is read again, also where nothing else is done to it.
             let touched = |u: &&DesiredUnit| {
                 quiet
                     .iter()
                     .map(|f| &f.path)
                     .chain(&gone)
-                    .any(|p| speaks_of(p, u))
+                    .any(|p| speaks_of(p, u) || is_timer_of(p, u))
                     && !units.iter().any(|c| c.unit == u.unit)
             };
             let read_again: Vec<UnitChange> = wanted
@@ -223,6 +225,16 @@ impl Planner<'_> {
         self.reload(rewritten);
         rolling
     }
+}
+
+/// Whether a file is a timer's unit, or that of what it starts.
+fn is_timer_of(path: &str, unit: &DesiredUnit) -> bool {
+    let stem = unit.unit.strip_suffix(".timer");
+    let file = path.strip_prefix("/etc/systemd/system/");
+    stem.is_some_and(|stem| {
+        file.and_then(|file| file.strip_prefix(stem))
+            .is_some_and(|end| end == ".timer" || end == ".service")
+    })
 }
 
 /// Whether systemd runs something on a host that a file's change restarts.

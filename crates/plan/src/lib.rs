@@ -22,6 +22,7 @@ mod part;
 mod refuse;
 mod restore;
 mod roll;
+mod shared;
 mod show;
 
 use indexmap::IndexMap;
@@ -36,6 +37,7 @@ pub use maintain::{Upkeep, drained, take_away, take_back};
 pub use outage::{Measures, Outage, learn, outage};
 pub use part::{needs, part, relied, turn};
 pub use restore::held;
+pub use shared::is_as_wanted;
 pub use show::show;
 
 /// What a step does to what runs.

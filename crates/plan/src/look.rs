@@ -2,9 +2,9 @@
 
 use engines::Store;
 use render::Desired;
-use wire::{HttpGet, NamedQuery, Observe, Query};
+use wire::{HttpGet, NamedQuery, Observe, Own, Query};
 
-use crate::{balancer, corosync, instances, restore};
+use crate::{balancer, corosync, instances, restore, shared};
 
 /// Where Pacemaker keeps its configuration.
 pub(crate) const CIB_FILE: &str = "/var/lib/pacemaker/cib/cib.xml";
@@ -51,6 +51,11 @@ pub fn observe(desired: &Desired, host: &str, key: [u8; 32], deep: bool) -> Obse
         out.queries.extend(instances::queries(&wanted.units));
         for file in &wanted.files {
             out.files.push(file.write.path.clone());
+            if let Own::Keys { absent } = &file.write.own {
+                let asked = shared::asked(&file.write.content, absent);
+                out.keys.insert(file.write.path.clone(), asked);
+                continue;
+            }
             if !file.secret && !file.write.directory {
                 out.texts.push(file.write.path.clone());
             }

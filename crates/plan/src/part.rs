@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pacemaker::section_of;
-use wire::{Fact, Facts, Op};
+use wire::{Fact, Facts, Op, Own};
 
 use crate::{Digest, Observed, Plan, Step};
 
@@ -107,7 +107,12 @@ fn facts_of(op: &Op, host: &str, facts: &Facts, digest: Digest<'_>, out: &mut BT
         Op::Files(files) => {
             for file in files {
                 let now = word(facts.files.get(&file.path), |f| {
-                    format!("{} {}:{} {:o}", f.digest, f.stat.owner, f.stat.group, f.stat.mode)
+                    // Of a shared file the step stands on our keys; the rest may change.
+                    let content = match file.own {
+                        Own::File => f.digest.clone(),
+                        Own::Keys { .. } => format!("{:?}", f.keys),
+                    };
+                    format!("{content} {}:{} {:o}", f.stat.owner, f.stat.group, f.stat.mode)
                 });
                 out.insert(format!("{host}:{}", file.path), now);
             }

@@ -290,13 +290,18 @@ impl Planner<'_> {
             .collect()
     }
 
-    /// How many instances of a host do not run there.
+    /// How many instances of a host do not run there. What may exist only once is no
+    /// host's own.
     fn idle_instances(&self, host: &str) -> usize {
         let wanted = self.desired.hosts.get(host);
+        let once = |id: &str| {
+            let mut all = self.desired.cib.resources.iter();
+            all.any(|r| matches!(r, Resource::Primitive(p) if p.id == id))
+        };
         let units = wanted.iter().flat_map(|w| &w.units);
         units
             .filter(|u| is_instance(u) || (u.run == UnitRun::Cluster && self.managed(&u.resource)))
-            .filter(|u| !self.instance_runs(&u.resource, host))
+            .filter(|u| !once(&u.resource) && !self.instance_runs(&u.resource, host))
             .count()
     }
 

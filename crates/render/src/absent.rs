@@ -4,12 +4,12 @@
 //! Whether it was ever there is the planner's question: a host's own account of
 //! its cloud tells.
 
-use catalog::UnitRun;
+use catalog::{FileSpec, UnitRun};
 use indexmap::IndexMap;
 use model::Model;
 
 use crate::context::{Scope, Templates};
-use crate::{Desired, DesiredScript, DesiredUnit, files, scripts, systemd};
+use crate::{Desired, DesiredScript, DesiredUnit, files, periodic, scripts, systemd};
 
 /// What goes when a service goes, and what stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,7 +58,10 @@ pub fn of(model: &Model, templates: &mut Templates, desired: &Desired) -> IndexM
                 })
                 .collect();
             let mut paths: Vec<(bool, String)> = Vec::new();
-            for spec in placed.service.files.iter().filter(|f| on(&f.on.value) && !f.once) {
+            // A file that is the operator's too stays: what else is in it was not ours.
+            let ours = |f: &&FileSpec| !f.once && !files::is_shared(model, f);
+            let here = placed.service.files.iter().filter(|f| on(&f.on.value));
+            for spec in here.filter(ours) {
                 let directory = spec.from.value.is_empty();
                 let scope = Scope {
                     service: name,
@@ -71,6 +74,9 @@ pub fn of(model: &Model, templates: &mut Templates, desired: &Desired) -> IndexM
             let here = placed.service.components.values();
             let told = here.filter(|c| c.by_architecture(architecture) && on(&c.runs_on.value));
             paths.extend(told.map(|c| (false, systemd::by_systemd(&c.unit))));
+            let recurs = placed.service.periodic.values();
+            let recurs = recurs.filter(|p| on(&p.on.value));
+            paths.extend(recurs.flat_map(|p| periodic::paths(name, p).map(|path| (false, path))));
             paths.retain(|(_, path)| wanted.files.iter().all(|f| f.write.path != *path));
             // The deepest first, so that a directory is empty when its turn comes.
             paths.sort_by_key(|(directory, path)| (*directory, std::cmp::Reverse(path.len())));

@@ -148,12 +148,16 @@ fn clone_id(component: &Component, id: &str) -> String {
 }
 
 /// Orders of a component after those it names; a service's name alone means
-/// all its components in the cluster.
+/// all its components in the cluster, but for work that recurs.
 fn orders(all: &[Clustered<'_>], id: &str, component: &Component, out: &mut Cib) {
     for after in &component.after {
         let (service, part) = after.value.split_once('.').unwrap_or((after.value.as_str(), ""));
         for (first, placed, other) in all {
             if placed.service.name.value != service || (!part.is_empty() && other.name.value != part) {
+                continue;
+            }
+            // Nobody waits for a timer.
+            if part.is_empty() && placed.service.periodic.contains_key(&other.name.value) {
                 continue;
             }
             let promoted = other.kind == Kind::Promotable;

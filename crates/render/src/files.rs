@@ -3,10 +3,20 @@
 use catalog::{FileSpec, UnitRun};
 use cloud::Host;
 use model::{Model, Placed, resource_id};
-use wire::FileWrite;
+use wire::{FileWrite, Own};
 
 use crate::context::{Scope, Templates};
-use crate::{DesiredFile, DesiredHost, ini, ports_of, systemd, units_of};
+use crate::{DesiredFile, DesiredHost, ini, periodic, ports_of, systemd, units_of};
+
+/// Whether only keys of a file are ours, by the catalogue's word or the operator's.
+pub fn is_shared(model: &Model, spec: &FileSpec) -> bool {
+    spec.shared
+        || model
+            .cloud
+            .shared_files
+            .iter()
+            .any(|path| path.value == spec.to.value)
+}
 
 fn file(
     model: &Model,
@@ -23,9 +33,17 @@ fn file(
     let to = templates.text(scope, &spec.to.value);
     let directory = spec.from.value.is_empty();
     let extension = path.rsplit('.').next().unwrap_or_default();
+    let mut own = Own::File;
     let content = match extension {
         _ if directory => String::new(),
-        "yaml" => ini::render(templates, scope, &path, &to, &model.cloud.config),
+        "yaml" => {
+            let shared = is_shared(model, spec);
+            let ini = ini::render(templates, scope, &path, &to, &model.cloud.config, shared);
+            if shared {
+                own = Own::Keys { absent: ini.absent };
+            }
+            ini.text
+        }
         "j2" => templates.file(scope, &path),
         // Scripts and the like: braces of their own are not ours.
         _ => templates.raw(&path).cloned().unwrap_or_default(),
@@ -39,6 +57,7 @@ fn file(
             group: spec.group.clone(),
             mode: spec.mode,
             directory,
+            own,
         },
         service: service.clone(),
         once: spec.once,
@@ -136,6 +155,7 @@ pub fn host(model: &Model, templates: &mut Templates, host: &Host) -> DesiredHos
                 out.files.push(desired);
             }
         }
+        out.files.extend(periodic::files(model, templates, placed, name));
     }
     let here: Vec<_> = crate::present(model, templates)
         .filter(|(_, c)| !c.unit.is_empty() && on(&c.runs_on.value))
@@ -164,6 +184,7 @@ pub fn host(model: &Model, templates: &mut Templates, host: &Host) -> DesiredHos
                 group: "root".to_owned(),
                 mode: 0o644,
                 directory: false,
+                own: Own::File,
             },
             service: String::new(),
             secret: false,

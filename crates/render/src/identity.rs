@@ -8,7 +8,7 @@ use cloud::Fencing;
 use indexmap::IndexMap;
 use model::{Model, resource_id};
 use serde::{Deserialize, Serialize};
-use wire::FileWrite;
+use wire::{FileWrite, Own};
 
 use crate::{DesiredFile, DesiredVip, cluster};
 
@@ -138,6 +138,7 @@ impl Identities {
                 group: "root".to_owned(),
                 mode: 0o644,
                 directory: false,
+                own: Own::File,
             },
             service: String::new(),
             secret: false,

@@ -1,5 +1,6 @@
 //! INI files from data: sections and keys as YAML, each value a template, a
-//! list for a repeated key. The operator's `config:` overrides go over them.
+//! list for a repeated key. The operator's `config:` overrides go over them. What a
+//! host's own text becomes where a file is shared is the crate `ini`'s matter.
 
 use std::fmt::Write as _;
 
@@ -10,7 +11,16 @@ use indexmap::IndexMap;
 
 use crate::context::{Scope, Templates};
 
+/// Keys with their values; without one: ours, and not to be there.
 type Section = IndexMap<String, Vec<String>>;
+
+/// A rendered file.
+pub struct Rendered {
+    /// Its text.
+    pub text: String,
+    /// Section and name of keys that the data name and that are not to be there.
+    pub absent: Vec<(String, String)>,
+}
 
 fn values(templates: &mut Templates, scope: &Scope<'_>, node: &Node) -> Vec<String> {
     node.one_or_list()
@@ -42,15 +52,22 @@ fn fill(templates: &mut Templates, scope: &Scope<'_>, entries: &[tree::Entry], o
                 }
             }
         } else {
+            let key = entry.key.value.clone();
             let Some(value) = catalog::written(&entry.value) else {
-                continue; // nobody's to set, and not written
+                // Nobody's to set, and not written. One with `*` speaks of many.
+                if !key.ends_with('*') {
+                    out.insert(key, Vec::new());
+                }
+                continue;
             };
             let text = values(templates, scope, value);
             // An empty value leaves the key out: how a template says "not here".
-            if text.iter().any(|t| !t.is_empty())
-                || matches!(&value.kind, Kind::Scalar(s) if s.text.is_empty())
-            {
-                out.insert(entry.key.value.clone(), text);
+            let written = text.iter().any(|t| !t.is_empty())
+                || matches!(&value.kind, Kind::Scalar(s) if s.text.is_empty());
+            if written {
+                out.insert(key, text);
+            } else {
+                out.entry(key).or_default();
             }
         }
     }
@@ -59,7 +76,7 @@ fn fill(templates: &mut Templates, scope: &Scope<'_>, entries: &[tree::Entry], o
 fn set(section: &mut Section, key: &str, value: Option<&Setting>) {
     match value {
         None => {
-            section.shift_remove(key);
+            section.insert(key.to_owned(), Vec::new());
         }
         Some(Setting::List(items)) => {
             section.insert(key.to_owned(), items.iter().map(ToString::to_string).collect());
@@ -71,15 +88,21 @@ fn set(section: &mut Section, key: &str, value: Option<&Setting>) {
 }
 
 /// Renders the data file at `path` of the catalogue, for the host's file `to`.
+/// `shared`: the file is the operator's too.
 pub fn render(
     templates: &mut Templates,
     scope: &Scope<'_>,
     path: &str,
     to: &str,
     overrides: &Overrides,
-) -> String {
+    shared: bool,
+) -> Rendered {
+    let mut out = Rendered {
+        text: String::new(),
+        absent: Vec::new(),
+    };
     let Some(text) = templates.raw(path).cloned() else {
-        return String::new();
+        return out;
     };
     let mut walker = Walker::new(&Source::new(format!("catalog/{path}"), text));
     let root = tree::load(&mut walker);
@@ -107,13 +130,20 @@ pub fn render(
             }
         }
     }
-    let mut out =
-        String::from("# Written by quorate from its catalogue: changes belong into the cloud file.\n");
+    out.text.push_str(if shared {
+        "# The keys below are written by quorate from its catalogue. What else is here is yours.\n"
+    } else {
+        "# Written by quorate from its catalogue: changes belong into the cloud file.\n"
+    });
     for (name, keys) in &sections {
-        let _ = write!(out, "\n[{name}]\n");
-        for (key, values) in keys {
+        let (there, gone): (Vec<_>, Vec<_>) = keys.iter().partition(|(_, values)| !values.is_empty());
+        out.absent
+            .extend(gone.into_iter().map(|(key, _)| (name.clone(), key.clone())));
+        // A section of which nothing is left is written all the same: some are told by their name.
+        let _ = write!(out.text, "\n[{name}]\n");
+        for (key, values) in there {
             for value in values {
-                let _ = writeln!(out, "{key} = {value}");
+                let _ = writeln!(out.text, "{key} = {value}");
             }
         }
     }

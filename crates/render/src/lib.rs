@@ -11,6 +11,7 @@ mod context;
 mod files;
 mod identity;
 mod ini;
+mod periodic;
 mod scripts;
 mod systemd;
 

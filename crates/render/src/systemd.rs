@@ -5,7 +5,7 @@ use catalog::{BY_SYSTEMD, Component, UnitRun};
 use cloud::{Architecture, Host};
 use model::{Model, Placed, resource_id};
 use pacemaker::Resource;
-use wire::{Expect, FileWrite, HttpGet, Query};
+use wire::{Expect, FileWrite, HttpGet, Own, Query};
 
 use crate::context::{Scope, Templates, secret, url_host};
 use crate::{DesiredFile, DesiredHost, DesiredUnit, LocalCheck, cluster};
@@ -92,6 +92,7 @@ pub fn files(
             group: "root".to_owned(),
             mode: 0o644,
             directory: false,
+            own: Own::File,
         },
         service: service.clone(),
         secret: false,

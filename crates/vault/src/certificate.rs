@@ -156,14 +156,19 @@ pub(crate) fn leaf(
     }))
 }
 
+/// When a third of its time is left.
+pub(crate) fn renewal(is: &Issued) -> Timestamp {
+    let left = days(is.days) / 3;
+    is.expires.checked_sub(left).unwrap_or(is.expires)
+}
+
 /// Same authority, all names and addresses, and a third of its time left.
 fn will_do(is: &Issued, wanted: &Wanted<'_>, issuer: &str, now: Timestamp) -> bool {
-    let left = is.expires.duration_since(now);
     is.issuer == issuer
         && is.common_name == wanted.common_name
         && wanted.names.iter().all(|n| is.names.contains(n))
         && wanted.ips.iter().all(|i| is.ips.contains(i))
-        && left > days(is.days) / 3
+        && now < renewal(is)
 }
 
 fn days(count: u32) -> SignedDuration {

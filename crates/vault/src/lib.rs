@@ -237,6 +237,13 @@ impl Vault {
             .map(|c| c.expires)
     }
 
+    /// When a certificate that this vault issued, an authority's too, is to be made again:
+    /// a third of its time before it expires, as [`Vault::ensure`] does with leaves.
+    pub fn renewal(&self, name: &str) -> Option<Timestamp> {
+        let issued = self.entries.get(name)?.facts.certificate.as_ref()?;
+        Some(certificate::renewal(issued))
+    }
+
     /// Puts a secret from elsewhere in, over one of the same name.
     pub fn import(&mut self, name: &str, value: SecretString, now: Timestamp) -> Result<(), Error> {
         check_name(name)?;

@@ -69,6 +69,22 @@ pub struct FileFact {
     pub lines: Vec<String>,
     /// The text itself, only where asked for (`Observe::texts`), for a diff.
     pub text: Option<String>,
+    /// Of the keys asked for (`Observe::keys`) those that it has. None of a file that
+    /// is not text.
+    pub keys: Vec<KeyFact>,
+}
+
+/// A key of an INI file as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyFact {
+    /// Its section.
+    pub section: String,
+    /// Its name.
+    pub name: String,
+    /// [`crate::digest`] of each value, in the file's order.
+    pub values: Vec<String>,
+    /// The values themselves, only where asked for.
+    pub text: Option<Vec<String>>,
 }
 
 /// A systemd unit as it is. The words are systemd's own.

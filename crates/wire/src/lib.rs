@@ -10,12 +10,14 @@ mod fact;
 mod op;
 mod query;
 
-pub use fact::{Address, Fact, Facts, FileFact, Listener, OsRelease, Stat, UnitFact};
+pub use fact::{Address, Fact, Facts, FileFact, KeyFact, Listener, OsRelease, Stat, UnitFact};
 pub use op::{
-    Ask, Balance, CibSection, Command, FileSum, FileWrite, MAX_PIECE, Op, OpError, Probed, Reply, Seen,
+    Ask, Balance, CibSection, Command, FileSum, FileWrite, MAX_PIECE, Op, OpError, Own, Probed, Reply, Seen,
     ServerState, UnitChange,
 };
-pub use query::{Answer, ClusterWant, Expect, HttpGet, NamedQuery, Observe, Query, ResourceWant, Sql, Wait};
+pub use query::{
+    Answer, ClusterWant, Expect, HttpGet, KeyQuery, NamedQuery, Observe, Query, ResourceWant, Sql, Wait,
+};
 
 use serde::{Deserialize, Serialize};
 

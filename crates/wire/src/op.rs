@@ -22,6 +22,22 @@ pub struct FileWrite {
     pub mode: u32,
     /// Make a directory instead; `content` is not used.
     pub directory: bool,
+    /// How much of it is written.
+    pub own: Own,
+}
+
+/// How much of a file is ours.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Own {
+    /// All of it.
+    #[default]
+    File,
+    /// The keys in `content`, an INI file: they are set in what is there, and nothing
+    /// else of it changes. Where nothing is there, `content` is written as it is.
+    Keys {
+        /// Keys that are to be gone, each with its section before it.
+        absent: Vec<(String, String)>,
+    },
 }
 
 /// A change of a unit's state; what is `None` stays.

@@ -17,6 +17,9 @@ pub struct Observe {
     /// Of these the digest of each line: a change is shown line by line where the text is
     /// not to leave the host.
     pub lines: Vec<String>,
+    /// Keys of INI files that are shared with the operator, by the file's path. Nothing
+    /// else of these files leaves the host.
+    pub keys: BTreeMap<String, Vec<KeyQuery>>,
     /// Units.
     pub units: Vec<String>,
     /// Packages.
@@ -29,6 +32,17 @@ pub struct Observe {
     pub queries: Vec<NamedQuery>,
     /// Whether `crm_mon` and the CIB are wanted.
     pub cluster: bool,
+}
+
+/// A key of an INI file that is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyQuery {
+    /// Its section.
+    pub section: String,
+    /// Its name.
+    pub name: String,
+    /// Whether its values may be told: they are no secret.
+    pub plain: bool,
 }
 
 /// A question and the name its answer goes by.

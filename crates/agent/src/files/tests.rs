@@ -11,6 +11,7 @@ fn file(path: &Path, content: &str, mode: u32) -> FileWrite {
         group: me(rustix::process::getgid().as_raw()),
         mode,
         directory: false,
+        own: Own::File,
     }
 }
 
@@ -110,6 +111,7 @@ fn facts_of_all_kinds() {
         &[path.clone(), missing.clone()],
         std::slice::from_ref(&path),
         &[],
+        &BTreeMap::new(),
     );
     let seen = facts[&path].known().unwrap();
     assert_eq!(
@@ -119,7 +121,7 @@ fn facts_of_all_kinds() {
     assert_eq!(seen.text.as_deref(), Some("hello"));
     assert!(facts[&missing].is_absent());
     let asked = [path.clone()];
-    let facts = super::facts(&key, &asked, &[], &asked);
+    let facts = super::facts(&key, &asked, &[], &asked, &BTreeMap::new());
     let seen = facts[&path].known().unwrap();
     assert_eq!(
         (seen.text.as_deref(), seen.lines.as_slice()),
@@ -148,4 +150,67 @@ fn a_full_disk_leaves_the_old_file_and_says_how_much() {
         "{message}"
     );
     assert_eq!((left, kept), (vec!["f".to_owned()], "old".to_owned()));
+}
+
+/// Our keys are set, the operator's lines stay, and no more of them is told than was asked for.
+#[test]
+fn a_shared_file_keeps_what_is_not_ours() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.conf");
+    let mut want = file(&path, "# head\n\n[a]\nx = 1\npassword = hush\n", 0o640);
+    want.own = Own::Keys {
+        absent: vec![("a".to_owned(), "gone".to_owned())],
+    };
+    let check = |have: Option<&str>, changed: u32, expect: &str| {
+        if let Some(have) = have {
+            fs::write(&path, have).unwrap();
+        }
+        assert_eq!(write(std::slice::from_ref(&want)), Ok(changed));
+        assert_eq!(fs::read_to_string(&path).unwrap(), expect);
+    };
+    check(None, 1, "# head\n\n[a]\nx = 1\npassword = hush\n");
+    check(None, 0, "# head\n\n[a]\nx = 1\npassword = hush\n");
+    let merged = "[a]\n# mine\ny=2\nx = 1\npassword = hush\n\n[b]\nx = 3\n";
+    check(
+        Some("[a]\n# mine\ny=2\nx = 0\ngone = 1\n\n[b]\nx = 3\n"),
+        1,
+        merged,
+    );
+    check(None, 0, merged);
+    let ask = |name: &str, plain| KeyQuery {
+        section: "a".to_owned(),
+        name: name.to_owned(),
+        plain,
+    };
+    let name = want.path.clone();
+    let asked = BTreeMap::from([(
+        name.clone(),
+        vec![ask("x", true), ask("password", false), ask("z", true)],
+    )]);
+    let key = [1; 32];
+    let facts = facts(&key, std::slice::from_ref(&name), &[], &[], &asked);
+    let fact = |name: &str, value: &str, text: Option<&str>| KeyFact {
+        section: "a".to_owned(),
+        name: name.to_owned(),
+        values: vec![wire::digest(&key, value.as_bytes())],
+        text: text.map(|t| vec![t.to_owned()]),
+    };
+    assert_eq!(
+        facts[&name].known().unwrap().keys,
+        [fact("x", "1", Some("1")), fact("password", "hush", None)]
+    );
+    fs::write(&path, [0xff]).unwrap();
+    let message = write(std::slice::from_ref(&want)).unwrap_err().message;
+    assert_eq!(
+        message,
+        format!("cannot write {name}: what is there is no text in UTF-8")
+    );
+    let target = dir.path().join("target");
+    fs::rename(&path, &target).unwrap();
+    std::os::unix::fs::symlink(&target, &path).unwrap();
+    let message = write(&[want]).unwrap_err().message;
+    assert!(
+        message.contains("a link is there, and the file is shared"),
+        "{message}"
+    );
 }

@@ -6,7 +6,7 @@
 
 use std::process::ExitCode;
 
-use backup::{CIB, CLOUD_FILE, Content, DATABASES, FORMAT, Folder, Manifest, Part, Position, Source, VAULT};
+use backup::{CIB, CLOUD_FILE, Content, DATABASES, FORMAT, Manifest, Part, Position, Source, VAULT};
 use camino::{Utf8Path, Utf8PathBuf};
 use fleet::pieces::{self, PIECES, Pieces};
 use fleet::{CallError, Fill, Session, Sessions};
@@ -16,8 +16,10 @@ use tokio::sync::mpsc;
 use vault::{ExposeSecret as _, Vault};
 use wire::{Answer, Fact, FileSum, Op, Query, Reply};
 
+use super::plan::digester;
 use crate::args::{BackupArgs, BackupMake, BackupVerb, Output, Shown};
 use crate::failure::Failure;
+use crate::place::Place;
 use crate::project::Project;
 use crate::runner::{audit, lock, whoami};
 use crate::seen;
@@ -38,15 +40,16 @@ pub fn failed(host: &str, error: CallError) -> Failure {
     }
 }
 
-fn folder(project: &Project, to: Option<&Utf8Path>) -> Folder {
-    let own = project.state.join("backups");
-    Folder::new(to.unwrap_or(&own), project.model.cloud.name.value.as_str())
+/// When the newest backup was begun.
+pub async fn newest(project: &Project) -> Result<Option<jiff::Timestamp>, Failure> {
+    let kept = Place::of(project, None)?.list().await?;
+    Ok(kept.iter().filter_map(backup::Kept::begun).max())
 }
 
 /// Runs it.
 pub async fn run(args: BackupArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
     match args.verb {
-        Some(BackupVerb::List { shown, to }) => list(&shown, to.as_deref(), catalog),
+        Some(BackupVerb::List { shown, to }) => list(&shown, to.as_deref(), catalog).await,
         None => make(&args.make, catalog).await,
     }
 }
@@ -58,9 +61,9 @@ struct Listed<'a> {
     size: u64,
 }
 
-fn list(shown: &Shown, to: Option<&Utf8Path>, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
+async fn list(shown: &Shown, to: Option<&str>, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
     let project = Project::open(&shown.file, catalog)?;
-    let kept = folder(&project, to).list()?;
+    let kept = Place::of(&project, to)?.list().await?;
     let listed: Vec<Listed<'_>> = kept
         .iter()
         .map(|k| Listed {
@@ -83,18 +86,15 @@ fn list(shown: &Shown, to: Option<&Utf8Path>, catalog: &[Utf8PathBuf]) -> Result
 /// Files with secrets that are not on a host as the vault would have them: what is
 /// saved must be what is in use.
 fn keys_differ(project: &Project, observed: &Observed, fill: &Fill, key: &[u8; 32]) -> Vec<String> {
+    let digest = digester(fill, *key);
     let mut out = Vec::new();
     for (host, desired) in &project.desired.hosts {
         let Some(Ok(facts)) = observed.get(host) else {
             continue;
         };
         for file in desired.files.iter().filter(|f| f.secret && !f.once) {
-            let wanted = std::str::from_utf8(&file.write.content)
-                .ok()
-                .and_then(|text| fill(text).ok())
-                .map(|text| wire::digest(key, text.as_bytes()));
             let found = facts.files.get(&file.write.path).and_then(Fact::known);
-            if found.map(|f| &f.digest) != wanted.as_ref() {
+            if !found.is_some_and(|now| plan::is_as_wanted(&file.write, now, &digest)) {
                 out.push(format!("{host}: {}", file.write.path));
             }
         }
@@ -212,14 +212,17 @@ fn generation(project: &Project) -> String {
         .unwrap_or_default()
 }
 
-async fn make(args: &BackupMake, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
+/// Makes one.
+pub async fn make(args: &BackupMake, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
     let begin = std::time::Instant::now();
     let project = Project::open(&args.file, catalog)?;
     let vault = project.vault_as_saved()?;
     let recipients = vault.recipients().to_vec();
-    let folder = folder(&project, args.to.as_deref());
+    let place = Place::of(&project, args.to.as_deref())?;
+    // One that cannot be kept there is not made first.
+    place.list().await?;
     let at = jiff::Timestamp::now();
-    let path = folder.file(at)?;
+    let path = place.writes().file(at)?;
     let sessions = seen::connect(&project).await?;
     let id = uuid::Uuid::now_v7().to_string();
     let who = whoami("backup", &id);
@@ -267,8 +270,11 @@ async fn make(args: &BackupMake, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Fa
         None => String::new(),
     };
     anstream::println!("{path}: whole, in {:.1} s{from}", begin.elapsed().as_secs_f64());
+    for sent in place.send().await? {
+        anstream::println!("{sent}: sent");
+    }
     if let Some(keep) = args.keep {
-        for old in folder.prune(usize::from(keep))? {
+        for old in place.prune(usize::from(keep)).await? {
             anstream::println!("{}: removed", old.path);
         }
     }

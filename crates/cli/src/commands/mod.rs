@@ -19,3 +19,4 @@ pub mod schema;
 pub mod ssh;
 pub mod status;
 pub mod support;
+pub mod upkeep;

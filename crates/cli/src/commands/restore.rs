@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use backup::{DATABASES, Manifest, VAULT};
+use backup::{DATABASES, Manifest, SCHEME, VAULT};
 use camino::Utf8PathBuf;
 use engines::Intent;
 use fleet::Session;
@@ -20,6 +20,7 @@ use super::backup::failed;
 use super::plan::make;
 use crate::args::{ApplyArgs, RestoreArgs};
 use crate::failure::Failure;
+use crate::place;
 use crate::project::Project;
 use crate::runner::Runner;
 use crate::seen;
@@ -120,7 +121,22 @@ async fn stage(
 
 /// Runs it.
 pub async fn run(args: &RestoreArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
-    let mut project = Project::open(&args.file, catalog)?;
+    let project = Project::open(&args.file, catalog)?;
+    if !args.backup.as_str().starts_with(SCHEME) {
+        return Box::pin(load(args, project)).await;
+    }
+    let folder = place::fetch(&project, &args.backup).await?;
+    let fetched = args.backup.file_name().map(|name| folder.path().join(name));
+    let fetched = fetched.and_then(|path| Utf8PathBuf::from_path_buf(path).ok());
+    let args = RestoreArgs {
+        backup: fetched.unwrap_or_default(),
+        ..args.clone()
+    };
+    Box::pin(load(&args, project)).await
+}
+
+/// The same of a file that is here.
+async fn load(args: &RestoreArgs, mut project: Project) -> Result<ExitCode, Failure> {
     let name = project.model.cloud.name.value.as_str().to_owned();
     if let Some(typed) = args.replace.as_ref().filter(|typed| **typed != name) {
         return Err(Failure::Input(format!(

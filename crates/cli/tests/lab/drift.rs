@@ -49,6 +49,18 @@ const HANDS: &[Hand] = &[
                  grep -q '= 7' /etc/keystone/quorate-uwsgi.ini",
         told: &[("change/c3", "/etc/keystone/quorate-uwsgi.ini", "-processes = 7")],
     },
+    // A file that is shared: a key of ours is put back, a line of the operator's stays.
+    Hand {
+        host: "c3",
+        script: "sed -i 's/^retry_interval *=.*/retry_interval = 7/' /etc/keystone/keystone.conf; \
+                 printf '# by hand\n[mine]\ncolour = blue\n' >> /etc/keystone/keystone.conf; \
+                 grep -q '= 7' /etc/keystone/keystone.conf",
+        told: &[(
+            "change/c3",
+            "/etc/keystone/keystone.conf",
+            "-retry_interval = 7\n+retry_interval = 1\n",
+        )],
+    },
     // Rights of a service on its database.
     Hand {
         host: "c2",
@@ -155,6 +167,7 @@ const HANDS: &[Hand] = &[
 #[ignore = "lab"]
 fn drift_is_listed_and_repaired() {
     let cloud = Cloud::new("st-drift", 61);
+    cloud.describe("shared-files: [/etc/keystone/keystone.conf]\n");
     cloud.up();
     cloud.apply();
     cloud.until_redundant(Duration::from_secs(30));
@@ -278,6 +291,11 @@ fn repaired(cloud: &Cloud) {
     says("c2", "systemctl is-active quorate-keystone", "active");
     says("c2", "systemctl is-enabled corosync", "enabled");
     says("c3", "systemctl is-enabled keystone.service || true", "masked");
+    says(
+        "c3",
+        "tail -n 3 /etc/keystone/keystone.conf",
+        "# by hand\n[mine]\ncolour = blue\n",
+    );
     says("c1", "grep 'timeout connect' /etc/haproxy/haproxy.cfg", "500ms");
     says("c3", "rabbitmqctl -q list_permissions", "keystone\t.*\t.*\t.*");
     says("c3", "rabbitmqctl -q list_policies", "quorate-unread");

@@ -17,6 +17,8 @@ mod cloud;
 mod drift;
 mod guide;
 mod killed;
+#[path = "../../../backup/tests/support/moto.rs"]
+mod moto;
 mod moves;
 mod networks;
 mod nothing_left;
@@ -28,4 +30,5 @@ mod said;
 mod services;
 mod support;
 mod survives;
+mod upkeep;
 mod writers;

@@ -1,7 +1,7 @@
 //! What is done to Galera's members: the operations that a stage is made of.
 //! Which of them, and when, is decided in the parent.
 
-use wire::{Command, Expect, FileWrite, Op, Query};
+use wire::{Command, Expect, FileWrite, Op, Own, Query};
 
 use super::{OWNED, State, runs, sql};
 use crate::{StageStep, Store};
@@ -125,6 +125,7 @@ pub(super) fn choice(store: &Store, uuid: &str, seqno: i64) -> Op {
         group: store.option("os-user").to_owned(),
         mode: 0o660,
         directory: false,
+        own: Own::File,
     }]);
     let running = Query::Run {
         argv: vec!["sh".to_owned(), "-c".to_owned(), runs(store)],

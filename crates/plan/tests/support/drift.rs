@@ -276,3 +276,60 @@ fn balancers_are_put_back_before_hosts_are_changed() {
         drain.after
     );
 }
+
+/// The first example with a file that is the operator's too.
+fn with_a_shared_file() -> Desired {
+    let mut desired = CLOUDS[0].1.clone();
+    for host in desired.hosts.values_mut() {
+        let file = host.files.iter_mut().find(|f| f.write.path == SHARED).unwrap();
+        file.write.own = wire::Own::Keys {
+            absent: vec![("token".to_owned(), "gone".to_owned())],
+        };
+    }
+    desired
+}
+
+const SHARED: &str = "/etc/keystone/keystone.conf";
+
+#[test]
+fn of_a_shared_file_only_our_keys_are_compared() {
+    let desired = with_a_shared_file();
+    let check = |spoil: &dyn Fn(&mut wire::FileFact), changes: &[&str]| {
+        let mut observed = world::all(&desired, world::applied);
+        let files = &mut observed["c2"].as_mut().unwrap().files;
+        let Some(Fact::Known(file)) = files.get_mut(SHARED) else {
+            panic!("{SHARED}")
+        };
+        // What else stands in it makes another digest of the whole.
+        file.digest = "another".to_owned();
+        spoil(file);
+        let plan = make(&desired, &observed, Intent::Converge).unwrap();
+        hold(&desired, &plan);
+        assert_eq!(told(&plan), changes, "{}", plan::show(&plan, true));
+    };
+    let key = |file: &mut wire::FileFact, name: &str| {
+        let at = file.keys.iter().position(|k| k.name == name);
+        at.unwrap_or_else(|| panic!("{name} of {:?}", file.keys))
+    };
+    check(&|_| (), &[]);
+    check(
+        &|file| {
+            let at = key(file, "connection");
+            file.keys[at].values = vec!["somebody's".to_owned()];
+        },
+        &[
+            "~ /etc/keystone/keystone.conf:  [database] -connection = ‹a value that is not shown› \
+           +connection = mysql+pymysql://keystone:‹secret›@198.18.0.100/keystone?charset=utf8&ssl_ca=/etc/keystone/tls/ca.pem",
+        ],
+    );
+    check(
+        &|file| {
+            let mut more = file.keys[0].clone();
+            more.section = "token".to_owned();
+            more.name = "gone".to_owned();
+            more.text = Some(vec!["1".to_owned()]);
+            file.keys.push(more);
+        },
+        &["~ /etc/keystone/keystone.conf:  [token] -gone = 1"],
+    );
+}

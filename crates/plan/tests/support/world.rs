@@ -14,7 +14,10 @@ use std::fmt::Write as _;
 use pacemaker::Resource;
 use plan::Observed;
 use render::{Desired, UnitRun};
-use wire::{Address, Answer, Expect, Fact, Facts, FileFact, NamedQuery, OsRelease, Query, Stat, UnitFact};
+use wire::{
+    Address, Answer, Expect, Fact, Facts, FileFact, KeyFact, KeyQuery, NamedQuery, OsRelease, Query, Stat,
+    UnitFact,
+};
 
 /// Stands in every value that is a secret, and nowhere else.
 pub const MARK: &str = "s3cr3t";
@@ -140,6 +143,20 @@ pub fn applied(desired: &Desired, host: &str) -> Facts {
                 stat: Stat { owner, group, mode },
                 link: None,
                 text,
+                keys: ask.keys.get(path).map_or_else(Vec::new, |asked| {
+                    let found = ini::keys(std::str::from_utf8(content).unwrap());
+                    let fact = |asked: &KeyQuery| KeyFact {
+                        section: asked.section.clone(),
+                        name: asked.name.clone(),
+                        values: ini::values(&found, &asked.section, &asked.name)
+                            .iter()
+                            .map(|v| digest(v.as_bytes()))
+                            .collect(),
+                        text: None,
+                    };
+                    let facts = asked.iter().map(fact);
+                    facts.filter(|fact| !fact.values.is_empty()).collect()
+                }),
             }),
         );
     }
