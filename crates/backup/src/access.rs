@@ -62,10 +62,11 @@ impl Access {
     /// The same, with the variables by `var`.
     fn of(var: &dyn Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let var = |name: &str| var(name).filter(|value| !value.trim().is_empty());
-        let home = var("HOME").unwrap_or_default();
+        let home = var("HOME").map(Utf8PathBuf::from);
         let file = |name: &str, usual: &str| {
-            let path = var(name).map_or_else(|| Utf8Path::new(&home).join(usual), Utf8PathBuf::from);
-            read(&path)
+            let usual = home.as_ref().map(|home| home.join(usual));
+            let path = var(name).map(Utf8PathBuf::from).or(usual);
+            path.map_or_else(|| Ok(Vec::new()), |path| read(&path))
         };
         let profile = var("AWS_PROFILE").unwrap_or_else(|| "default".to_owned());
         let credentials = file("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials")?;

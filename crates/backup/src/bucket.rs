@@ -307,6 +307,9 @@ fn told(error: &reqwest::Error) -> String {
         out.push_str(&error.to_string());
         next = error.source();
     }
+    if out.is_empty() {
+        out.push_str("it did not answer in time");
+    }
     out
 }
 

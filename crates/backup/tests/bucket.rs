@@ -12,6 +12,8 @@ mod moto;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use backup::{Access, Bucket};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -103,29 +105,54 @@ async fn what_is_wrong_is_said() {
     check(nobody.list().await.map(|_| ()), "the service cannot be asked");
 }
 
-/// Answers each connection with the same, and counts them.
-fn answering(answer: &'static str) -> (u16, std::sync::Arc<std::sync::atomic::AtomicU32>) {
+/// Gives its answers to one connection after the other, and nothing to all after them;
+/// counts the connections.
+fn answering(answers: Vec<String>) -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let count = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
-    let counted = std::sync::Arc::clone(&count);
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&count);
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { return };
-            counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            let number = counted.fetch_add(1, Ordering::SeqCst);
             let mut head = [0; 4096];
             let _ = stream.read(&mut head);
-            let _ = stream.write_all(answer.as_bytes());
+            if let Some(answer) = answers.get(number) {
+                let _ = stream.write_all(answer.as_bytes());
+            }
         }
     });
     (port, count)
 }
 
+/// A part is sent four times, with waits between them, before it is given up: this takes
+/// a quarter of a minute.
+#[tokio::test]
+async fn an_upload_that_is_cut_is_taken_back_and_said() {
+    const BEGUN: &str = "<InitiateMultipartUploadResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+        <Bucket>there</Bucket><Key>k</Key><UploadId>u</UploadId></InitiateMultipartUploadResult>";
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{BEGUN}",
+        BEGUN.len()
+    );
+    let (port, count) = answering(vec![answer]);
+    let dir = tempfile::tempdir().unwrap();
+    let path = file(Utf8Path::from_path(dir.path()).unwrap(), 1, 1000);
+    let error = bucket("s3://there", port).put(&path).await.unwrap_err();
+    assert!(
+        error.to_string().contains("the service cannot be asked"),
+        "{error}"
+    );
+    // Begun, four times the part, and taken back.
+    assert!(count.load(Ordering::SeqCst) >= 6);
+    assert!(path.exists());
+}
+
 #[tokio::test]
 async fn refused_credentials_are_named_and_not_tried_again() {
-    let (port, count) = answering(
-        "HTTP/1.1 403 Forbidden\r\nContent-Length: 48\r\nConnection: close\r\n\r\n<Error><Code>SignatureDoesNotMatch</Code></Error>",
-    );
+    let answer = "HTTP/1.1 403 Forbidden\r\nContent-Length: 48\r\nConnection: close\r\n\r\n<Error><Code>SignatureDoesNotMatch</Code></Error>";
+    let (port, count) = answering(vec![answer.to_owned()]);
     let error = bucket("s3://there", port).list().await.unwrap_err();
     assert!(
         error
@@ -133,5 +160,5 @@ async fn refused_credentials_are_named_and_not_tried_again() {
             .contains("the credentials are refused (403 Forbidden SignatureDoesNotMatch)"),
         "{error}"
     );
-    assert_eq!(count.load(std::sync::atomic::Ordering::SeqCst), 1);
+    assert_eq!(count.load(Ordering::SeqCst), 1);
 }

@@ -28,8 +28,11 @@ pub async fn run(args: &UpkeepArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode,
         return Ok(ExitCode::SUCCESS);
     }
     let name = project.model.cloud.name.value.as_str().to_owned();
-    let vault = project.vault_as_saved()?;
+    // A cloud that was never applied from here has none, and is told so.
+    project.vault_as_saved()?;
     let _lock = lock(&project)?;
+    // Read under the lock: what another run has just done is not due any more.
+    let vault = project.vault_as_saved()?;
     let now = Timestamp::now();
     // Where backups lie may be out of reach; keys are turned all the same, and a backup is
     // made whatever became of the keys.
