@@ -37,9 +37,13 @@ pub fn server() -> Option<Server> {
         eprintln!("skipped: there is no `moto_server` here, which speaks S3; `pip install 'moto[server]'`");
         return None;
     };
-    let server = Server { child, port };
+    let mut server = Server { child, port };
     let begin = Instant::now();
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        if let Some(status) = server.child.try_wait().unwrap() {
+            eprintln!("skipped: `moto_server` is here and does not run ({status})");
+            return None;
+        }
         assert!(begin.elapsed() < Duration::from_mins(1), "it does not listen");
         std::thread::sleep(Duration::from_millis(100));
     }
