@@ -17,7 +17,7 @@ pub use values::unsafe_value;
 
 /// Roles a component or a file may name: those of the cloud file, and the
 /// groups `cluster` (every host that is a member of the cluster) and `all`.
-const ROLES: [&str; 11] = [
+pub(crate) const ROLES: [&str; 11] = [
     "database",
     "messaging",
     "cache",
@@ -50,6 +50,13 @@ fn unknown(
         None if known.is_empty() => finding.help(format!("there is no {what} to be named here")),
         None => finding.help(format!("known: {}", known.join(", "))),
     }
+}
+
+fn unknown_roles(service: &Service, roles: &[Spanned<String>]) -> Vec<Diagnostic> {
+    let unheard = roles.iter().filter(|r| !ROLES.contains(&r.value.as_str()));
+    unheard
+        .map(|r| unknown(service, "catalog::unknown-role", "role", r, &ROLES))
+        .collect()
 }
 
 /// All findings of a catalogue.
@@ -87,15 +94,7 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
         }
         let components: Vec<&str> = service.components.keys().map(String::as_str).collect();
         for component in service.components.values() {
-            if !ROLES.contains(&component.runs_on.value.as_str()) {
-                out.push(unknown(
-                    service,
-                    "catalog::unknown-role",
-                    "role",
-                    &component.runs_on,
-                    &ROLES,
-                ));
-            }
+            out.extend(unknown_roles(service, &component.runs_on));
             for after in &component.after {
                 let (other, part) = after.value.split_once('.').unwrap_or((after.value.as_str(), ""));
                 match catalog.services.get(other) {
@@ -175,15 +174,7 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
             }
         }
         for file in &service.files {
-            if !ROLES.contains(&file.on.value.as_str()) {
-                out.push(unknown(
-                    service,
-                    "catalog::unknown-role",
-                    "role",
-                    &file.on,
-                    &ROLES,
-                ));
-            }
+            out.extend(unknown_roles(service, &file.on));
             if !file.from.value.is_empty() && catalog.file(service, &file.from.value).is_none() {
                 let (place, path) = match file.from.value.strip_prefix('/') {
                     Some(rooted) => ("catalogue", rooted.to_owned()),
@@ -288,7 +279,10 @@ fn listened_twice<'c>(
 ) {
     // Roles that one host may have together: all of a controller's.
     let apart = |role: &str| ["storage", "compute", "arbitrator"].contains(&role);
-    let together = |a: &str, b: &str| a == b || [a, b].contains(&"all") || !(apart(a) || apart(b));
+    let meet = |a: &str, b: &str| a == b || [a, b].contains(&"all") || !(apart(a) || apart(b));
+    let together = |a: &[Spanned<String>], b: &[Spanned<String>]| {
+        a.iter().any(|a| b.iter().any(|b| meet(&a.value, &b.value)))
+    };
     let endpoint = component.endpoint.iter().map(|e| (e.port.value, true));
     let mine: Vec<(u16, bool)> = endpoint
         .chain(component.ports.iter().map(|p| (*p, false)))
@@ -297,7 +291,7 @@ fn listened_twice<'c>(
         let other = listened.iter().find(|(p, _, c)| {
             let either = !c.when.is_empty() && !component.when.is_empty();
             let both = *balanced && c.endpoint.as_ref().is_some_and(|e| e.port.value == *port);
-            p == port && !either && !both && together(&c.runs_on.value, &component.runs_on.value)
+            p == port && !either && !both && together(&c.runs_on, &component.runs_on)
         });
         if let Some((_, other, part)) = other {
             let message = format!(

@@ -8,9 +8,10 @@ use cloud::tree::{self, Fields, Node, Spanned, Walker};
 use diagnostic::{Diagnostic, Source};
 use indexmap::IndexMap;
 
+use crate::lint::ROLES;
 use crate::service::{
-    Broker, Component, Database, DoneWhen, Endpoint, FileSpec, Kind, Operation, Pairs, Platform, Release,
-    ResourceSpec, SecretSpec, Service, SqlAccess, Step, UnitRun,
+    Broker, Component, Database, DoneWhen, Endpoint, FileSpec, Kind, Operation, Packages, Pairs, Platform,
+    Release, ResourceSpec, SecretSpec, Service, SqlAccess, Step, UnitRun,
 };
 
 type Keys<'a> = &'a [&'a str];
@@ -19,6 +20,7 @@ const SERVICE_KEYS: Keys<'_> = &[
     "name",
     "summary",
     "foundation",
+    "implied",
     "releases",
     "needs",
     "settings",
@@ -121,6 +123,46 @@ fn words(w: &mut Walker, fields: &Fields<'_>, key: &str) -> Vec<Spanned<String>>
         .unwrap_or_default()
 }
 
+/// One role or several; `None` where there is none.
+fn roles(w: &mut Walker, fields: &Fields<'_>, key: &str) -> Option<Vec<Spanned<String>>> {
+    let node = w.require(fields, key)?;
+    let roles = w.texts(node, "a role");
+    (!roles.is_empty()).then_some(roles)
+}
+
+/// One database or several, the first of which is its user's name too.
+fn database(w: &mut Walker, fields: &Fields<'_>) -> Option<Database> {
+    let mut names = words(w, fields, "database").into_iter();
+    let name = names.next()?;
+    Some(Database {
+        name,
+        others: names.map(|n| n.value).collect(),
+    })
+}
+
+/// A list for all hosts that have a part of the service, or lists by role, of which
+/// `all` is that.
+fn packages_of(w: &mut Walker, node: &Node) -> Packages {
+    let mut out = Packages::default();
+    if !matches!(node.kind, tree::Kind::Map(_)) {
+        out.everywhere = plain(w.texts(node, "a package"));
+        return out;
+    }
+    for entry in w.map(node, "packages by role").unwrap_or_default() {
+        let names = plain(w.texts(&entry.value, "a package"));
+        if entry.key.value == "all" {
+            out.everywhere = names;
+        } else if ROLES.contains(&entry.key.value.as_str()) {
+            out.by_role.insert(entry.key.value.clone(), names);
+        } else {
+            let message = format!("there is no role `{}`", entry.key.value);
+            let finding = w.error("catalog::unknown-role", &entry.key.span, message, "not known");
+            w.push(finding.help(format!("known: {}", ROLES.join(", "))));
+        }
+    }
+    out
+}
+
 fn plain(words: Vec<Spanned<String>>) -> Vec<String> {
     words.into_iter().map(|s| s.value).collect()
 }
@@ -211,7 +253,7 @@ fn component(w: &mut Walker, name: Spanned<String>, node: &Node) -> Option<Compo
     let kind = w
         .require(&f, "kind")
         .and_then(|n| w.choice(n, "a kind", "catalog::unknown-kind", &kinds));
-    let runs_on = w.require(&f, "runs-on").and_then(|n| w.text(n, "`runs-on`"));
+    let runs_on = roles(w, &f, "runs-on");
     let runs = [
         ("cluster", UnitRun::Cluster),
         ("systemd", UnitRun::Systemd),
@@ -283,7 +325,7 @@ fn file(w: &mut Walker, node: &Node) -> Option<FileSpec> {
     }
     Some(FileSpec {
         shared: shared?,
-        on: w.require(&f, "on").and_then(|n| w.text(n, "`on`"))?,
+        on: roles(w, &f, "on")?,
         owner: word_or(w, &f, "owner", "root"),
         group: word_or(w, &f, "group", "root"),
         mode,
@@ -331,7 +373,7 @@ fn step(w: &mut Walker, node: &Node) -> Option<Step> {
         run: words_of_run(w, &f)?,
         user: word_or(w, &f, "user", ""),
         env: pairs(w, &f, "env"),
-        on: w.require(&f, "on").and_then(|n| w.text(n, "`on`"))?,
+        on: roles(w, &f, "on")?,
         after: words(w, &f, "after"),
         done_when: done_when(w, &f),
         timeout: timeout(w, &f),
@@ -482,6 +524,7 @@ fn read_service(w: &mut Walker, source: &Arc<Source>, folder: &str) -> Option<Se
         source: Arc::clone(source),
         summary: word_or(w, &f, "summary", ""),
         foundation: flag(w, &f, "foundation", false),
+        implied: flag(w, &f, "implied", false),
         releases: plain(words(w, &f, "releases")),
         needs: words(w, &f, "needs"),
         settings: pairs(w, &f, "settings"),
@@ -489,7 +532,7 @@ fn read_service(w: &mut Walker, source: &Arc<Source>, folder: &str) -> Option<Se
         profiles,
         secrets: secrets(w, &f),
         rings,
-        database: word(w, &f, "database").map(|name| Database { name }),
+        database: database(w, &f),
         broker,
         sql,
         components,
@@ -520,7 +563,7 @@ pub fn release(source: &Arc<Source>, findings: &mut Vec<Diagnostic>) -> Option<R
         {
             let mut by_service = IndexMap::new();
             for entry in w.map(&family.value, "a distribution").unwrap_or_default() {
-                by_service.insert(entry.key.value.clone(), plain(w.texts(&entry.value, "a package")));
+                by_service.insert(entry.key.value.clone(), packages_of(&mut w, &entry.value));
             }
             packages.insert(family.key.value.clone(), by_service);
         }

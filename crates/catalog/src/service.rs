@@ -102,8 +102,8 @@ pub struct Component {
     pub name: Spanned<String>,
     /// Kind of availability.
     pub kind: Kind,
-    /// Role of the hosts it runs on.
-    pub runs_on: Spanned<String>,
+    /// Roles of the hosts it runs on: those that have any of them.
+    pub runs_on: Vec<Spanned<String>>,
     /// systemd unit with suffix; empty for a pure agent.
     pub unit: String,
     /// Who runs the unit, where the architecture has no say.
@@ -162,8 +162,8 @@ pub struct FileSpec {
     pub group: String,
     /// Mode.
     pub mode: u32,
-    /// Role of the hosts that get it.
-    pub on: Spanned<String>,
+    /// Roles of the hosts that get it: those that have any of them.
+    pub on: Vec<Spanned<String>>,
     /// Components restarted when it changes.
     pub restart: Vec<Spanned<String>>,
     /// Components whose unit reads it again when it changes, without a restart.
@@ -200,8 +200,8 @@ pub struct Step {
     pub user: String,
     /// Environment (templates, may name secrets).
     pub env: Pairs,
-    /// Role whose hosts are candidates.
-    pub on: Spanned<String>,
+    /// Roles whose hosts are candidates.
+    pub on: Vec<Spanned<String>>,
     /// `database`, other steps of this service, or services it needs, whose API has to answer.
     pub after: Vec<Spanned<String>>,
     /// Guard.
@@ -286,6 +286,16 @@ impl Periodic {
 pub struct Database {
     /// Its name and that of its only user.
     pub name: Spanned<String>,
+    /// Further databases of the same user.
+    pub others: Vec<String>,
+}
+
+impl Database {
+    /// All its databases; the first is their user's name too.
+    pub fn names(&self) -> Vec<String> {
+        let first = std::iter::once(&self.name.value);
+        first.chain(&self.others).cloned().collect()
+    }
 }
 
 /// A user a service has on the broker.
@@ -304,6 +314,22 @@ pub struct SqlAccess {
     pub user: String,
 }
 
+/// Packages of a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Packages {
+    /// On every host that has any part of it.
+    pub everywhere: Vec<String>,
+    /// On hosts of a role besides.
+    pub by_role: IndexMap<String, Vec<String>>,
+}
+
+impl Packages {
+    /// Whether no host has any.
+    pub fn is_empty(&self) -> bool {
+        self.everywhere.is_empty() && self.by_role.values().all(Vec::is_empty)
+    }
+}
+
 /// Packages of a release.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Release {
@@ -311,7 +337,7 @@ pub struct Release {
     pub name: String,
     /// Distribution (`debian-13`) → service → packages. A distribution that is not
     /// here does not have this release, nor a service that is not.
-    pub packages: IndexMap<String, IndexMap<String, Vec<String>>>,
+    pub packages: IndexMap<String, IndexMap<String, Packages>>,
     /// What the release itself says of services: service → key → value.
     pub values: IndexMap<String, Pairs>,
 }
@@ -338,6 +364,8 @@ pub struct Service {
     pub summary: String,
     /// Part of every cloud; the cloud file need not name it.
     pub foundation: bool,
+    /// Part of every cloud with a service that needs it; the cloud file need not name it.
+    pub implied: bool,
     /// Releases that have it; empty for all.
     pub releases: Vec<String>,
     /// Services it cannot do without.

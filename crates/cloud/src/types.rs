@@ -144,6 +144,8 @@ words! {
     NetworkUse {
         /// A Corosync link beside the management network's.
         Corosync = "corosync",
+        /// Tenants' traffic between hosts; without such a network the management network's.
+        Tunnel = "tunnel",
     }
 }
 

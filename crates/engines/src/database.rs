@@ -56,55 +56,71 @@ fn part(what: String, want: &str, make: Vec<String>) -> DatabasePart {
     }
 }
 
-/// A database `name` and a user of the same name who may do everything in it
+/// Databases, and a user with the name of the first who may do everything in them
 /// and nothing outside, over TLS only. `socket` and `user` are how the store is
-/// asked on its own host. Source: `GRANT`, `CREATE USER`, `mysql.global_priv` and
+/// asked on its own host. No names give nothing. Source: `GRANT`, `CREATE USER`, `mysql.global_priv` and
 /// `information_schema.SCHEMA_PRIVILEGES` of MariaDB 11.
-pub fn database(name: &str, password: &str, socket: &str, user: &str) -> DatabaseMade {
-    let parts = vec![
+pub fn database(names: &[String], password: &str, socket: &str, user: &str) -> DatabaseMade {
+    let name = names.first().map_or("", String::as_str);
+    let made = names.iter().map(|database| {
         part(
-            format!("database {name}"),
+            format!("database {database}"),
             "there",
             vec![format!(
-                "CREATE DATABASE IF NOT EXISTS `{name}` CHARACTER SET utf8mb4"
+                "CREATE DATABASE IF NOT EXISTS `{database}` CHARACTER SET utf8mb4"
             )],
-        ),
+        )
+    });
+    let granted = names.iter().map(|database| {
         part(
+            grants(name, database),
+            "all on its database",
+            vec![format!("GRANT ALL PRIVILEGES ON `{database}`.* TO '{name}'@'%'")],
+        )
+    });
+    let parts: Vec<DatabasePart> = made
+        .chain(std::iter::once(part(
             format!("user {name}"),
             "there, over TLS only",
             vec![
                 format!("CREATE USER IF NOT EXISTS '{name}'@'%' IDENTIFIED BY '{password}' REQUIRE SSL"),
                 format!("ALTER USER '{name}'@'%' IDENTIFIED BY '{password}' REQUIRE SSL ACCOUNT UNLOCK"),
             ],
-        ),
-        part(
-            format!("grants of {name}"),
-            "all on its database",
-            vec![format!("GRANT ALL PRIVILEGES ON `{name}`.* TO '{name}'@'%'")],
-        ),
-        part(
+        )))
+        .chain(granted)
+        .chain(std::iter::once(part(
             format!("grants of {name} elsewhere"),
             "none",
             vec![
                 format!("REVOKE ALL PRIVILEGES ON *.* FROM '{name}'@'%'"),
                 format!("REVOKE GRANT OPTION ON *.* FROM '{name}'@'%'"),
             ],
-        ),
-    ];
+        )))
+        .collect();
     let want = parts.iter().map(|p| vec![p.what.clone(), p.want.clone()]);
     DatabaseMade {
         query: Query::Sql(Sql {
             socket: socket.to_owned(),
             user: user.to_owned(),
-            statements: vec![question(name, password)],
+            statements: vec![question(names, password)],
         }),
         expect: Expect::Rows(want.collect()),
         parts,
     }
 }
 
+/// What grants are called: those on the first database by their user alone.
+fn grants(name: &str, database: &str) -> String {
+    if name == database {
+        format!("grants of {name}")
+    } else {
+        format!("grants of {name} on {database}")
+    }
+}
+
 /// One statement with a row for each part: its name, and how it is in words.
-fn question(name: &str, password: &str) -> String {
+fn question(names: &[String], password: &str) -> String {
+    let name = names.first().map_or("", String::as_str);
     let privileges: Vec<String> = PRIVILEGES.iter().map(|p| format!("SELECT '{p}' AS p")).collect();
     let privileges = privileges.join(" UNION ALL ");
     let all = PRIVILEGES.len();
@@ -113,19 +129,72 @@ fn question(name: &str, password: &str) -> String {
     let hash = format!("CONCAT('*', UPPER(SHA1(UNHEX(SHA1('{password}')))))");
     // A name with its quotes, as the store writes a grantee, quoted once more.
     let grantee = format!("'\\'{name}\\'@\\'%\\''");
+    let made = names.iter().map(|database| {
+        format!(
+            "SELECT 'database {database}', IF(EXISTS(SELECT 1 FROM information_schema.schemata WHERE \
+             schema_name = '{database}'), 'there', 'missing')"
+        )
+    });
+    let made: Vec<String> = made.collect();
+    let made = made.join(" UNION ALL ");
+    let granted: String = names
+        .iter()
+        .map(|database| {
+            let what = grants(name, database);
+            format!(
+                "UNION ALL SELECT '{what}', CASE COUNT(*) WHEN 0 THEN 'all on its database' \
+                 WHEN {all} THEN 'missing' ELSE CONCAT('without ', GROUP_CONCAT(p ORDER BY p SEPARATOR ', ')) \
+                 END FROM ({privileges}) wanted WHERE p NOT IN (SELECT privilege_type FROM \
+                 information_schema.schema_privileges WHERE grantee = {grantee} AND table_schema = \
+                 '{database}') "
+            )
+        })
+        .collect();
     format!(
-        "SELECT 'database {name}', IF(EXISTS(SELECT 1 FROM information_schema.schemata WHERE schema_name = \
-         '{name}'), 'there', 'missing') \
+        "{made} \
          UNION ALL SELECT 'user {name}', COALESCE((SELECT CASE \
          WHEN COALESCE(JSON_VALUE(priv, '$.authentication_string'), '') <> {hash} THEN 'another password' \
          WHEN COALESCE(JSON_VALUE(priv, '$.account_locked'), 'false') IN ('true', '1') THEN 'locked' \
          WHEN COALESCE(JSON_VALUE(priv, '$.ssl_type'), 0) = 0 THEN 'there, also without TLS' \
          ELSE 'there, over TLS only' END {account}), 'missing') \
-         UNION ALL SELECT 'grants of {name}', CASE COUNT(*) WHEN 0 THEN 'all on its database' \
-         WHEN {all} THEN 'missing' ELSE CONCAT('without ', GROUP_CONCAT(p ORDER BY p SEPARATOR ', ')) END \
-         FROM ({privileges}) wanted WHERE p NOT IN (SELECT privilege_type FROM \
-         information_schema.schema_privileges WHERE grantee = {grantee} AND table_schema = '{name}') \
+         {granted}\
          UNION ALL SELECT 'grants of {name} elsewhere', COALESCE((SELECT \
          IF(COALESCE(JSON_VALUE(priv, '$.access'), 0) = 0, 'none', 'some on all databases') {account}), 'none')"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_databases_have_one_user() {
+        let check = |names: &[&str], parts: &[&str]| {
+            let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
+            let made = database(&names, "word", "/run/socket", "root");
+            let whats: Vec<&str> = made.parts.iter().map(|p| p.what.as_str()).collect();
+            assert_eq!(whats, parts);
+            // The rows of the answer are those parts, in their order.
+            let Query::Sql(sql) = &made.query else {
+                panic!("{:?}", made.query)
+            };
+            let asked: Vec<usize> = whats
+                .iter()
+                .filter_map(|w| sql.statements[0].find(&format!("SELECT '{w}'")))
+                .collect();
+            assert_eq!(asked.len(), parts.len());
+            assert!(asked.is_sorted());
+        };
+        let one = ["database a", "user a", "grants of a", "grants of a elsewhere"];
+        check(&["a"], &one);
+        let two = [
+            "database a",
+            "database b",
+            "user a",
+            "grants of a",
+            "grants of a on b",
+            "grants of a elsewhere",
+        ];
+        check(&["a", "b"], &two);
+    }
 }

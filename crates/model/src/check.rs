@@ -95,10 +95,20 @@ pub fn services(
         .filter(|s| s.foundation)
         .cloned()
         .collect();
+    // What others need and nobody asks for by name, before them.
+    let implied = catalog.services.values().filter(|s| s.implied);
+    let needed = |name: &str| {
+        let asked = cloud
+            .services
+            .iter()
+            .filter_map(|s| catalog.services.get(s.value.as_str()));
+        asked.flat_map(|s| &s.needs).any(|n| n.value == name)
+    };
+    out.extend(implied.filter(|s| needed(&s.name.value)).cloned());
     let known: Vec<&str> = catalog
         .services
         .values()
-        .filter(|s| !s.foundation)
+        .filter(|s| !s.foundation && !s.implied)
         .map(|s| s.name.value.as_str())
         .collect();
     let asked: Vec<&str> = cloud.services.iter().map(|s| s.value.as_str()).collect();
@@ -137,7 +147,8 @@ pub fn services(
             );
         }
         for need in &service.needs {
-            let there = catalog.services.get(&need.value).is_some_and(|s| s.foundation);
+            let needed = catalog.services.get(&need.value);
+            let there = needed.is_some_and(|s| s.foundation || s.implied);
             if !there && !asked.contains(&need.value.as_str()) {
                 findings.push(
                     Diagnostic::error(

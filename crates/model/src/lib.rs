@@ -13,7 +13,7 @@ mod secrets;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use catalog::{Catalog, Component, Endpoint, Kind, Pairs, Service, UnitRun};
+use catalog::{Catalog, Component, Endpoint, Kind, Packages, Pairs, Service, Spanned, UnitRun};
 use cloud::{Cloud, Host, Role, VipSource};
 use diagnostic::{Diagnostic, Source};
 use indexmap::IndexMap;
@@ -29,8 +29,8 @@ pub struct Placed {
     pub service: Service,
     /// Settings: the catalogue's defaults, the profile's, then the operator's.
     pub settings: IndexMap<String, String>,
-    /// Packages on each host that runs any part of it.
-    pub packages: Vec<String>,
+    /// Packages on each host that runs any part of it, and those by role.
+    pub packages: Packages,
     /// What holds of it in this release on this distribution.
     pub platform: Pairs,
 }
@@ -87,6 +87,10 @@ pub fn resource_id(service: &str, component: &str) -> String {
     } else {
         format!("{service}-{component}")
     }
+}
+
+fn names(hosts: &[&Host]) -> Vec<String> {
+    hosts.iter().map(|h| h.name.as_str().to_owned()).collect()
 }
 
 impl Model {
@@ -166,10 +170,21 @@ impl Model {
 
     /// Names of [`Model::hosts_of`].
     pub fn names_of(&self, role: &str) -> Vec<String> {
-        self.hosts_of(role)
-            .iter()
-            .map(|h| h.name.as_str().to_owned())
+        names(&self.hosts_of(role))
+    }
+
+    /// Hosts that have any of some roles, in the file's order.
+    pub fn hosts_on(&self, roles: &[Spanned<String>]) -> Vec<&Host> {
+        let of: Vec<Vec<&Host>> = roles.iter().map(|r| self.hosts_of(&r.value)).collect();
+        let hosts = self.cloud.hosts.iter();
+        hosts
+            .filter(|h| of.iter().flatten().any(|o| o.name == h.name))
             .collect()
+    }
+
+    /// Names of [`Model::hosts_on`].
+    pub fn names_on(&self, roles: &[Spanned<String>]) -> Vec<String> {
+        names(&self.hosts_on(roles))
     }
 
     /// Every component with its service.
@@ -198,7 +213,7 @@ impl Model {
                     resource: resource_id(service, &component.name.value),
                     endpoint: endpoint.clone(),
                     vip: vip.address,
-                    members: self.names_of(&component.runs_on.value),
+                    members: self.names_on(&component.runs_on),
                 });
             }
         }

@@ -85,6 +85,7 @@ pub fn plan(
             Intent::Recover => "recover",
         }
         .to_owned(),
+        explain: refuse::left_out(desired, observed),
         ..Plan::default()
     };
     // What changes hands does so while everything runs, and before all else.
@@ -215,7 +216,8 @@ impl<'a> Planner<'a> {
 impl Planner<'_> {
     /// The plan as far as it goes: then the hosts are looked at again.
     fn barrier(self, mut plan: Plan, stages: Vec<(&engines::Store, engines::Stage)>) -> Plan {
-        plan.explain = stages.into_iter().flat_map(|(_, s)| s.explain).collect();
+        plan.explain
+            .extend(stages.into_iter().flat_map(|(_, s)| s.explain));
         plan.barrier = true;
         plan.steps = self.steps;
         plan
@@ -231,7 +233,7 @@ impl Planner<'_> {
 
     /// Whether a host belongs to the cluster.
     pub(crate) fn is_member(&self, host: &str) -> bool {
-        self.desired.nodes.iter().any(|(n, _)| n == host)
+        self.desired.is_member(host)
     }
 
     /// Whether the cluster manager runs on a host.
@@ -353,7 +355,7 @@ impl Planner<'_> {
                     let hosts = self.desired.sql_hosts.clone();
                     (hosts, "it is not there, or not known to be", op, Vec::new())
                 };
-            let title = format!("make database {} and its user", db.name);
+            let title = format!("make database {} and its user", db.names.join(", "));
             let mut s = step(id.clone(), hosts, title, why, vec![op], base.clone());
             s.changes = changes;
             self.steps.push(s);
@@ -422,7 +424,7 @@ impl Planner<'_> {
     /// The wait for an API to answer through its virtual address.
     pub(crate) fn answers(api: &DesiredApi) -> Wait {
         Wait {
-            what: format!("{} answers at {}", api.service, api.check),
+            what: format!("{} answers at {}", api.name, api.check),
             query: look::api_query(&api.check),
             expect: Expect::Status(200),
             timeout_ms: 120_000,
@@ -451,7 +453,7 @@ impl Planner<'_> {
         for api in &self.desired.apis {
             let wait = Self::answers(api);
             let title = format!("wait: {}", wait.what);
-            let id = format!("api/{}", api.service);
+            let id = format!("api/{}", api.name);
             self.steps.push(step(
                 id,
                 nodes.clone(),

@@ -72,7 +72,7 @@ impl Planner<'_> {
                 continue;
             };
             let running = self.clustered(host);
-            let member = self.desired.nodes.iter().any(|(n, _)| n == host);
+            let member = self.is_member(host);
             let mut changes = Vec::new();
             let mut ops = Vec::new();
             let missing: Vec<String> = wanted

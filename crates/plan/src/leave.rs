@@ -161,8 +161,10 @@ impl Planner<'_> {
     pub(crate) fn forget(&mut self, barrier: bool, explain: &mut Vec<String>) {
         for (service, absent) in self.leaving() {
             let mut stays = Vec::new();
-            if let Some(database) = &absent.database {
-                stays.push(format!("its database `{database}` and that database's user"));
+            match absent.databases.as_slice() {
+                [] => {}
+                [one] => stays.push(format!("its database `{one}` and that database's user")),
+                several => stays.push(format!("its databases `{}` and their user", several.join("`, `"))),
             }
             if let Some(user) = &absent.broker {
                 stays.push(format!("its user `{user}` on the broker"));

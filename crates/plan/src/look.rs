@@ -10,8 +10,8 @@ use crate::{balancer, corosync, instances, restore, shared};
 pub(crate) const CIB_FILE: &str = "/var/lib/pacemaker/cib/cib.xml";
 
 /// The name of an API's answer.
-pub(crate) fn api(service: &str) -> String {
-    format!("api/{service}")
+pub(crate) fn api(name: &str) -> String {
+    format!("api/{name}")
 }
 
 /// The name of a database's answer.
@@ -67,7 +67,7 @@ pub fn observe(desired: &Desired, host: &str, key: [u8; 32], deep: bool) -> Obse
             }
         }
     }
-    if desired.nodes.iter().any(|(n, _)| n == host) {
+    if desired.is_member(host) {
         out.files.push(CIB_FILE.to_owned());
         out.queries.push(corosync::query());
         if !desired.links.is_empty() {
@@ -105,7 +105,7 @@ pub fn observe(desired: &Desired, host: &str, key: [u8; 32], deep: bool) -> Obse
     out.queries.extend(restore::queries(desired, host));
     for wanted in &desired.apis {
         out.queries.push(NamedQuery {
-            name: api(&wanted.service),
+            name: api(&wanted.name),
             query: api_query(&wanted.check),
         });
     }

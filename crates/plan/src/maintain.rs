@@ -43,7 +43,7 @@ pub fn drained(observed: &Observed) -> Vec<String> {
 
 fn reasons(desired: &Desired, observed: &Observed, monitor: Option<&Monitor>, host: &str) -> Vec<Refusal> {
     let mut out = Vec::new();
-    if !desired.nodes.iter().any(|(n, _)| n == host) {
+    if !desired.is_member(host) {
         out.push(refuse(
             "host::not-a-member",
             format!("{host} is not a member of the cluster: nothing of it can be taken elsewhere"),

@@ -25,19 +25,17 @@ pub fn reasons(desired: &Desired, observed: &Observed, distribution: &str) -> Ve
     for host in desired.hosts.keys() {
         match observed.get(host) {
             Some(Ok(facts)) => host_reasons(desired, host, facts, distribution, &mut out),
-            Some(Err(why)) => {
-                // A member stays one while it is away: the others serve without it.
-                let member = desired.nodes.iter().any(|(n, _)| n == host);
-                let cure = if member {
-                    format!(
-                        "the cloud serves without {host}, but is not changed without it: switch it on, wait \
-                         until `quorate status` shows it online, then run this again"
-                    )
-                } else {
-                    format!("switch {host} on and run this again, or take it out of the cloud file")
-                };
-                out.push(refuse("host::unreachable", why.clone(), cure));
-            }
+            // A member stays one while it is away: the others serve without it.
+            Some(Err(why)) if desired.is_member(host) => out.push(refuse(
+                "host::unreachable",
+                why.clone(),
+                format!(
+                    "the cloud serves without {host}, but is not changed without it: switch it on, wait \
+                     until `quorate status` shows it online, then run this again"
+                ),
+            )),
+            // Of many hosts beside the cluster one is always away: see [`left_out`].
+            Some(Err(_)) => {}
             None => out.push(refuse(
                 "host::unreachable",
                 format!("{host} was not asked"),
@@ -46,6 +44,20 @@ pub fn reasons(desired: &Desired, observed: &Observed, distribution: &str) -> Ve
         }
     }
     out
+}
+
+/// Hosts beside the cluster that cannot be seen, a sentence each: nothing is planned
+/// for them, and what they lack they get when they are there again.
+pub fn left_out(desired: &Desired, observed: &Observed) -> Vec<String> {
+    let beside = desired.hosts.keys().filter(|h| !desired.is_member(h));
+    beside
+        .filter_map(|host| {
+            let why = observed.get(host)?.as_ref().err()?;
+            Some(format!(
+                "{host} is left out ({why}): run this again when it is back, or take it out of the cloud file"
+            ))
+        })
+        .collect()
 }
 
 /// Hosts that were taken out of service: everything would be waited for in vain.

@@ -21,7 +21,7 @@ const ID: &str = "0123456789abcdef";
 fn clouds(over: bool) -> impl Iterator<Item = Desired> {
     examples::clouds().into_iter().map(move |(_, desired)| {
         let mut desired = world::known_by(desired);
-        let names: Vec<String> = desired.databases.iter().map(|d| d.name.clone()).collect();
+        let names: Vec<String> = desired.databases.iter().flat_map(|d| d.names.clone()).collect();
         let load = engines::load(desired.sql_store().unwrap(), &names, "/copy", ID, over);
         desired.restore = Some(DesiredRestore {
             host: desired.sql_hosts[0].clone(),

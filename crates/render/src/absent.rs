@@ -4,7 +4,7 @@
 //! Whether it was ever there is the planner's question: a host's own account of
 //! its cloud tells.
 
-use catalog::{FileSpec, UnitRun};
+use catalog::{FileSpec, Spanned, UnitRun};
 use indexmap::IndexMap;
 use model::Model;
 
@@ -20,8 +20,8 @@ pub struct DesiredAbsent {
     pub units: IndexMap<String, Vec<DesiredUnit>>,
     /// What takes back what its scripts did elsewhere.
     pub undo: Vec<DesiredScript>,
-    /// Its database, which stays.
-    pub database: Option<String>,
+    /// Its databases, which stay; the first is their user's name too.
+    pub databases: Vec<String>,
     /// Its user on the broker, who stays.
     pub broker: Option<String>,
 }
@@ -33,20 +33,23 @@ pub fn of(model: &Model, templates: &mut Templates, desired: &Desired) -> IndexM
     let architecture = model.cloud.architecture;
     for (name, placed) in &model.others {
         let mut absent = DesiredAbsent {
-            database: placed.service.database.as_ref().map(|d| d.name.value.clone()),
+            databases: placed
+                .service
+                .database
+                .as_ref()
+                .map_or_else(Vec::new, |d| d.names()),
             broker: placed.service.broker.as_ref().map(|b| b.user.clone()),
             undo: scripts::undone(model, templates, placed, desired.sql.as_ref()),
             ..DesiredAbsent::default()
         };
         for (host, wanted) in &desired.hosts {
-            let on = |role: &str| model.hosts_of(role).iter().any(|h| h.name.as_str() == host);
+            let on =
+                |roles: &[Spanned<String>]| model.hosts_on(roles).iter().any(|h| h.name.as_str() == host);
             let units: Vec<DesiredUnit> = placed
                 .service
                 .components
                 .values()
-                .filter(|c| {
-                    !c.unit.is_empty() && c.run_in(architecture) != UnitRun::Nobody && on(&c.runs_on.value)
-                })
+                .filter(|c| !c.unit.is_empty() && c.run_in(architecture) != UnitRun::Nobody && on(&c.runs_on))
                 .filter(|c| wanted.units.iter().all(|u| u.unit != c.unit))
                 .map(|c| DesiredUnit {
                     unit: c.unit.clone(),
@@ -60,7 +63,7 @@ pub fn of(model: &Model, templates: &mut Templates, desired: &Desired) -> IndexM
             let mut paths: Vec<(bool, String)> = Vec::new();
             // A file that is the operator's too stays: what else is in it was not ours.
             let ours = |f: &&FileSpec| !f.once && !files::is_shared(model, f);
-            let here = placed.service.files.iter().filter(|f| on(&f.on.value));
+            let here = placed.service.files.iter().filter(|f| on(&f.on));
             for spec in here.filter(ours) {
                 let directory = spec.from.value.is_empty();
                 let scope = Scope {
@@ -72,10 +75,10 @@ pub fn of(model: &Model, templates: &mut Templates, desired: &Desired) -> IndexM
                 paths.extend(found.into_iter().map(|path| (directory, path)));
             }
             let here = placed.service.components.values();
-            let told = here.filter(|c| c.by_architecture(architecture) && on(&c.runs_on.value));
+            let told = here.filter(|c| c.by_architecture(architecture) && on(&c.runs_on));
             paths.extend(told.map(|c| (false, systemd::by_systemd(&c.unit))));
             let recurs = placed.service.periodic.values();
-            let recurs = recurs.filter(|p| on(&p.on.value));
+            let recurs = recurs.filter(|p| on(std::slice::from_ref(&p.on)));
             paths.extend(recurs.flat_map(|p| periodic::paths(name, p).map(|path| (false, path))));
             paths.retain(|(_, path)| wanted.files.iter().all(|f| f.write.path != *path));
             // The deepest first, so that a directory is empty when its turn comes.

@@ -251,7 +251,7 @@ pub fn addresses(model: &Model) -> Vec<DesiredVip> {
 fn vips(model: &Model, all: &[Clustered<'_>], out: &mut Cib) {
     let balancers: Vec<String> = all
         .iter()
-        .filter(|(_, _, c)| c.runs_on.value == "balancer" && c.kind != Kind::Singleton)
+        .filter(|(_, _, c)| c.runs_on.iter().any(|r| r.value == "balancer") && c.kind != Kind::Singleton)
         .map(|(id, _, c)| clone_id(c, id))
         .collect();
     let mut done: Vec<std::net::IpAddr> = Vec::new();
@@ -348,7 +348,7 @@ pub fn cib(model: &Model, templates: &mut Templates) -> Cib {
     for (id, placed, component) in &all {
         out.resources.push(resource(templates, id, placed, component));
         // Only where its role is: a clone would else probe and start everywhere.
-        let members = model.names_of(&component.runs_on.value);
+        let members = model.names_on(&component.runs_on);
         for (node, _) in nodes(model) {
             if !members.contains(&node) {
                 out.locations.push(Location {

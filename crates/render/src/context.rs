@@ -54,6 +54,7 @@ struct HostView {
     id: usize,
     address: String,
     url_address: String,
+    tunnel_address: String,
     interface_addresses: Vec<String>,
     links: Vec<String>,
     roles: Vec<String>,
@@ -136,7 +137,12 @@ fn host_view(model: &Model, index: usize, host: &cloud::Host) -> HostView {
         .values()
         .next()
         .map_or(IpAddr::from([0, 0, 0, 0]), |a| a.value);
+    let tunnels = model.cloud.networks.iter();
+    let tunnel = tunnels
+        .filter(|n| n.uses.contains(&cloud::NetworkUse::Tunnel))
+        .find_map(|n| host.address_in(n.name.as_str()));
     HostView {
+        tunnel_address: tunnel.unwrap_or(address).to_string(),
         name: host.name.as_str().to_owned(),
         // Node ids start at 1: Corosync refuses 0.
         id: index + 1,

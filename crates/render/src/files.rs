@@ -1,6 +1,6 @@
 //! What one host should have: packages, files, units, sysctls.
 
-use catalog::{FileSpec, UnitRun};
+use catalog::{FileSpec, Spanned, UnitRun};
 use cloud::Host;
 use model::{Model, Placed, resource_id};
 use wire::{FileWrite, Own};
@@ -62,18 +62,26 @@ fn file(
         service: service.clone(),
         once: spec.once,
         identity: templates.text(scope, &spec.identity),
-        restart: spec.restart.iter().map(|c| restarted(placed, &c.value)).collect(),
-        reload: spec.reload.iter().map(|c| restarted(placed, &c.value)).collect(),
+        restart: restarted(model, placed, &spec.restart, scope),
+        reload: restarted(model, placed, &spec.reload, scope),
     }
 }
 
-/// What is restarted for a component: its resource, or `unit/NAME` where systemd
-/// runs it in every architecture.
-fn restarted(placed: &Placed, component: &str) -> String {
-    match placed.service.components.get(component) {
-        Some(c) if c.run == Some(UnitRun::Systemd) => format!("unit/{}", c.unit),
-        _ => resource_id(&placed.service.name.value, component),
-    }
+/// What is restarted on the scope's host for components: the resource of each that runs
+/// there, or `unit/NAME` where systemd runs it in every architecture.
+fn restarted(model: &Model, placed: &Placed, names: &[Spanned<String>], scope: &Scope<'_>) -> Vec<String> {
+    let components = names
+        .iter()
+        .filter_map(|n| placed.service.components.get(&n.value));
+    let here = components.filter(|c| {
+        let hosts = model.hosts_on(&c.runs_on);
+        hosts.iter().any(|h| Some(h.name.as_str()) == scope.host)
+    });
+    here.map(|c| match c.run {
+        Some(UnitRun::Systemd) => format!("unit/{}", c.unit),
+        _ => resource_id(&placed.service.name.value, &c.name.value),
+    })
+    .collect()
 }
 
 /// The items that a file is written for: none where its condition does not
@@ -110,15 +118,18 @@ pub fn host(model: &Model, templates: &mut Templates, host: &Host) -> DesiredHos
         ports: ports_of(model, templates, host),
         ..DesiredHost::default()
     };
-    let on = |role: &str| model.hosts_of(role).iter().any(|h| h.name == host.name);
+    let on = |roles: &[Spanned<String>]| model.hosts_on(roles).iter().any(|h| h.name == host.name);
     let name = host.name.as_str();
     for (service, placed) in &model.services {
-        let here = placed.service.components.values().any(|c| on(&c.runs_on.value))
-            || placed.service.files.iter().any(|f| on(&f.on.value));
+        let here = placed.service.components.values().any(|c| on(&c.runs_on))
+            || placed.service.files.iter().any(|f| on(&f.on));
         if !here {
             continue;
         }
-        for package in &placed.packages {
+        let has = |role: &str| model.hosts_of(role).iter().any(|h| h.name == host.name);
+        let by_role = placed.packages.by_role.iter().filter(|(role, _)| has(role));
+        let packages = placed.packages.everywhere.iter();
+        for package in packages.chain(by_role.flat_map(|(_, names)| names)) {
             if !out.packages.contains(package) {
                 out.packages.push(package.clone());
             }
@@ -143,7 +154,7 @@ pub fn host(model: &Model, templates: &mut Templates, host: &Host) -> DesiredHos
             out.sysctls.insert(key.clone(), value);
         }
         for spec in &placed.service.files {
-            if !on(&spec.on.value) {
+            if !on(&spec.on) {
                 continue;
             }
             for item in items(templates, spec, &plain) {
@@ -158,7 +169,7 @@ pub fn host(model: &Model, templates: &mut Templates, host: &Host) -> DesiredHos
         out.files.extend(periodic::files(model, templates, placed, name));
     }
     let here: Vec<_> = crate::present(model, templates)
-        .filter(|(_, c)| !c.unit.is_empty() && on(&c.runs_on.value))
+        .filter(|(_, c)| !c.unit.is_empty() && on(&c.runs_on))
         .collect();
     for (placed, component) in here {
         if component.by_architecture(model.cloud.architecture) {

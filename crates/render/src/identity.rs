@@ -107,7 +107,7 @@ impl Identities {
                 .components()
                 .map(|(p, c)| {
                     let id = resource_id(&p.service.name.value, &c.name.value);
-                    (id, model.names_of(&c.runs_on.value))
+                    (id, model.names_on(&c.runs_on))
                 })
                 .collect(),
             vips: cluster::addresses(model),

@@ -99,13 +99,13 @@ pub struct DesiredHost {
     pub support: IndexMap<String, Vec<String>>,
 }
 
-/// A database and its only user.
+/// A service's databases and their only user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DesiredDatabase {
     /// Service.
     pub service: String,
-    /// Database and user.
-    pub name: String,
+    /// The databases; the first is the user's name too.
+    pub names: Vec<String>,
     /// Its parts, in the order in which they are made.
     #[serde(skip)]
     pub parts: Vec<engines::DatabasePart>,
@@ -139,6 +139,8 @@ pub struct DesiredScript {
 /// An API behind a virtual address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DesiredApi {
+    /// Name: the service's where the component is called `api`, else its resource's.
+    pub name: String,
     /// Service.
     pub service: String,
     /// Public URL.
@@ -242,6 +244,11 @@ pub struct Desired {
 }
 
 impl Desired {
+    /// Whether a host is a member of the cluster.
+    pub fn is_member(&self, host: &str) -> bool {
+        self.nodes.iter().any(|(n, _)| n == host)
+    }
+
     /// The store that holds the databases.
     pub fn sql_store(&self) -> Option<&Store> {
         self.stores.iter().find(|s| s.resource == self.sql_resource)
@@ -275,16 +282,17 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
             .as_ref()
             .map(|s| (s.socket.clone(), s.user.clone()));
         out.sql_resource = resource_id(&placed.service.name.value, &component.name.value);
-        out.sql_hosts = model.names_of(&component.runs_on.value);
+        out.sql_hosts = model.names_on(&component.runs_on);
     }
     for placed in model.services.values() {
         let service = &placed.service.name.value;
         if let (Some(database), Some((socket, user))) = (&placed.service.database, &out.sql) {
             let password = secret(&format!("{service}/database"));
-            let made = engines::database(&database.name.value, &password, socket, user);
+            let names = database.names();
+            let made = engines::database(&names, &password, socket, user);
             out.databases.push(DesiredDatabase {
                 service: service.clone(),
-                name: database.name.value.clone(),
+                names,
                 parts: made.parts,
                 query: made.query,
                 expect: made.expect,
@@ -310,7 +318,7 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
                 .iter()
                 .map(|(k, v)| (k.clone(), templates.text(&scope, v)))
                 .collect();
-            let members = model.names_of(&component.runs_on.value);
+            let members = model.names_on(&component.runs_on);
             let definitions = options.get("definitions").and_then(|path| {
                 let host = out.hosts.get(members.first()?)?;
                 let file = host.files.iter().find(|f| f.write.path == *path)?;
@@ -347,7 +355,9 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
             } else {
                 &served.endpoint.path
             };
+            let main = served.component == "api";
             out.apis.push(DesiredApi {
+                name: if main { &served.service } else { &served.resource }.clone(),
                 check: format!("{base}{check}"),
                 url: format!("{base}{}", served.endpoint.path),
                 service: served.service,
@@ -379,12 +389,7 @@ fn present<'m, 't>(
 fn units_of(model: &Model, templates: &mut Templates, host: &cloud::Host) -> Vec<DesiredUnit> {
     present(model, templates)
         .filter(|(_, c)| !c.unit.is_empty())
-        .filter(|(_, c)| {
-            model
-                .hosts_of(&c.runs_on.value)
-                .iter()
-                .any(|h| h.name == host.name)
-        })
+        .filter(|(_, c)| model.hosts_on(&c.runs_on).iter().any(|h| h.name == host.name))
         .map(|(p, c)| systemd::unit(model, p, c, host))
         .collect()
 }
@@ -392,12 +397,7 @@ fn units_of(model: &Model, templates: &mut Templates, host: &cloud::Host) -> Vec
 /// The ports of all components on a host.
 fn ports_of(model: &Model, templates: &mut Templates, host: &cloud::Host) -> Vec<(u16, String, String)> {
     present(model, templates)
-        .filter(|(_, c)| {
-            model
-                .hosts_of(&c.runs_on.value)
-                .iter()
-                .any(|h| h.name == host.name)
-        })
+        .filter(|(_, c)| model.hosts_on(&c.runs_on).iter().any(|h| h.name == host.name))
         .flat_map(|(p, c)| {
             let ports = c
                 .endpoint

@@ -94,7 +94,7 @@ fn script(
     DesiredScript {
         service: service.clone(),
         name: step.name.value.clone(),
-        hosts: model.names_of(&step.on.value),
+        hosts: model.names_on(&step.on),
         op: Op::Run(Command {
             unit: format!("quorate-{service}-{}", step.name.value),
             argv,

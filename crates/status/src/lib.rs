@@ -4,6 +4,7 @@
 //! facts and asks nobody. A verdict says what more can be lost, not merely
 //! whether something answers.
 
+mod beside;
 mod instances;
 mod links;
 
@@ -44,14 +45,15 @@ impl Verdict {
     }
 }
 
-/// A host as the cluster sees it.
+/// A host: a member as the cluster sees it, another as it is reached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Host {
     /// Name.
     pub host: String,
-    /// `online`, `offline`, `pending`, `standby`, `unclean`, `unreachable`, `kept-out`.
+    /// Of a member `online`, `offline`, `pending`, `standby`, `unclean`, `unreachable`,
+    /// `kept-out`; of a host beside the cluster see [`Snapshot::beside`].
     pub state: String,
-    /// More for people; empty when online.
+    /// More for people; empty when all is well.
     pub detail: String,
 }
 
@@ -89,7 +91,7 @@ pub struct Store {
 /// An API seen through its virtual address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Api {
-    /// Service.
+    /// The service, or its component where that is not its main API.
     pub service: String,
     /// URL.
     pub url: String,
@@ -112,8 +114,11 @@ pub struct Snapshot {
     pub next: String,
     /// The cloud's name.
     pub cloud: String,
-    /// Hosts.
+    /// Members of the cluster.
     pub members: Vec<Host>,
+    /// Hosts beside the cluster: `up`, `impaired` where a unit does not run, `unreachable`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<Host>,
     /// Virtual addresses.
     pub vips: Vec<Vip>,
     /// The cluster's links, where it has more than one.
@@ -149,6 +154,7 @@ fn monitor(observed: &Observed) -> Option<Monitor> {
 pub fn snapshot(cloud: &str, desired: &Desired, no_fencing: Option<&str>, observed: &Observed) -> Snapshot {
     let mon = monitor(observed);
     let members = members(desired, observed, mon.as_ref());
+    let beside = beside::hosts(desired, observed);
     let vips: Vec<Vip> = desired
         .vips
         .iter()
@@ -185,6 +191,10 @@ pub fn snapshot(cloud: &str, desired: &Desired, no_fencing: Option<&str>, observ
             tail(&member.detail)
         ));
     }
+    for host in beside.iter().filter(|h| h.state != "up") {
+        problems.push(format!("{} is {}{}", host.host, host.state, tail(&host.detail)));
+    }
+    problems.extend(beside::lacking(desired, observed, &members));
     for vip in &vips {
         let holders: Vec<&str> = holders(observed, &vip.address).collect();
         if holders.len() > 1 {
@@ -304,6 +314,7 @@ pub fn snapshot(cloud: &str, desired: &Desired, no_fencing: Option<&str>, observ
         next,
         cloud: cloud.to_owned(),
         members,
+        beside,
         vips,
         links,
         stores,
@@ -408,7 +419,7 @@ fn apis(desired: &Desired, observed: &Observed, mon: Option<&Monitor>) -> Vec<Ap
         .apis
         .iter()
         .map(|api| {
-            let name = format!("api/{}", api.service);
+            let name = format!("api/{}", api.name);
             let answers: Vec<&Fact<Answer>> = observed
                 .iter()
                 .filter_map(|(_, f)| f.as_ref().ok()?.answers.get(&name))
@@ -429,7 +440,7 @@ fn apis(desired: &Desired, observed: &Observed, mon: Option<&Monitor>) -> Vec<Ap
             };
             let instances = instances::serving(desired, observed, &api.resource).unwrap_or_else(by_cluster);
             Api {
-                service: api.service.clone(),
+                service: api.name.clone(),
                 url: api.url.clone(),
                 ok,
                 detail,

@@ -243,7 +243,12 @@ pub async fn make(args: &BackupMake, catalog: &[Utf8PathBuf]) -> Result<ExitCode
         ));
     }
     audit(&sessions, &format!("{who}: to {path}")).await;
-    let databases: Vec<String> = project.desired.databases.iter().map(|d| d.name.clone()).collect();
+    let databases: Vec<String> = project
+        .desired
+        .databases
+        .iter()
+        .flat_map(|d| d.names.clone())
+        .collect();
     let dumped = if databases.is_empty() {
         None
     } else {

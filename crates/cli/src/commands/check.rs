@@ -107,7 +107,7 @@ fn catalogue(overlays: &[Utf8PathBuf]) -> Result<Judged, Failure> {
 fn clouds(catalog: &Catalog) -> Vec<Arc<Source>> {
     let mut out = Vec::new();
     for release in catalog.releases.values() {
-        let asked = catalog.services.values().filter(|s| !s.foundation);
+        let asked = catalog.services.values().filter(|s| !s.foundation && !s.implied);
         let has = asked.filter(|s| s.releases.is_empty() || s.releases.contains(&release.name));
         let all: Vec<&str> = has.map(|s| s.name.value.as_str()).collect();
         for (distribution, packages) in &release.packages {
@@ -129,6 +129,7 @@ fn clouds(catalog: &Catalog) -> Vec<Arc<Source>> {
                         "  c{host}: {{ role: controller, address: \"{net}1{host}\" }}"
                     );
                 }
+                let _ = writeln!(text, "  n1: {{ role: compute, address: \"{net}21\" }}");
                 let _ = writeln!(text, "vips: {{ pool: \"{net}100-{net}240\" }}");
                 let _ = writeln!(text, "services: [{}]", services.join(", "));
                 out.push(Source::new(name, text));

@@ -39,7 +39,7 @@ pub fn run(args: &CredentialsArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, 
         .desired
         .apis
         .iter()
-        .find(|a| a.service == identity.service)
+        .find(|a| a.name == identity.service)
         .map_or("", |a| a.url.as_str());
     let region = &project.model.cloud.region.value;
     let name = &project.model.cloud.name.value;

@@ -50,7 +50,7 @@ fn against(project: &Project, manifest: &Manifest) -> Vec<(&'static str, String)
             ),
         ));
     }
-    let wanted = |name: &String| project.desired.databases.iter().any(|d| d.name == *name);
+    let wanted = |name: &String| project.desired.databases.iter().any(|d| d.names.contains(name));
     for name in manifest.databases.iter().filter(|n| !wanted(n)) {
         out.push((
             "restore::no-service",

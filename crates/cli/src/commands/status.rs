@@ -48,6 +48,12 @@ fn text(snapshot: &Snapshot) -> String {
         };
         lines.push(format!("  {:<12} link {how}", link.network));
     }
+    if !snapshot.beside.is_empty() {
+        let hosts: Vec<String> = (snapshot.beside.iter())
+            .map(|h| format!("{} {}", h.host, h.state))
+            .collect();
+        lines.push(format!("  {:<12} {}", "beside", hosts.join(", ")));
+    }
     for store in &snapshot.stores {
         let members: Vec<String> = store
             .members
