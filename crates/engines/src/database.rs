@@ -137,19 +137,16 @@ fn question(names: &[String], password: &str) -> String {
     });
     let made: Vec<String> = made.collect();
     let made = made.join(" UNION ALL ");
-    let granted: String = names
-        .iter()
-        .map(|database| {
-            let what = grants(name, database);
-            format!(
-                "UNION ALL SELECT '{what}', CASE COUNT(*) WHEN 0 THEN 'all on its database' \
-                 WHEN {all} THEN 'missing' ELSE CONCAT('without ', GROUP_CONCAT(p ORDER BY p SEPARATOR ', ')) \
-                 END FROM ({privileges}) wanted WHERE p NOT IN (SELECT privilege_type FROM \
-                 information_schema.schema_privileges WHERE grantee = {grantee} AND table_schema = \
-                 '{database}') "
-            )
-        })
-        .collect();
+    let allowed = names.iter().map(|database| {
+        let what = grants(name, database);
+        format!(
+            "UNION ALL SELECT '{what}', CASE COUNT(*) WHEN 0 THEN 'all on its database' \
+             WHEN {all} THEN 'missing' ELSE CONCAT('without ', GROUP_CONCAT(p ORDER BY p SEPARATOR ', ')) \
+             END FROM ({privileges}) wanted WHERE p NOT IN (SELECT privilege_type FROM \
+             information_schema.schema_privileges WHERE grantee = {grantee} AND table_schema = '{database}')"
+        )
+    });
+    let allowed = allowed.collect::<Vec<String>>().join(" ");
     format!(
         "{made} \
          UNION ALL SELECT 'user {name}', COALESCE((SELECT CASE \
@@ -157,7 +154,7 @@ fn question(names: &[String], password: &str) -> String {
          WHEN COALESCE(JSON_VALUE(priv, '$.account_locked'), 'false') IN ('true', '1') THEN 'locked' \
          WHEN COALESCE(JSON_VALUE(priv, '$.ssl_type'), 0) = 0 THEN 'there, also without TLS' \
          ELSE 'there, over TLS only' END {account}), 'missing') \
-         {granted}\
+         {allowed} \
          UNION ALL SELECT 'grants of {name} elsewhere', COALESCE((SELECT \
          IF(COALESCE(JSON_VALUE(priv, '$.access'), 0) = 0, 'none', 'some on all databases') {account}), 'none')"
     )

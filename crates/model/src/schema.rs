@@ -62,7 +62,7 @@ fn shape(shape: &Shape, catalog: &Catalog) -> Value {
             json!({ "type": "string", "enum": releases })
         }
         Shape::Service => {
-            let asked = catalog.services.values().filter(|s| !s.foundation);
+            let asked = catalog.services.values().filter(|s| !s.foundation && !s.implied);
             let words: Vec<(&str, &str)> = asked.map(|s| (s.name.as_str(), s.summary.as_str())).collect();
             word(&words)
         }

@@ -37,7 +37,7 @@ pub fn of(model: &Model, templates: &mut Templates, desired: &Desired) -> IndexM
                 .service
                 .database
                 .as_ref()
-                .map_or_else(Vec::new, |d| d.names()),
+                .map_or_else(Vec::new, catalog::Database::names),
             broker: placed.service.broker.as_ref().map(|b| b.user.clone()),
             undo: scripts::undone(model, templates, placed, desired.sql.as_ref()),
             ..DesiredAbsent::default()

@@ -17,6 +17,7 @@ mod cloud;
 mod drift;
 mod guide;
 mod killed;
+mod machines;
 #[path = "../../../backup/tests/support/moto.rs"]
 mod moto;
 mod moves;
