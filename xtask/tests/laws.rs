@@ -15,7 +15,7 @@ use diagnostic::{Source, draw};
 use source::Code;
 
 /// Crates that do no I/O.
-const PURE: [&str; 10] = [
+const PURE: [&str; 11] = [
     "diagnostic",
     "cloud",
     "catalog",
@@ -23,6 +23,7 @@ const PURE: [&str; 10] = [
     "render",
     "pacemaker",
     "engines",
+    "hashring",
     "plan",
     "wire",
     "status",
