@@ -18,11 +18,11 @@ use include_dir::{Dir, include_dir};
 use indexmap::IndexMap;
 
 pub use cloud::tree::{Node, Spanned};
-pub use data::{DataKey, is_data, written};
+pub use data::{DataKey, is_data, name_of, written};
 pub use lint::unsafe_value;
 pub use service::{
-    BY_SYSTEMD, Broker, Component, Database, DoneWhen, Endpoint, FileSpec, Kind, Operation, Pairs, Platform,
-    Release, ResourceSpec, SecretSpec, Service, SqlAccess, Step, UnitRun,
+    BY_SYSTEMD, Broker, Component, Database, DoneWhen, Endpoint, FileSpec, HashRing, Kind, Operation, Pairs,
+    Platform, Refused, Release, ResourceSpec, SecretSpec, Service, SqlAccess, Step, UnitRun,
 };
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../catalog");

@@ -11,6 +11,7 @@ use render::{Desired, DesiredApi};
 use wire::{Expect, Fact, Facts, Op, Wait};
 
 use crate::handover::Moving;
+use crate::rings::{self, Rings};
 use crate::{Digest, Observed, Plan, Step, leave, look, refuse};
 
 /// Everything one planning works on.
@@ -32,6 +33,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) repaired: Option<pacemaker::Cib>,
     /// What changes hands between the cluster and systemd.
     pub(crate) moving: Moving,
+    /// Hash rings after those that hosts have.
+    pub(crate) rings: Rings,
 }
 
 /// Plans. `distribution` is the cloud's; `digest` fills and hashes a content.
@@ -63,6 +66,8 @@ pub fn plan(
             Err(refusal) => reasons.push(refusal),
         }
     }
+    let (rings, against) = rings::rings(desired, observed);
+    reasons.extend(against);
     if !reasons.is_empty() {
         return Err(reasons);
     }
@@ -85,8 +90,10 @@ pub fn plan(
             Intent::Recover => "recover",
         }
         .to_owned(),
+        explain: rings.explain.clone(),
         ..Plan::default()
     };
+    planner.rings = rings;
     // What changes hands does so while everything runs, and before all else.
     if !planner.moving.is_empty() && planner.whole() {
         // Not deleted while it runs, by a configuration that is not about it.
@@ -208,6 +215,7 @@ impl<'a> Planner<'a> {
             left: Vec::new(),
             repaired: None,
             moving: Moving::default(),
+            rings: Rings::default(),
         }
     }
 }
@@ -215,7 +223,8 @@ impl<'a> Planner<'a> {
 impl Planner<'_> {
     /// The plan as far as it goes: then the hosts are looked at again.
     fn barrier(self, mut plan: Plan, stages: Vec<(&engines::Store, engines::Stage)>) -> Plan {
-        plan.explain = stages.into_iter().flat_map(|(_, s)| s.explain).collect();
+        plan.explain
+            .extend(stages.into_iter().flat_map(|(_, s)| s.explain));
         plan.barrier = true;
         plan.steps = self.steps;
         plan

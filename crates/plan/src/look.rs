@@ -4,7 +4,7 @@ use engines::Store;
 use render::Desired;
 use wire::{HttpGet, NamedQuery, Observe, Query};
 
-use crate::{balancer, corosync, instances, restore};
+use crate::{balancer, corosync, instances, restore, rings};
 
 /// Where Pacemaker keeps its configuration.
 pub(crate) const CIB_FILE: &str = "/var/lib/pacemaker/cib/cib.xml";
@@ -51,6 +51,10 @@ pub fn observe(desired: &Desired, host: &str, key: [u8; 32], deep: bool) -> Obse
         out.queries.extend(instances::queries(&wanted.units));
         for file in &wanted.files {
             out.files.push(file.write.path.clone());
+            if file.ring.is_some() {
+                out.queries.push(rings::query(&file.write.path));
+                continue;
+            }
             if !file.secret && !file.write.directory {
                 out.texts.push(file.write.path.clone());
             }

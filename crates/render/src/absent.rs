@@ -59,7 +59,7 @@ pub fn of(model: &Model, templates: &mut Templates, desired: &Desired) -> IndexM
                 .collect();
             let mut paths: Vec<(bool, String)> = Vec::new();
             for spec in placed.service.files.iter().filter(|f| on(&f.on.value) && !f.once) {
-                let directory = spec.from.value.is_empty();
+                let directory = spec.is_directory();
                 let scope = Scope {
                     service: name,
                     host: Some(host),

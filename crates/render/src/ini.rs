@@ -50,7 +50,7 @@ fn fill(templates: &mut Templates, scope: &Scope<'_>, entries: &[tree::Entry], o
             if text.iter().any(|t| !t.is_empty())
                 || matches!(&value.kind, Kind::Scalar(s) if s.text.is_empty())
             {
-                out.insert(entry.key.value.clone(), text);
+                out.insert(catalog::name_of(&entry.key.value).to_owned(), text);
             }
         }
     }
