@@ -15,12 +15,13 @@ use model::Model;
 use render::Desired;
 
 /// The examples that have a golden tree.
-pub const EXAMPLES: [&str; 8] = [
+pub const EXAMPLES: [&str; 9] = [
     "three-controllers",
     "two-links",
     "ipv6",
     "one-controller",
     "with-placement",
+    "with-images",
     "core",
     "debian-12",
     "centos-9",

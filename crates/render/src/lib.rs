@@ -300,7 +300,12 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
         out.scripts.extend(made);
     }
     out.absent = absent::of(model, &mut templates, &out);
-    for (resource, placed, component) in model.clustered() {
+    // What this cloud does not have is not waited for.
+    let here: Vec<String> = present(model, &mut templates)
+        .map(|(p, c)| resource_id(&p.service.name.value, &c.name.value))
+        .collect();
+    let clustered = model.clustered().filter(|(id, ..)| here.contains(id));
+    for (resource, placed, component) in clustered {
         let service = &placed.service.name.value;
         if !placed.service.steps.is_empty() {
             out.gated.push(resource.clone());
