@@ -15,13 +15,14 @@ use model::Model;
 use render::Desired;
 
 /// The examples that have a golden tree.
-pub const EXAMPLES: [&str; 9] = [
+pub const EXAMPLES: [&str; 10] = [
     "three-controllers",
     "two-links",
     "ipv6",
     "one-controller",
     "with-placement",
     "with-compute",
+    "with-images",
     "core",
     "debian-12",
     "centos-9",

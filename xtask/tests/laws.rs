@@ -15,7 +15,7 @@ use diagnostic::{Source, draw};
 use source::Code;
 
 /// Crates that do no I/O.
-const PURE: [&str; 11] = [
+const PURE: [&str; 12] = [
     "diagnostic",
     "ini",
     "cloud",
@@ -24,6 +24,7 @@ const PURE: [&str; 11] = [
     "render",
     "pacemaker",
     "engines",
+    "hashring",
     "plan",
     "wire",
     "status",

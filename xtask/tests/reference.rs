@@ -35,7 +35,12 @@ fn every_finding_is_explained_and_no_other() {
 /// stores have none: they are not in a file.
 fn case(code: &str) -> Option<(Vec<(String, String)>, String)> {
     let folder = code.replace("::", "--");
-    let kinds = ["diagnostics", "diagnostics-model", "diagnostics-catalog"];
+    let kinds = [
+        "diagnostics",
+        "diagnostics-model",
+        "diagnostics-catalog",
+        "diagnostics-render",
+    ];
     let mut found = kinds.iter().map(|k| root().join("tests").join(k).join(&folder));
     let folder = found.find(|f| f.exists())?;
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).ok();

@@ -9,6 +9,9 @@
 //!   connection: { value: "…", own: the virtual address follows the writer }
 //! ```
 //!
+//! `use` names fragments, whose keys are taken in. A key that begins with `=` is
+//! written without that sign, whatever it is called: `=use` is a key of the file.
+//!
 //! Without a value the key is not written and still nobody's to set. A key that
 //! ends in `*` speaks of all that begin so and do not stand in the file.
 
@@ -33,6 +36,11 @@ pub struct DataKey {
 /// Whether a file is data: sections and keys, which an operator can override.
 pub fn is_data(file: &FileSpec) -> bool {
     file.from.value.rsplit('.').next() == Some("yaml")
+}
+
+/// A key's name in the file.
+pub fn name_of(key: &str) -> &str {
+    key.strip_prefix('=').unwrap_or(key)
 }
 
 /// The value of a key as written: that of `value` where it has a reason beside it.
@@ -111,7 +119,7 @@ fn key(w: &mut Walker, section: &str, entry: &Entry) -> DataKey {
     }
     DataKey {
         section: section.to_owned(),
-        key: entry.key.value.clone(),
+        key: name_of(&entry.key.value).to_owned(),
         value: match written(&entry.value).map(|n| &n.kind) {
             Some(Kind::Scalar(scalar)) => scalar.text.clone(),
             _ => String::new(),

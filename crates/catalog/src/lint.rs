@@ -175,6 +175,18 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
         }
         for file in &service.files {
             out.extend(unknown_roles(service, &file.on));
+            if let Some(ring) = &file.ring
+                && !service.hash_rings.contains_key(&ring.value)
+            {
+                let known: Vec<&str> = service.hash_rings.keys().map(String::as_str).collect();
+                out.push(unknown(
+                    service,
+                    "catalog::unknown-hash-ring",
+                    "hash ring",
+                    ring,
+                    &known,
+                ));
+            }
             if !file.from.value.is_empty() && catalog.file(service, &file.from.value).is_none() {
                 let (place, path) = match file.from.value.strip_prefix('/') {
                     Some(rooted) => ("catalogue", rooted.to_owned()),
@@ -214,6 +226,34 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
                     &secrets,
                 ));
             }
+        }
+        for ring in service
+            .hash_rings
+            .values()
+            .filter(|r| !ROLES.contains(&r.on.value.as_str()))
+        {
+            out.push(unknown(
+                service,
+                "catalog::unknown-role",
+                "role",
+                &ring.on,
+                &ROLES,
+            ));
+        }
+        let settings: Vec<&str> = service.settings.keys().map(String::as_str).collect();
+        for refused in service
+            .refuse
+            .iter()
+            .filter(|r| !settings.contains(&r.at.value.as_str()))
+        {
+            let at = &refused.at;
+            out.push(unknown(
+                service,
+                "catalog::unknown-setting",
+                "setting",
+                at,
+                &settings,
+            ));
         }
         let steps: Vec<&str> = service.steps.iter().map(|s| s.name.value.as_str()).collect();
         for step in &service.steps {
@@ -277,8 +317,8 @@ fn listened_twice<'c>(
     listened: &mut Vec<(u16, &'c Service, &'c Component)>,
     out: &mut Vec<Diagnostic>,
 ) {
-    // Roles that one host may have together: all of a controller's.
-    let apart = |role: &str| ["storage", "compute", "arbitrator"].contains(&role);
+    // Roles that one host may have together: all of a controller's, and storage.
+    let apart = |role: &str| ["compute", "arbitrator"].contains(&role);
     let meet = |a: &str, b: &str| a == b || [a, b].contains(&"all") || !(apart(a) || apart(b));
     let together = |a: &[Spanned<String>], b: &[Spanned<String>]| {
         a.iter().any(|a| b.iter().any(|b| meet(&a.value, &b.value)))

@@ -10,8 +10,8 @@ use indexmap::IndexMap;
 
 use crate::lint::ROLES;
 use crate::service::{
-    Broker, Component, Database, DoneWhen, Endpoint, FileSpec, Kind, Operation, Packages, Pairs, Platform,
-    Release, ResourceSpec, SecretSpec, Service, SqlAccess, Step, UnitRun,
+    Broker, Component, Database, DoneWhen, Endpoint, FileSpec, HashRing, Kind, Operation, Packages, Pairs,
+    Platform, Refused, Release, ResourceSpec, SecretSpec, Service, SqlAccess, Step, UnitRun,
 };
 
 type Keys<'a> = &'a [&'a str];
@@ -35,6 +35,8 @@ const SERVICE_KEYS: Keys<'_> = &[
     "sysctls",
     "mask",
     "rings",
+    "hash-rings",
+    "refuse",
     "steps",
     "periodic",
     "provides",
@@ -80,9 +82,19 @@ const FILE_KEYS: Keys<'_> = &[
     "each",
     "when",
     "directory",
+    "ring",
     "identity",
     "own",
 ];
+const HASH_RING_KEYS: Keys<'_> = &[
+    "on",
+    "port",
+    "part-power",
+    "replicas",
+    "min-part-hours",
+    "devices",
+];
+const REFUSED_KEYS: Keys<'_> = &["when", "why", "at", "help"];
 const STEP_KEYS: Keys<'_> = &[
     "name",
     "run",
@@ -286,14 +298,21 @@ fn component(w: &mut Walker, name: Spanned<String>, node: &Node) -> Option<Compo
 fn file(w: &mut Walker, node: &Node) -> Option<FileSpec> {
     let f = w.fields(node, "a file", FILE_KEYS)?;
     let directory = word(w, &f, "directory");
-    let (from, to) = match directory {
-        Some(directory) => (Spanned::new(String::new(), directory.span.clone()), directory),
-        None => (
+    let ring = word(w, &f, "ring");
+    let nothing = |span: &std::ops::Range<usize>| Spanned::new(String::new(), span.clone());
+    let (from, to) = match (directory, &ring) {
+        (Some(directory), _) => (nothing(&directory.span), directory),
+        (None, Some(ring)) => (
+            nothing(&ring.span),
+            w.require(&f, "to").and_then(|n| w.text(n, "`to`"))?,
+        ),
+        (None, None) => (
             w.require(&f, "from").and_then(|n| w.text(n, "`from`"))?,
             w.require(&f, "to").and_then(|n| w.text(n, "`to`"))?,
         ),
     };
-    let default_mode = if from.value.is_empty() { "0750" } else { "0644" };
+    let plain_file = !from.value.is_empty() || ring.is_some();
+    let default_mode = if plain_file { "0644" } else { "0750" };
     let mode_text = word(w, &f, "mode");
     let written = mode_text.as_ref().map_or(default_mode, |m| m.value.as_str());
     let Ok(mode) = u32::from_str_radix(written, 8) else {
@@ -336,7 +355,49 @@ fn file(w: &mut Walker, node: &Node) -> Option<FileSpec> {
         identity: word_or(w, &f, "identity", ""),
         when: word_or(w, &f, "when", ""),
         from,
+        ring,
         to,
+    })
+}
+
+fn hash_rings(w: &mut Walker, fields: &Fields<'_>) -> IndexMap<String, HashRing> {
+    let mut out = IndexMap::new();
+    let Some(node) = fields.get("hash-rings") else {
+        return out;
+    };
+    for entry in w.map(node, "`hash-rings`").unwrap_or_default() {
+        let Some(f) = w.fields(&entry.value, "a hash ring", HASH_RING_KEYS) else {
+            continue;
+        };
+        let on = w.require(&f, "on").and_then(|n| w.text(n, "`on`"));
+        let port = w
+            .require(&f, "port")
+            .and_then(|n| w.integer(n, "a port", 1..=65535));
+        let port = port.and_then(|p| u16::try_from(p.value).ok());
+        if let (Some(on), Some(port)) = (on, port) {
+            let ring = HashRing {
+                on,
+                port,
+                part_power: word_or(w, &f, "part-power", "12"),
+                replicas: word_or(w, &f, "replicas", "3"),
+                min_part_hours: word_or(w, &f, "min-part-hours", "1"),
+                devices: word_or(w, &f, "devices", "d1"),
+            };
+            out.insert(entry.key.value.clone(), ring);
+        }
+    }
+    out
+}
+
+fn refused(w: &mut Walker, node: &Node) -> Option<Refused> {
+    let f = w.fields(node, "what is refused", REFUSED_KEYS)?;
+    let mut text = |key: &'static str| w.require(&f, key).and_then(|n| w.text(n, &format!("`{key}`")));
+    let (when, why, at, help) = (text("when"), text("why"), text("at"), text("help"));
+    Some(Refused {
+        when: when?.value,
+        why: why?.value,
+        at: at?,
+        help: help?.value,
     })
 }
 
@@ -497,6 +558,15 @@ fn read_service(w: &mut Walker, source: &Arc<Source>, folder: &str) -> Option<Se
             .collect(),
         None => Vec::new(),
     };
+    let refuse = match f.get("refuse") {
+        Some(node) => w
+            .list(node, "`refuse`")
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|n| refused(w, n))
+            .collect(),
+        None => Vec::new(),
+    };
     let steps = match f.get("steps") {
         Some(node) => w
             .list(node, "`steps`")
@@ -532,6 +602,8 @@ fn read_service(w: &mut Walker, source: &Arc<Source>, folder: &str) -> Option<Se
         profiles,
         secrets: secrets(w, &f),
         rings,
+        hash_rings: hash_rings(w, &f),
+        refuse,
         database: database(w, &f),
         broker,
         sql,

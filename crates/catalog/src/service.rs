@@ -152,8 +152,10 @@ impl Component {
 /// A file on hosts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileSpec {
-    /// File in the service's folder; empty for a directory.
+    /// File in the service's folder; empty for a directory and for a hash ring.
     pub from: Spanned<String>,
+    /// The service's hash ring that it holds.
+    pub ring: Option<Spanned<String>>,
     /// Path on the host (template).
     pub to: Spanned<String>,
     /// Owner.
@@ -178,6 +180,44 @@ pub struct FileSpec {
     pub each: String,
     /// Condition; empty for always.
     pub when: String,
+}
+
+impl FileSpec {
+    /// Whether a directory is made.
+    pub fn is_directory(&self) -> bool {
+        self.from.value.is_empty() && self.ring.is_none()
+    }
+}
+
+/// Hosts with devices that keep the parts of a hash ring, and how: all are templates,
+/// so that settings can say them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HashRing {
+    /// Role of the hosts that have the devices.
+    pub on: Spanned<String>,
+    /// TCP port on them of the server that keeps the parts.
+    pub port: u16,
+    /// The number of parts, as a power of two.
+    pub part_power: String,
+    /// Replicas of each part.
+    pub replicas: String,
+    /// Hours between two changes that move parts.
+    pub min_part_hours: String,
+    /// `DEVICE` or `HOST/DEVICE`, then `region=`, `zone=`, `weight=`; several behind commas.
+    pub devices: String,
+}
+
+/// What a service cannot be run with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// An expression: it holds in such a cloud.
+    pub when: String,
+    /// What would go wrong (template).
+    pub why: String,
+    /// The setting of the service that is to be blamed.
+    pub at: Spanned<String>,
+    /// What cures it (template).
+    pub help: String,
 }
 
 /// When a step is already done.
@@ -268,8 +308,8 @@ pub struct Periodic {
     pub every: Interval,
     /// Seconds after which it is ended.
     pub timeout: u64,
-    /// Role of the hosts that may do it.
-    pub on: Spanned<String>,
+    /// Roles of the hosts that may do it.
+    pub on: Vec<Spanned<String>>,
     /// Condition; empty for always.
     pub when: String,
 }
@@ -381,6 +421,10 @@ pub struct Service {
     /// Keys that are replaced in turn, by the ring's name: each takes the value of the
     /// one after it, and the last, which is known everywhere and not yet used, is made anew.
     pub rings: IndexMap<String, Vec<Spanned<String>>>,
+    /// Hash rings, by name.
+    pub hash_rings: IndexMap<String, HashRing>,
+    /// What it cannot be run with.
+    pub refuse: Vec<Refused>,
     /// Its database.
     pub database: Option<Database>,
     /// Its broker user.

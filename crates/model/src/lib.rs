@@ -78,6 +78,8 @@ pub struct Model {
     pub vips: IndexMap<String, Vip>,
     /// All files of the catalogue.
     pub catalog: Arc<Catalog>,
+    /// The cloud file, for findings that only show when it is rendered.
+    pub source: Arc<Source>,
 }
 
 /// The name by which the cluster and everything else knows a component.
@@ -148,6 +150,7 @@ impl Model {
             others,
             vips: IndexMap::new(),
             catalog: Arc::clone(catalog),
+            source: Arc::clone(source),
         };
         model.vips = check::vips(&model, source, &mut findings);
         check::overrides(&model, source, &mut findings);
@@ -155,8 +158,28 @@ impl Model {
         (good.then_some(model), findings)
     }
 
+    /// Where in the cloud file a service's setting is given, or else the service named;
+    /// the beginning for one of the foundation.
+    pub fn place(&self, service: &str, setting: &str) -> std::ops::Range<usize> {
+        let given = self.cloud.settings.get(service);
+        let given = given.and_then(|s| s.value.value.get(setting));
+        let asked = self.cloud.services.iter().find(|s| s.value.as_str() == service);
+        given
+            .map(|value| value.value.span.clone())
+            .or_else(|| asked.map(|name| name.span.clone()))
+            .unwrap_or(0..0)
+    }
+
     /// Hosts of a role, of `cluster` (its members) or of `all`, in the file's order.
+    ///
+    /// In a cloud where nobody is said to be for storage, those do it that have the
+    /// APIs: three controllers alone are a whole cloud.
     pub fn hosts_of(&self, role: &str) -> Vec<&Host> {
+        let nobody = !self.cloud.hosts.iter().any(|h| h.has(Role::Storage));
+        let role = match role {
+            "storage" if nobody => "api",
+            role => role,
+        };
         self.cloud
             .hosts
             .iter()

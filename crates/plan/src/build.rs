@@ -11,6 +11,7 @@ use render::{Desired, DesiredApi};
 use wire::{Expect, Fact, Facts, Op, Wait};
 
 use crate::handover::Moving;
+use crate::rings::{self, Rings};
 use crate::{Digest, Observed, Plan, Step, leave, look, refuse};
 
 /// Everything one planning works on.
@@ -32,6 +33,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) repaired: Option<pacemaker::Cib>,
     /// What changes hands between the cluster and systemd.
     pub(crate) moving: Moving,
+    /// Hash rings after those that hosts have.
+    pub(crate) rings: Rings,
 }
 
 /// Plans. `distribution` is the cloud's; `digest` fills and hashes a content.
@@ -63,6 +66,8 @@ pub fn plan(
             Err(refusal) => reasons.push(refusal),
         }
     }
+    let (rings, against) = rings::rings(desired, observed);
+    reasons.extend(against);
     if !reasons.is_empty() {
         return Err(reasons);
     }
@@ -85,9 +90,10 @@ pub fn plan(
             Intent::Recover => "recover",
         }
         .to_owned(),
-        explain: refuse::left_out(desired, observed),
+        explain: [refuse::left_out(desired, observed), rings.explain.clone()].concat(),
         ..Plan::default()
     };
+    planner.rings = rings;
     // What changes hands does so while everything runs, and before all else.
     if !planner.moving.is_empty() && planner.whole() {
         // Not deleted while it runs, by a configuration that is not about it.
@@ -209,6 +215,7 @@ impl<'a> Planner<'a> {
             left: Vec::new(),
             repaired: None,
             moving: Moving::default(),
+            rings: Rings::default(),
         }
     }
 }

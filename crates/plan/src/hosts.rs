@@ -13,6 +13,14 @@ use crate::roll::{Rolling, cleanup};
 use crate::{Change, corosync, diff, shared};
 
 impl Planner<'_> {
+    /// A file as it is to be written.
+    fn write(&self, file: &DesiredFile) -> FileWrite {
+        FileWrite {
+            content: self.rings.content(file).to_vec(),
+            ..file.write.clone()
+        }
+    }
+
     pub(crate) fn file_change(&self, file: &DesiredFile, facts: &Facts) -> Option<Change> {
         let path = &file.write.path;
         let Some(Fact::Known(now)) = facts.files.get(path) else {
@@ -28,12 +36,20 @@ impl Planner<'_> {
         let same_owner = now.stat.owner == file.write.owner
             && now.stat.group == file.write.group
             && now.stat.mode & 0o7777 == file.write.mode;
-        let same = shared::is_as_wanted(&file.write, now, self.digest);
+        let same = match &file.ring {
+            Some(_) => now.digest == (self.digest)(self.rings.content(file)),
+            None => shared::is_as_wanted(&file.write, now, self.digest),
+        };
         if same && same_owner {
             return None;
         }
         let diff = if let Some(target) = &now.link {
             format!("a link to {target} is in its place")
+        } else if file.ring.is_some() && !same {
+            let moved = self.rings.changes.get(path);
+            moved
+                .map_or("it is not that of the other hosts", String::as_str)
+                .to_owned()
         } else if same {
             format!(
                 "{}:{} {:o} → {}:{} {:o}",
@@ -99,16 +115,17 @@ impl Planner<'_> {
                 let Some(change) = self.file_change(file, facts) else {
                     continue;
                 };
+                let write = self.write(file);
                 // Where nothing of it runs, nothing is restarted, and nobody waits for it.
                 let in_use = |r: &String| r.starts_with("unit/") || self.instance_runs(r, host);
                 let up = running || (!member && serves(facts, file));
                 let by_systemd = |r: &String| self.instance(r, host).is_some() && self.instance_runs(r, host);
                 if (up && file.restart.iter().any(in_use)) || file.restart.iter().any(by_systemd) {
-                    later.restarts.add(&file.write, &file.restart, change);
+                    later.restarts.add(&write, &file.restart, change);
                 } else if running && file.reload.iter().any(in_use) {
-                    later.reloads.add(&file.write, &file.reload, change);
+                    later.reloads.add(&write, &file.reload, change);
                 } else {
-                    quiet.push(file.write.clone());
+                    quiet.push(write);
                     stale.extend(file.restart.iter().cloned());
                     rewritten |= running && file.write.path == corosync::CONF;
                     changes.push(change);

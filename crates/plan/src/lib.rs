@@ -21,6 +21,7 @@ mod outage;
 mod part;
 mod refuse;
 mod restore;
+mod rings;
 mod roll;
 mod shared;
 mod show;

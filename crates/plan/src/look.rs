@@ -4,7 +4,7 @@ use engines::Store;
 use render::Desired;
 use wire::{HttpGet, NamedQuery, Observe, Own, Query};
 
-use crate::{balancer, corosync, instances, restore, shared};
+use crate::{balancer, corosync, instances, restore, rings, shared};
 
 /// Where Pacemaker keeps its configuration.
 pub(crate) const CIB_FILE: &str = "/var/lib/pacemaker/cib/cib.xml";
@@ -51,6 +51,10 @@ pub fn observe(desired: &Desired, host: &str, key: [u8; 32], deep: bool) -> Obse
         out.queries.extend(instances::queries(&wanted.units));
         for file in &wanted.files {
             out.files.push(file.write.path.clone());
+            if file.ring.is_some() {
+                out.queries.push(rings::query(&file.write.path));
+                continue;
+            }
             if let Own::Keys { absent } = &file.write.own {
                 let asked = shared::asked(&file.write.content, absent);
                 out.keys.insert(file.write.path.clone(), asked);

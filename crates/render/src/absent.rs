@@ -65,7 +65,7 @@ pub fn of(model: &Model, templates: &mut Templates, desired: &Desired) -> IndexM
             let ours = |f: &&FileSpec| !f.once && !files::is_shared(model, f);
             let here = placed.service.files.iter().filter(|f| on(&f.on));
             for spec in here.filter(ours) {
-                let directory = spec.from.value.is_empty();
+                let directory = spec.is_directory();
                 let scope = Scope {
                     service: name,
                     host: Some(host),
@@ -78,7 +78,7 @@ pub fn of(model: &Model, templates: &mut Templates, desired: &Desired) -> IndexM
             let told = here.filter(|c| c.by_architecture(architecture) && on(&c.runs_on));
             paths.extend(told.map(|c| (false, systemd::by_systemd(&c.unit))));
             let recurs = placed.service.periodic.values();
-            let recurs = recurs.filter(|p| on(std::slice::from_ref(&p.on)));
+            let recurs = recurs.filter(|p| on(&p.on));
             paths.extend(recurs.flat_map(|p| periodic::paths(name, p).map(|path| (false, path))));
             paths.retain(|(_, path)| wanted.files.iter().all(|f| f.write.path != *path));
             // The deepest first, so that a directory is empty when its turn comes.

@@ -374,9 +374,7 @@ impl Templates {
         let finding = Diagnostic::error("catalog::template", &source, span, message, "here")
             .help("CONTRIBUTING.md tells what templates see");
         // The same on every host.
-        if !self.findings.contains(&finding) {
-            self.findings.push(finding);
-        }
+        self.push(finding);
     }
 
     /// Renders a short text.
@@ -449,9 +447,11 @@ impl Templates {
         self.catalog.files.get(path)
     }
 
-    /// Adds a finding.
+    /// Adds a finding, once.
     pub fn push(&mut self, finding: Diagnostic) {
-        self.findings.push(finding);
+        if !self.findings.contains(&finding) {
+            self.findings.push(finding);
+        }
     }
 
     /// What went wrong.

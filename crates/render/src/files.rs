@@ -2,10 +2,12 @@
 
 use catalog::{FileSpec, Spanned, UnitRun};
 use cloud::Host;
+use indexmap::IndexMap;
 use model::{Model, Placed, resource_id};
 use wire::{FileWrite, Own};
 
 use crate::context::{Scope, Templates};
+use crate::rings::First;
 use crate::{DesiredFile, DesiredHost, ini, periodic, ports_of, systemd, units_of};
 
 /// Whether only keys of a file are ours, by the catalogue's word or the operator's.
@@ -31,7 +33,7 @@ fn file(
         None => format!("{}/{}", placed.service.folder, spec.from.value),
     };
     let to = templates.text(scope, &spec.to.value);
-    let directory = spec.from.value.is_empty();
+    let directory = spec.is_directory();
     let extension = path.rsplit('.').next().unwrap_or_default();
     let mut own = Own::File;
     let content = match extension {
@@ -61,6 +63,7 @@ fn file(
         },
         service: service.clone(),
         once: spec.once,
+        ring: None,
         identity: templates.text(scope, &spec.identity),
         restart: restarted(model, placed, &spec.restart, scope),
         reload: restarted(model, placed, &spec.reload, scope),
@@ -111,8 +114,29 @@ pub fn paths(templates: &mut Templates, spec: &FileSpec, scope: &Scope<'_>) -> V
         .collect()
 }
 
+/// A file that a host gets for two of its roles is one, and restarts what either says.
+fn merge(files: &mut Vec<DesiredFile>, file: DesiredFile) {
+    let same = |f: &&mut DesiredFile| f.service == file.service && f.write == file.write;
+    let Some(there) = files.iter_mut().find(same) else {
+        files.push(file);
+        return;
+    };
+    for (names, more) in [
+        (&mut there.restart, file.restart),
+        (&mut there.reload, file.reload),
+    ] {
+        let new: Vec<String> = more.into_iter().filter(|n| !names.contains(n)).collect();
+        names.extend(new);
+    }
+}
+
 /// Everything for one host.
-pub fn host(model: &Model, templates: &mut Templates, host: &Host) -> DesiredHost {
+pub fn host(
+    model: &Model,
+    templates: &mut Templates,
+    rings: &IndexMap<(String, String), First>,
+    host: &Host,
+) -> DesiredHost {
     let mut out = DesiredHost {
         units: units_of(model, templates, host),
         ports: ports_of(model, templates, host),
@@ -162,8 +186,16 @@ pub fn host(model: &Model, templates: &mut Templates, host: &Host) -> DesiredHos
                     item: item.as_deref(),
                     ..plain
                 };
-                let desired = file(model, templates, placed, spec, &scope);
-                out.files.push(desired);
+                let mut desired = file(model, templates, placed, spec, &scope);
+                if let Some(ring) = &spec.ring {
+                    // Where there can be no such ring, that was found.
+                    let Some((wanted, first)) = rings.get(&(service.clone(), ring.value.clone())) else {
+                        continue;
+                    };
+                    desired.write.content.clone_from(first);
+                    desired.ring = Some(wanted.clone());
+                }
+                merge(&mut out.files, desired);
             }
         }
         out.files.extend(periodic::files(model, templates, placed, name));
@@ -200,6 +232,7 @@ pub fn host(model: &Model, templates: &mut Templates, host: &Host) -> DesiredHos
             service: String::new(),
             secret: false,
             once: false,
+            ring: None,
             identity: String::new(),
             restart: Vec::new(),
             reload: Vec::new(),

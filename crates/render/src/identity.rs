@@ -143,6 +143,7 @@ impl Identities {
             service: String::new(),
             secret: false,
             once: false,
+            ring: None,
             identity: String::new(),
             restart: Vec::new(),
             reload: Vec::new(),

@@ -52,7 +52,7 @@ fn fill(templates: &mut Templates, scope: &Scope<'_>, entries: &[tree::Entry], o
                 }
             }
         } else {
-            let key = entry.key.value.clone();
+            let key = catalog::name_of(&entry.key.value).to_owned();
             let Some(value) = catalog::written(&entry.value) else {
                 // Nobody's to set, and not written. One with `*` speaks of many.
                 if !key.ends_with('*') {

@@ -12,6 +12,8 @@ mod files;
 mod identity;
 mod ini;
 mod periodic;
+mod refuse;
+mod rings;
 mod scripts;
 mod systemd;
 
@@ -43,6 +45,9 @@ pub struct DesiredFile {
     pub once: bool,
     /// When not empty: a file that is there without this text is somebody else's.
     pub identity: String,
+    /// Of a hash ring: what it is to be. The content is the first such ring, and not that of a
+    /// cloud that has one already.
+    pub ring: Option<hashring::Wanted>,
     /// Resource ids restarted on the host when it changes.
     pub restart: Vec<String>,
     /// Resource ids that read it again on the host when it changes, and go on.
@@ -267,9 +272,11 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
         services: model.services.keys().cloned().collect(),
         ..Desired::default()
     };
+    refuse::refuse(model, &mut templates);
+    let rings = rings::of(model, &mut templates);
     let identities = identity::Identities::new(model);
     for host in &model.cloud.hosts {
-        let mut desired = files::host(model, &mut templates, host);
+        let mut desired = files::host(model, &mut templates, &rings, host);
         desired.files.push(identities.file(host));
         out.hosts.insert(host.name.as_str().to_owned(), desired);
     }
@@ -302,7 +309,12 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
         out.scripts.extend(made);
     }
     out.absent = absent::of(model, &mut templates, &out);
-    for (resource, placed, component) in model.clustered() {
+    // What this cloud does not have is not waited for.
+    let here: Vec<String> = present(model, &mut templates)
+        .map(|(p, c)| resource_id(&p.service.name.value, &c.name.value))
+        .collect();
+    let clustered = model.clustered().filter(|(id, ..)| here.contains(id));
+    for (resource, placed, component) in clustered {
         let service = &placed.service.name.value;
         if !placed.service.steps.is_empty() {
             out.gated.push(resource.clone());

@@ -69,7 +69,7 @@ pub fn files(model: &Model, templates: &mut Templates, placed: &Placed, host: &s
     };
     let mut out = Vec::new();
     for periodic in placed.service.periodic.values() {
-        let here = model.names_of(&periodic.on.value).iter().any(|h| h == host);
+        let here = model.hosts_on(&periodic.on).iter().any(|h| h.name.as_str() == host);
         if !here || !templates.holds(&scope, &periodic.when) {
             continue;
         }
@@ -89,6 +89,7 @@ pub fn files(model: &Model, templates: &mut Templates, placed: &Placed, host: &s
             },
             service: name.clone(),
             once: false,
+            ring: None,
             identity: String::new(),
             restart: Vec::new(),
             reload: Vec::new(),

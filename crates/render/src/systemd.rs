@@ -97,6 +97,7 @@ pub fn files(
         service: service.clone(),
         secret: false,
         once: false,
+        ring: None,
         identity: String::new(),
         restart: Vec::new(),
         reload: Vec::new(),

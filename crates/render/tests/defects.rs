@@ -141,7 +141,7 @@ const DEFECTS: [Defect; 14] = [
                      write them apart.",
         test: |_| {
             let service = "name: image\ncomponents:\n  \
-                 api: { kind: stateless, runs-on: api, unit: image-api.service, endpoint: { port: 9292, check: /a } }\n  \
+                 api: { kind: stateless, runs-on: api, unit: image-api.service, endpoint: { port: 9299, check: /a } }\n  \
                  registry: { kind: stateless, runs-on: api, unit: image-registry.service, endpoint: { port: 9191, check: /r } }\n";
             let (model, desired) = right(&with("image"), &[("openstack/image/service.yaml", service)]);
             let text = file(&desired, "c1", "/etc/haproxy/haproxy.cfg");

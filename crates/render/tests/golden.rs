@@ -16,6 +16,7 @@ mod examples;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use hashring::Ring;
 use render::{Desired, DesiredHost, DesiredUnit, UnitRun};
 use wire::Query;
 
@@ -99,6 +100,30 @@ fn lines(xml: &str) -> String {
     out
 }
 
+/// A hash ring as text: its devices with what each keeps, and where the first parts are.
+fn ring(file: &[u8]) -> String {
+    let ring = Ring::decode(file).unwrap();
+    let mut out = format!(
+        "2^{} parts, {} replicas, version {}\n",
+        ring.part_power(),
+        ring.rows.len(),
+        ring.version
+    );
+    let devices = ring.devices.iter().flatten();
+    for (d, load) in devices.zip(ring.loads()) {
+        let at = format!(
+            "region {} zone {} {}:{}/{}",
+            d.region, d.zone, d.address, d.port, d.name
+        );
+        let _ = writeln!(out, "{at} of {}, weight {}, keeps {load}", d.host, d.weight);
+    }
+    for part in 0..8 {
+        let ids: Vec<String> = ring.rows.iter().map(|row| row[part].to_string()).collect();
+        let _ = writeln!(out, "part {part}: {}", ids.join(" "));
+    }
+    out
+}
+
 fn files(desired: &Desired) -> BTreeMap<String, String> {
     let mut out = BTreeMap::new();
     let mut first: BTreeMap<String, String> = BTreeMap::new();
@@ -106,7 +131,10 @@ fn files(desired: &Desired) -> BTreeMap<String, String> {
         let mut all = BTreeMap::from([("host.txt".to_owned(), list(host))]);
         for file in host.files.iter().filter(|f| !f.write.directory) {
             let path = file.write.path.trim_start_matches('/').to_owned();
-            let text = String::from_utf8(file.write.content.clone()).unwrap();
+            let text = match &file.ring {
+                Some(_) => ring(&file.write.content),
+                None => String::from_utf8(file.write.content.clone()).unwrap(),
+            };
             assert!(
                 all.insert(path, text).is_none(),
                 "{} is written twice",

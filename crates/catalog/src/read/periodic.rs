@@ -4,7 +4,7 @@
 use cloud::tree::{Fields, Spanned, Walker};
 use indexmap::IndexMap;
 
-use super::{Keys, timeout, word_or, words_of_run};
+use super::{Keys, roles, timeout, word_or, words_of_run};
 use crate::service::{Component, Interval, Kind, Pairs, Periodic, ResourceSpec};
 
 const KEYS: Keys<'_> = &["run", "user", "on", "every", "timeout", "when"];
@@ -28,7 +28,7 @@ fn periodic(w: &mut Walker, name: &Spanned<String>, node: &cloud::tree::Node) ->
     let every = w
         .require(&f, "every")
         .and_then(|n| w.choice(n, "how often", "catalog::unknown-interval", Interval::WORDS));
-    let on = w.require(&f, "on").and_then(|n| w.text(n, "`on`"));
+    let on = roles(w, &f, "on");
     let run = words_of_run(w, &f);
     Some(Periodic {
         name: name.clone(),

@@ -16,6 +16,7 @@ mod bad_luck;
 mod cloud;
 mod drift;
 mod guide;
+mod images;
 mod killed;
 mod machines;
 #[path = "../../../backup/tests/support/moto.rs"]

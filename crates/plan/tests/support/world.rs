@@ -11,6 +11,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use pacemaker::Resource;
 use plan::Observed;
 use render::{Desired, UnitRun};
@@ -311,6 +313,15 @@ fn answer(desired: &Desired, query: &NamedQuery) -> Answer {
             };
         }
         "balancer" => return Answer::Text(balancer(desired)),
+        "ring" => {
+            let mut files = desired.hosts.values().flat_map(|h| &h.files);
+            let file = files.find(|f| f.write.path == rest).unwrap();
+            return Answer::Ran {
+                status: 0,
+                stdout: BASE64_STANDARD.encode(&file.write.content),
+                stderr: String::new(),
+            };
+        }
         // None was begun.
         "restore" => return rows(&[]),
         "instance" => {

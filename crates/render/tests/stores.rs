@@ -1,0 +1,97 @@
+//! Where a service keeps what is too large for its database, by a setting: what its
+//! configuration and the cluster then say. Of these only the default is run on hosts.
+
+#![allow(clippy::unwrap_used, reason = "the helpers of a test may panic like the test")]
+
+#[path = "../../../tests/golden/examples.rs"]
+mod examples;
+
+use render::Desired;
+
+fn cloud(services: &str, settings: &str) -> Desired {
+    let text = format!(
+        "cloud: demo\nrelease: \"2025.1\"\nhosts:\n  c1: {{ role: controller, address: 198.18.0.11 }}\n  \
+         c2: {{ role: controller, address: 198.18.0.12 }}\n  c3: {{ role: controller, address: 198.18.0.13 }}\n\
+         vips: {{ pool: 198.18.0.100-198.18.0.119 }}\nservices: {services}\nsettings: {{ glance: {settings} }}\n"
+    );
+    examples::desired_of(&examples::model_of("demo", &text, &[]))
+}
+
+fn text(desired: &Desired, path: &str) -> String {
+    let file = desired.hosts["c2"].files.iter().find(|f| f.write.path == path);
+    String::from_utf8(file.unwrap().write.content.clone()).unwrap()
+}
+
+/// The lines of the section that says where images are.
+fn section(desired: &Desired) -> Vec<String> {
+    let conf = text(desired, "/etc/glance/glance-api.conf");
+    let (_, rest) = conf.split_once("\n[images]\n").unwrap();
+    let lines = rest.lines().take_while(|l| !l.starts_with('['));
+    lines.filter(|l| !l.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn images_lie_where_the_setting_says() {
+    let check = |settings: &str, backend: &str, expect: &[&str]| {
+        let desired = cloud("[keystone, glance]", settings);
+        assert_eq!(section(&desired), expect, "{settings}");
+        let conf = text(&desired, "/etc/glance/glance-api.conf");
+        assert!(
+            conf.contains(&format!("enabled_backends = images:{backend}\n")),
+            "{conf}"
+        );
+    };
+    check(
+        "{ store: rbd, rbd_pool: pictures }",
+        "rbd",
+        &[
+            "rbd_store_pool = pictures",
+            "rbd_store_user = glance",
+            "rbd_store_ceph_conf = /etc/ceph/ceph.conf",
+        ],
+    );
+    check(
+        "{ store: s3, s3_host: \"https://objects.example.org\" }",
+        "s3",
+        &[
+            "s3_store_host = https://objects.example.org",
+            "s3_store_bucket = glance",
+            "s3_store_create_bucket_on_put = true",
+        ],
+    );
+    check(
+        "{ store: shared, shared_device: \"nfs.example.org:/images\" }",
+        "file",
+        &["filesystem_store_datadir = /var/lib/glance/images"],
+    );
+}
+
+/// The keys are the operator's, beside the unit, and in no file of ours.
+#[test]
+fn keys_of_another_cloud_stay_on_the_host() {
+    let desired = cloud(
+        "[keystone, glance]",
+        "{ store: s3, s3_host: \"https://objects.example.org\" }",
+    );
+    let unit = text(&desired, "/etc/systemd/system/quorate-glance.service");
+    assert!(unit.contains("EnvironmentFile=/etc/glance/store.env\n"), "{unit}");
+    let files = &desired.hosts["c2"].files;
+    assert!(files.iter().all(|f| f.write.path != "/etc/glance/store.env"));
+}
+
+/// A shared file system is there before whoever writes to it, on every host.
+#[test]
+fn the_cluster_mounts_a_shared_file_system_first() {
+    let cib = |settings: &str| {
+        let desired = cloud("[keystone, glance, swift]", settings);
+        desired.cib.document(&desired.nodes)
+    };
+    let shared = cib("{ store: shared, shared_device: \"nfs.example.org:/images\" }");
+    assert!(shared.contains("type=\"Filesystem\""), "{shared}");
+    assert!(
+        shared.contains("name=\"device\" value=\"nfs.example.org:/images\""),
+        "{shared}"
+    );
+    assert!(shared.contains("first=\"glance-images-clone\""), "{shared}");
+    assert!(!cib("{ store: swift }").contains("Filesystem"));
+}
