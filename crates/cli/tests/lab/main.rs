@@ -31,4 +31,5 @@ mod services;
 mod support;
 mod survives;
 mod upkeep;
+mod volumes;
 mod writers;
