@@ -33,4 +33,5 @@ mod services;
 mod support;
 mod survives;
 mod upkeep;
+mod volumes;
 mod writers;
