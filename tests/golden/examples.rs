@@ -15,7 +15,7 @@ use model::Model;
 use render::Desired;
 
 /// The examples that have a golden tree.
-pub const EXAMPLES: [&str; 10] = [
+pub const EXAMPLES: [&str; 12] = [
     "three-controllers",
     "two-links",
     "ipv6",
@@ -23,6 +23,8 @@ pub const EXAMPLES: [&str; 10] = [
     "with-placement",
     "with-compute",
     "with-images",
+    "with-volumes",
+    "active-volumes",
     "core",
     "debian-12",
     "centos-9",

@@ -6,8 +6,8 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode, Url};
 use rusty_s3::actions::{
-    AbortMultipartUpload, CompleteMultipartUpload, CreateMultipartUpload,
-    DeleteObject, GetObject, ListObjectsV2, S3Action as _, UploadPart,
+    AbortMultipartUpload, CompleteMultipartUpload, CreateMultipartUpload, DeleteObject, GetObject,
+    ListObjectsV2, S3Action as _, UploadPart,
 };
 use rusty_s3::{Credentials, UrlStyle};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

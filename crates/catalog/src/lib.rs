@@ -21,9 +21,9 @@ pub use cloud::tree::{Node, Spanned};
 pub use data::{DataKey, is_data, name_of, written};
 pub use lint::unsafe_value;
 pub use service::{
-    BY_SYSTEMD, Broker, Component, Database, DoneWhen, Endpoint, FileSpec, HashRing, Interval, Kind, Operation,
-    Packages, Pairs, Periodic, Platform, Refused, Release, ResourceSpec, SecretSpec, Service, SqlAccess, Step,
-    UnitRun,
+    BY_SYSTEMD, Broker, Component, Database, DoneWhen, Endpoint, FileSpec, HashRing, Interval, Kind,
+    Operation, Packages, Pairs, Periodic, Platform, Refused, Release, ResourceSpec, SecretSpec, Service,
+    SqlAccess, Step, UnitRun,
 };
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../catalog");

@@ -249,7 +249,6 @@ fn wrong_files_are_refused() {
         "service::bad-name",
         "service::duplicate",
         "ssh::bad-port",
-        "vip::duplicate", // and it pins a service that is not there
         "vip::pool-and-shared",
         "config::owned",
         "config::unknown-file",

@@ -65,20 +65,26 @@ fn file(
         once: spec.once,
         ring: None,
         identity: templates.text(scope, &spec.identity),
-        restart: restarted(model, placed, &spec.restart, scope),
-        reload: restarted(model, placed, &spec.reload, scope),
+        restart: restarted(model, templates, placed, &spec.restart, scope),
+        reload: restarted(model, templates, placed, &spec.reload, scope),
     }
 }
 
 /// What is restarted on the scope's host for components: the resource of each that runs
 /// there, or `unit/NAME` where systemd runs it in every architecture.
-fn restarted(model: &Model, placed: &Placed, names: &[Spanned<String>], scope: &Scope<'_>) -> Vec<String> {
+fn restarted(
+    model: &Model,
+    templates: &mut Templates,
+    placed: &Placed,
+    names: &[Spanned<String>],
+    scope: &Scope<'_>,
+) -> Vec<String> {
     let components = names
         .iter()
         .filter_map(|n| placed.service.components.get(&n.value));
     let here = components.filter(|c| {
         let hosts = model.hosts_on(&c.runs_on);
-        hosts.iter().any(|h| Some(h.name.as_str()) == scope.host)
+        hosts.iter().any(|h| Some(h.name.as_str()) == scope.host) && templates.holds(scope, &c.when)
     });
     here.map(|c| match c.run {
         Some(UnitRun::Systemd) => format!("unit/{}", c.unit),

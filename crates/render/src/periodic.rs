@@ -69,7 +69,10 @@ pub fn files(model: &Model, templates: &mut Templates, placed: &Placed, host: &s
     };
     let mut out = Vec::new();
     for periodic in placed.service.periodic.values() {
-        let here = model.hosts_on(&periodic.on).iter().any(|h| h.name.as_str() == host);
+        let here = model
+            .hosts_on(&periodic.on)
+            .iter()
+            .any(|h| h.name.as_str() == host);
         if !here || !templates.holds(&scope, &periodic.when) {
             continue;
         }

@@ -448,7 +448,7 @@ const DEFECTS: [Defect; 14] = [
         impossible: "",
         test: |d| {
             let service = "name: web\ncomponents:\n  main:\n    kind: stateless\n    runs-on: api\n    unit: web.service\n    \
-                 endpoint: { port: 443, mode: tcp, options: [\"cookie SERVERID insert\"] }\n";
+                 endpoint: { port: 8443, mode: tcp, options: [\"cookie SERVERID insert\"] }\n";
             d.finds(d.caught, CLOUD, &[("openstack/web/service.yaml", service)]);
         },
     },

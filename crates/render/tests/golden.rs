@@ -76,7 +76,9 @@ fn list(host: &DesiredHost) -> String {
 
 /// How an instance is asked on its host.
 fn asked(unit: &DesiredUnit) -> String {
-    let check = unit.check.as_ref().unwrap();
+    let Some(check) = &unit.check else {
+        return "nothing".to_owned();
+    };
     match &check.query {
         Query::Http(get) => format!("{} {}: {:?}", get.method, get.url, check.expect),
         Query::Tcp(to) => format!("{to}: {:?}", check.expect),

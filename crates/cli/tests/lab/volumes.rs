@@ -21,8 +21,8 @@ const WORKS: Duration = Duration::from_mins(3);
 const WHOLE: Duration = Duration::from_mins(4);
 
 /// Made, grown by a signal, which takes a user in the stacks' domain and the owner's
-/// trust, and deleted. Not by its signed address at the second API: Keystone answers
-/// only services there since OSSA-2025-002, and Heat 24.0.0 asks it as nobody.
+/// trust, and deleted. Not by its signed address at the second API: Keystone 27 answers
+/// 401 to Heat 24.0.0, which asks it about the signature as nobody.
 const STACK: &str = r#"set -e; . /root/openrc
 cat > /tmp/stack.yaml <<END
 heat_template_version: 2021-04-16
