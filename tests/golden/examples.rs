@@ -15,7 +15,7 @@ use model::Model;
 use render::Desired;
 
 /// The examples that have a golden tree.
-pub const EXAMPLES: [&str; 12] = [
+pub const EXAMPLES: [&str; 13] = [
     "three-controllers",
     "two-links",
     "ipv6",
@@ -25,6 +25,7 @@ pub const EXAMPLES: [&str; 12] = [
     "with-images",
     "with-volumes",
     "active-volumes",
+    "eight-services",
     "core",
     "debian-12",
     "centos-9",
