@@ -66,7 +66,13 @@ pub fn links(model: &Model) -> Vec<String> {
 }
 
 /// The resource of one component.
-pub fn resource(templates: &mut Templates, id: &str, placed: &Placed, component: &Component) -> Resource {
+pub fn resource(
+    model: &Model,
+    templates: &mut Templates,
+    id: &str,
+    placed: &Placed,
+    component: &Component,
+) -> Resource {
     let scope = Scope {
         service: &placed.service.name.value,
         host: None,
@@ -97,7 +103,7 @@ pub fn resource(templates: &mut Templates, id: &str, placed: &Placed, component:
         ("failure-timeout", "60s"),
         ("requires", "quorum"),
     ]);
-    if component.kind == Kind::Singleton {
+    if component.kind == Kind::Singleton && fenced(model) {
         // Two of it would destroy what it works on.
         meta.insert("requires".to_owned(), "fencing".to_owned());
     }
@@ -346,7 +352,7 @@ pub fn cib(model: &Model, templates: &mut Templates) -> Cib {
         .collect();
     vips(model, &all, &mut out);
     for (id, placed, component) in &all {
-        out.resources.push(resource(templates, id, placed, component));
+        out.resources.push(resource(model, templates, id, placed, component));
         // Only where its role is: a clone would else probe and start everywhere.
         let members = model.names_on(&component.runs_on);
         for (node, _) in nodes(model) {

@@ -119,7 +119,7 @@ pub fn elsewhere(model: &Model, templates: &mut Templates) -> Vec<Resource> {
     here.into_iter()
         .map(|(placed, component)| {
             let id = resource_id(&placed.service.name.value, &component.name.value);
-            cluster::resource(templates, &id, placed, component)
+            cluster::resource(model, templates, &id, placed, component)
         })
         .collect()
 }

@@ -397,7 +397,8 @@ fn image_scheduler_survives_the_loss_of_any_host() {
             !rest.contains("Transition Summary:\n  *"),
             "{cloud} does not come to rest:\n{rest}"
         );
-        for lost in &nodes {
+        // Of one alone none is left.
+        for lost in nodes.iter().filter(|_| nodes.len() > 1) {
             let alive: Vec<&str> = nodes.iter().filter(|n| *n != lost).copied().collect();
             let fail = ["--node-fail", *lost];
             golden(
