@@ -352,7 +352,8 @@ pub fn cib(model: &Model, templates: &mut Templates) -> Cib {
         .collect();
     vips(model, &all, &mut out);
     for (id, placed, component) in &all {
-        out.resources.push(resource(model, templates, id, placed, component));
+        out.resources
+            .push(resource(model, templates, id, placed, component));
         // Only where its role is: a clone would else probe and start everywhere.
         let members = model.names_on(&component.runs_on);
         for (node, _) in nodes(model) {
