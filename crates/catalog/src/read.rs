@@ -142,6 +142,20 @@ fn roles(w: &mut Walker, fields: &Fields<'_>, key: &str) -> Option<Vec<Spanned<S
     (!roles.is_empty()).then_some(roles)
 }
 
+/// The entries of a list that can be read; none where it is not there.
+fn list_of<T>(
+    w: &mut Walker,
+    fields: &Fields<'_>,
+    key: &str,
+    read: fn(&mut Walker, &Node) -> Option<T>,
+) -> Vec<T> {
+    let Some(node) = fields.get(key) else {
+        return Vec::new();
+    };
+    let nodes = w.list(node, &format!("`{key}`")).unwrap_or_default();
+    nodes.iter().filter_map(|n| read(w, n)).collect()
+}
+
 /// One database or several, the first of which is its user's name too.
 fn database(w: &mut Walker, fields: &Fields<'_>) -> Option<Database> {
     let mut names = words(w, fields, "database").into_iter();
@@ -549,33 +563,9 @@ fn read_service(w: &mut Walker, source: &Arc<Source>, folder: &str) -> Option<Se
             rings.insert(entry.key.value.clone(), w.texts(&entry.value, "a secret"));
         }
     }
-    let files = match f.get("files") {
-        Some(node) => w
-            .list(node, "`files`")
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|n| file(w, n))
-            .collect(),
-        None => Vec::new(),
-    };
-    let refuse = match f.get("refuse") {
-        Some(node) => w
-            .list(node, "`refuse`")
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|n| refused(w, n))
-            .collect(),
-        None => Vec::new(),
-    };
-    let steps = match f.get("steps") {
-        Some(node) => w
-            .list(node, "`steps`")
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|n| step(w, n))
-            .collect(),
-        None => Vec::new(),
-    };
+    let files = list_of(w, &f, "files", file);
+    let refuse = list_of(w, &f, "refuse", refused);
+    let steps = list_of(w, &f, "steps", step);
     let sql = f.get("sql").and_then(|n| {
         let s = w.fields(n, "`sql`", &["socket", "user"])?;
         Some(SqlAccess {

@@ -120,10 +120,7 @@ mod tests {
     }
 
     fn vault() -> (tempfile::TempDir, Vault) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = camino::Utf8PathBuf::from_path_buf(dir.path().join("vault.age")).unwrap();
-        let nobody = "age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg";
-        let mut vault = Vault::create(&path, &[nobody.to_owned()]).unwrap();
+        let (dir, mut vault) = crate::rotate::tests::empty();
         let ca = SecretKind::CaCert {
             common_name: "quorate test".to_owned(),
         };

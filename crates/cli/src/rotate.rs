@@ -109,14 +109,20 @@ pub fn ring(vault: &mut Vault, keys: &[String]) {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
-    fn vault() -> (tempfile::TempDir, Vault) {
+    /// An empty vault, for nobody.
+    pub fn empty() -> (tempfile::TempDir, Vault) {
         let dir = tempfile::tempdir().unwrap();
         let path = camino::Utf8PathBuf::from_path_buf(dir.path().join("vault.age")).unwrap();
         let nobody = "age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg";
-        let mut vault = Vault::create(&path, &[nobody.to_owned()]).unwrap();
+        let vault = Vault::create(&path, &[nobody.to_owned()]).unwrap();
+        (dir, vault)
+    }
+
+    fn vault() -> (tempfile::TempDir, Vault) {
+        let (dir, mut vault) = empty();
         let ca = SecretKind::CaCert {
             common_name: "quorate test".to_owned(),
         };

@@ -205,6 +205,11 @@ impl Model {
             .collect()
     }
 
+    /// Whether a host has any of some roles.
+    pub fn is_on(&self, host: &str, roles: &[Spanned<String>]) -> bool {
+        self.hosts_on(roles).iter().any(|h| h.name.as_str() == host)
+    }
+
     /// Names of [`Model::hosts_on`].
     pub fn names_on(&self, roles: &[Spanned<String>]) -> Vec<String> {
         names(&self.hosts_on(roles))

@@ -43,8 +43,7 @@ pub fn of(model: &Model, templates: &mut Templates, desired: &Desired) -> IndexM
             ..DesiredAbsent::default()
         };
         for (host, wanted) in &desired.hosts {
-            let on =
-                |roles: &[Spanned<String>]| model.hosts_on(roles).iter().any(|h| h.name.as_str() == host);
+            let on = |roles: &[Spanned<String>]| model.is_on(host, roles);
             let units: Vec<DesiredUnit> = placed
                 .service
                 .components

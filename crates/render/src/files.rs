@@ -83,8 +83,7 @@ fn restarted(
         .iter()
         .filter_map(|n| placed.service.components.get(&n.value));
     let here = components.filter(|c| {
-        let hosts = model.hosts_on(&c.runs_on);
-        hosts.iter().any(|h| Some(h.name.as_str()) == scope.host) && templates.holds(scope, &c.when)
+        scope.host.is_some_and(|host| model.is_on(host, &c.runs_on)) && templates.holds(scope, &c.when)
     });
     here.map(|c| match c.run {
         Some(UnitRun::Systemd) => format!("unit/{}", c.unit),
@@ -148,7 +147,7 @@ pub fn host(
         ports: ports_of(model, templates, host),
         ..DesiredHost::default()
     };
-    let on = |roles: &[Spanned<String>]| model.hosts_on(roles).iter().any(|h| h.name == host.name);
+    let on = |roles: &[Spanned<String>]| model.is_on(host.name.as_str(), roles);
     let name = host.name.as_str();
     for (service, placed) in &model.services {
         let here = placed.service.components.values().any(|c| on(&c.runs_on))

@@ -401,7 +401,7 @@ fn present<'m, 't>(
 fn units_of(model: &Model, templates: &mut Templates, host: &cloud::Host) -> Vec<DesiredUnit> {
     present(model, templates)
         .filter(|(_, c)| !c.unit.is_empty())
-        .filter(|(_, c)| model.hosts_on(&c.runs_on).iter().any(|h| h.name == host.name))
+        .filter(|(_, c)| model.is_on(host.name.as_str(), &c.runs_on))
         .map(|(p, c)| systemd::unit(model, p, c, host))
         .collect()
 }
@@ -409,7 +409,7 @@ fn units_of(model: &Model, templates: &mut Templates, host: &cloud::Host) -> Vec
 /// The ports of all components on a host.
 fn ports_of(model: &Model, templates: &mut Templates, host: &cloud::Host) -> Vec<(u16, String, String)> {
     present(model, templates)
-        .filter(|(_, c)| model.hosts_on(&c.runs_on).iter().any(|h| h.name == host.name))
+        .filter(|(_, c)| model.is_on(host.name.as_str(), &c.runs_on))
         .flat_map(|(p, c)| {
             let ports = c
                 .endpoint

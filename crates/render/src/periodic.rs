@@ -69,10 +69,7 @@ pub fn files(model: &Model, templates: &mut Templates, placed: &Placed, host: &s
     };
     let mut out = Vec::new();
     for periodic in placed.service.periodic.values() {
-        let here = model
-            .hosts_on(&periodic.on)
-            .iter()
-            .any(|h| h.name.as_str() == host);
+        let here = model.is_on(host, &periodic.on);
         if !here || !templates.holds(&scope, &periodic.when) {
             continue;
         }
