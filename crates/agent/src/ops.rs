@@ -85,6 +85,14 @@ pub(crate) fn perform<'a>(
             Op::Balance(wanted) => balance::set(&wanted, progress).await?,
             Op::Probe(all) => prober::begin(&session.prober, &all).await?,
             Op::Seen => return Ok(Reply::Seen(prober::end(&session.prober).await)),
+            Op::Walk(journeys) => {
+                let mut traveller = probe::Traveller::default();
+                let mut walked = Vec::new();
+                for journey in &journeys {
+                    walked.push(traveller.walk(journey).await);
+                }
+                return Ok(Reply::Walked(walked));
+            }
             Op::Wait(wait) => wait::wait(&wait, progress).await?,
             Op::Unless { guards, ops } => unless(session, &guards, ops, progress).await?,
             Op::Audit(line) => audit::append(&line)?,

@@ -7,6 +7,7 @@
 //! nothing (the model does) and may do no I/O.
 
 mod data;
+mod journeys;
 mod lint;
 mod read;
 mod service;
@@ -19,6 +20,7 @@ use indexmap::IndexMap;
 
 pub use cloud::tree::{Node, Spanned};
 pub use data::{DataKey, is_data, name_of, written};
+pub use journeys::{Journeys, Request, Session, Walk};
 pub use lint::unsafe_value;
 pub use service::{
     BY_SYSTEMD, Broker, Component, Database, DoneWhen, Endpoint, FileSpec, HashRing, Interval, Kind,

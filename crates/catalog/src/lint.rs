@@ -2,6 +2,7 @@
 //! nowhere, a file that is not there, a port taken twice, a clone without
 //! interleave. What is wrong inside one value is found while reading it.
 
+mod journeys;
 mod names;
 mod order;
 mod pieces;
@@ -173,6 +174,7 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
                 }
             }
         }
+        journeys::lint(catalog, service, &mut out);
         for file in &service.files {
             out.extend(unknown_roles(service, &file.on));
             if let Some(ring) = &file.ring

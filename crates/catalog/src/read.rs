@@ -14,7 +14,7 @@ use crate::service::{
     Platform, Refused, Release, ResourceSpec, SecretSpec, Service, SqlAccess, Step, UnitRun,
 };
 
-type Keys<'a> = &'a [&'a str];
+pub(crate) type Keys<'a> = &'a [&'a str];
 
 const SERVICE_KEYS: Keys<'_> = &[
     "name",
@@ -42,6 +42,7 @@ const SERVICE_KEYS: Keys<'_> = &[
     "provides",
     "properties",
     "support",
+    "journeys",
 ];
 const COMPONENT_KEYS: Keys<'_> = &[
     "kind",
@@ -109,7 +110,7 @@ const STEP_KEYS: Keys<'_> = &[
 const UNDO_KEYS: Keys<'_> = &["run", "env", "timeout"];
 
 /// A scalar as text, a list as its items joined by newlines.
-fn pairs(w: &mut Walker, fields: &Fields<'_>, key: &str) -> Pairs {
+pub(crate) fn pairs(w: &mut Walker, fields: &Fields<'_>, key: &str) -> Pairs {
     let mut out = Pairs::new();
     let Some(node) = fields.get(key) else { return out };
     for entry in w.map(node, &format!("`{key}`")).unwrap_or_default() {
@@ -124,7 +125,7 @@ fn word(w: &mut Walker, fields: &Fields<'_>, key: &str) -> Option<Spanned<String
     fields.get(key).and_then(|n| w.text(n, &format!("`{key}`")))
 }
 
-fn word_or(w: &mut Walker, fields: &Fields<'_>, key: &str, default: &str) -> String {
+pub(crate) fn word_or(w: &mut Walker, fields: &Fields<'_>, key: &str, default: &str) -> String {
     word(w, fields, key).map_or_else(|| default.to_owned(), |s| s.value)
 }
 
@@ -606,6 +607,7 @@ fn read_service(w: &mut Walker, source: &Arc<Source>, folder: &str) -> Option<Se
         provides: pairs(w, &f, "provides"),
         properties: pairs(w, &f, "properties"),
         support: support(w, &f),
+        journeys: crate::journeys::read(w, &f),
         name,
     })
 }

@@ -8,6 +8,8 @@ use cloud::tree::Spanned;
 use diagnostic::Source;
 use indexmap::IndexMap;
 
+use crate::Journeys;
+
 /// Names and texts in the order of the file.
 pub type Pairs = IndexMap<String, String>;
 
@@ -450,6 +452,8 @@ pub struct Service {
     /// What a support archive holds of it: programs that only look, by the name of
     /// the file that gets their output.
     pub support: IndexMap<String, Vec<String>>,
+    /// What a user does with it.
+    pub journeys: Journeys,
 }
 
 impl Service {

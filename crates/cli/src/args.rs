@@ -50,7 +50,7 @@ pub enum Verb {
     /// Make a cloud with the databases of a backup
     Restore(RestoreArgs),
     /// Show the cloud as it is, and how much more can be lost
-    Status(Shown),
+    Status(StatusArgs),
     /// Show who changed the hosts, when and from where
     Audit(AuditArgs),
     /// Gather logs and states of all hosts into one archive, without secrets
@@ -81,6 +81,16 @@ pub struct Shown {
     /// How to show it
     #[arg(short, long, value_enum, default_value = "text")]
     pub output: Output,
+}
+
+/// `status`.
+#[derive(Debug, clap::Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    pub shown: Shown,
+    /// Also do what users do: read, make something and delete it, have something done
+    #[arg(long)]
+    pub journeys: bool,
 }
 
 /// `check`.

@@ -247,7 +247,8 @@ async fn perform(
         };
         match done {
             Ok(Reply::Changed(n)) => changed += n,
-            Ok(Reply::Facts(_) | Reply::Answer(_) | Reply::Seen(_) | Reply::Sum(_) | Reply::Piece(_)) => {}
+            // A question's answer is for its asker.
+            Ok(_) => {}
             Err(CallError::Failed(error)) => {
                 return Outcome::Failed {
                     message: error.message,

@@ -41,6 +41,7 @@ mod error;
 mod greeting;
 mod history;
 mod http;
+mod journey;
 mod prober;
 mod probes;
 mod read;
@@ -51,6 +52,7 @@ mod sql;
 pub use checker::{Gap, View, Writes, gaps, writes};
 pub use error::{Error, Result};
 pub use history::{Ended, History, Mark, Outcome, Record, Subject};
+pub use journey::Traveller;
 pub use prober::{Handle, Limits, Prober};
 pub use probes::{
     Connection, Greeting, Http, Kind, Label, Probe, Publish, Renewing, Retry, Secret, SqlWrite,

@@ -11,6 +11,7 @@ mod context;
 mod files;
 mod identity;
 mod ini;
+mod journeys;
 mod periodic;
 mod refuse;
 mod rings;
@@ -227,6 +228,9 @@ pub struct Desired {
     pub stores: Vec<Store>,
     /// APIs.
     pub apis: Vec<DesiredApi>,
+    /// What users do, in the order in which it is walked.
+    #[serde(skip)]
+    pub journeys: Vec<wire::Journey>,
     /// What stands behind the balancers.
     pub balanced: Vec<DesiredBalanced>,
     /// Hosts that have a balancer.
@@ -378,6 +382,7 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
             });
         }
     }
+    out.journeys = journeys::of(model, &mut templates);
     findings.extend(templates.finish());
     (out, findings)
 }

@@ -15,7 +15,7 @@ use indexmap::IndexMap;
 use pacemaker::{Monitor, Resource};
 use render::Desired;
 use serde::Serialize;
-use wire::{Answer, Fact, Facts};
+use wire::{Answer, Fact, Facts, Walked};
 
 pub use links::Link;
 
@@ -127,6 +127,9 @@ pub struct Snapshot {
     pub stores: Vec<Store>,
     /// APIs.
     pub apis: Vec<Api>,
+    /// What users do, where it was tried.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub journeys: Vec<Walked>,
     /// What is not as it should be, a sentence each.
     pub problems: Vec<String>,
     /// What an operator should never forget, such as that there is no fencing.
@@ -319,8 +322,36 @@ pub fn snapshot(cloud: &str, desired: &Desired, no_fencing: Option<&str>, observ
         links,
         stores,
         apis,
+        journeys: Vec::new(),
         problems,
         remarks,
+    }
+}
+
+impl Snapshot {
+    /// The same with what came of journeys: where users cannot do what they are there
+    /// for, it is down, whatever answers.
+    #[must_use]
+    pub fn walked(mut self, journeys: Vec<Walked>) -> Self {
+        let failed = journeys.iter().filter_map(|walked| {
+            let why = walked.failed.as_ref()?;
+            Some(format!(
+                "the {} journey of {} fails: {why}",
+                walked.kind.as_str(),
+                walked.service
+            ))
+        });
+        let failed: Vec<String> = failed.collect();
+        if let Some(first) = failed.first()
+            && self.verdict != Verdict::Down
+        {
+            self.verdict = Verdict::Down;
+            self.reason.clone_from(first);
+            "quorate support".clone_into(&mut self.next);
+        }
+        self.problems.extend(failed);
+        self.journeys = journeys;
+        self
     }
 }
 

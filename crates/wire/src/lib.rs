@@ -7,10 +7,12 @@
 //! in as a [`Query`] and what to expect of the answer as an [`Expect`].
 
 mod fact;
+mod journey;
 mod op;
 mod query;
 
 pub use fact::{Address, Fact, Facts, FileFact, KeyFact, Listener, OsRelease, Stat, UnitFact};
+pub use journey::{Journey, JourneyKind, JourneyRequest, Walked};
 pub use op::{
     Ask, Balance, CibSection, Command, FileSum, FileWrite, MAX_PIECE, Op, OpError, Own, Probed, Reply, Seen,
     ServerState, UnitChange,

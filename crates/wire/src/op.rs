@@ -217,6 +217,8 @@ pub enum Op {
     Probe(Vec<Probed>),
     /// End that, and tell what was seen.
     Seen,
+    /// Walk journeys, one after the other.
+    Walk(Vec<crate::Journey>),
     /// Wait for something.
     Wait(Wait),
     /// Do the inner ones in order unless all guards hold already.
@@ -263,6 +265,8 @@ pub enum Reply {
     Answer(crate::Fact<Answer>),
     /// To [`Op::Seen`].
     Seen(Vec<Seen>),
+    /// To [`Op::Walk`], in its order.
+    Walked(Vec<crate::Walked>),
     /// To all that change: how many things are different now.
     Changed(u32),
     /// To `Sum`.
@@ -375,6 +379,9 @@ impl Op {
                 Ask::Http { ca, .. } => text(ca, fill),
                 Ask::Greeting(_) => Ok(()),
             }),
+            Self::Walk(all) => {
+                (all.iter_mut().flat_map(crate::Journey::secrets)).try_for_each(|s| text(s, fill))
+            }
             Self::Unless { guards, ops } => {
                 guards.iter_mut().try_for_each(|(q, _)| query(q, fill))?;
                 ops.iter_mut().try_for_each(|op| op.fill(fill))

@@ -31,6 +31,10 @@ pub fn run(args: &RenderArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failu
         args.to.join("cib.xml"),
         project.desired.cib.document(&project.desired.nodes),
     )?;
+    fs_err::write(
+        args.to.join("journeys.json"),
+        serde_json::to_string_pretty(&project.desired.journeys)?,
+    )?;
     anstream::println!("{}", args.to);
     Ok(ExitCode::SUCCESS)
 }

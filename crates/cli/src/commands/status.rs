@@ -1,11 +1,14 @@
 //! `quorate status`: the cloud as it is, and how much more can be lost.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use camino::Utf8PathBuf;
+use fleet::{CallError, Fill, Sessions};
 use status::{Snapshot, Verdict};
+use wire::{Op, Reply, Walked};
 
-use crate::args::{Output, Shown};
+use crate::args::{Output, StatusArgs};
 use crate::failure::Failure;
 use crate::project::Project;
 use crate::seen;
@@ -71,6 +74,20 @@ fn text(snapshot: &Snapshot) -> String {
             api.instances.join(", ")
         ));
     }
+    if !snapshot.journeys.is_empty() {
+        lines.push(String::new());
+    }
+    for walked in &snapshot.journeys {
+        let how = match walked.failed {
+            None => format!("{:.1} s", Duration::from_millis(walked.took_ms).as_secs_f64()),
+            Some(_) => "fails".to_owned(),
+        };
+        lines.push(format!(
+            "  {:<12} {:<6} {how}",
+            walked.service,
+            walked.kind.as_str()
+        ));
+    }
     if !snapshot.problems.is_empty() {
         lines.push(String::new());
         lines.extend(snapshot.problems.iter().map(|p| format!("  - {p}")));
@@ -78,25 +95,42 @@ fn text(snapshot: &Snapshot) -> String {
     lines.join("\n")
 }
 
-/// Looks once.
-pub async fn look(project: &Project) -> Result<Snapshot, Failure> {
+/// Looks once; with `journeys` all of them are walked besides.
+pub async fn look(project: &Project, journeys: bool) -> Result<Snapshot, Failure> {
     let (fill, vault) = seen::filler(project.vault()?);
     let sessions = seen::connect(project).await?;
     let observed = seen::observe(project, &sessions, &fill, vault.digest_key()?, false).await?;
     let name = project.model.cloud.name.value.as_str();
-    Ok(status::snapshot(
-        name,
-        &project.desired,
-        project.no_fencing(),
-        &observed,
-    ))
+    let snapshot = status::snapshot(name, &project.desired, project.no_fencing(), &observed);
+    if !journeys {
+        return Ok(snapshot);
+    }
+    let walked = walk(project, &sessions, &fill).await?;
+    Ok(snapshot.walked(walked))
+}
+
+/// Has the first host that can be asked walk all journeys: what they need is behind
+/// virtual addresses, which are the same from everywhere.
+async fn walk(project: &Project, sessions: &Sessions, fill: &Fill) -> Result<Vec<Walked>, Failure> {
+    let nobody = || Failure::world("no host could be asked to walk the journeys", "quorate ssh");
+    let first = sessions.values().find_map(|session| session.as_ref().ok());
+    let session = first.ok_or_else(nobody)?;
+    let mut op = Op::Walk(project.desired.journeys.clone());
+    op.fill(&|text: &str| fill(text))
+        .map_err(|e| Failure::world(e, "run `quorate apply`, which makes what is missing"))?;
+    match session.call(op, None).await {
+        Ok(Reply::Walked(walked)) => Ok(walked),
+        Ok(_) => Err(Failure::world("the agent answered something else", "")),
+        Err(CallError::Failed(error)) => Err(Failure::world(error.to_string(), "")),
+        Err(CallError::Lost) => Err(Failure::world("the connection was lost", "quorate status")),
+    }
 }
 
 /// Runs it. The exit status is that of the question, not of the verdict, but for `down`: 1.
-pub async fn run(args: &Shown, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
-    let project = Project::open(&args.file, catalog)?;
-    let snapshot = look(&project).await?;
-    match args.output {
+pub async fn run(args: &StatusArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
+    let project = Project::open(&args.shown.file, catalog)?;
+    let snapshot = look(&project, args.journeys).await?;
+    match args.shown.output {
         Output::Json => anstream::println!("{}", serde_json::to_string_pretty(&snapshot)?),
         Output::Text => anstream::println!("{}", text(&snapshot)),
     }

@@ -12,7 +12,8 @@ use crate::cloud::{Cloud, HOSTS};
 use crate::said::{tell, until};
 
 const SERVICES: &str = "[keystone, cinder, heat, horizon]";
-const SHARE: &str = "198.18.0.5:/volumes";
+/// Where the driver is told that its share is.
+pub const SHARE: &str = "198.18.0.5:/volumes";
 const SETTINGS: &str = "settings: { cinder: { backend: nfs, nfs-host: 198.18.0.5, nfs-path: /volumes } }\n";
 /// From a cut until everything works: fencing, the one instance's start, and work
 /// that another engine takes up.
@@ -129,7 +130,7 @@ fn long_stacks_volumes_and_sessions_outlive_hosts() {
 }
 
 /// Has a host what the driver takes for its share, from each of its starts on.
-fn mount(cloud: &Cloud, host: &str) {
+pub fn mount(cloud: &Cloud, host: &str) {
     cloud
         .shell(
             host,

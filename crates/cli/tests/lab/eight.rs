@@ -1,0 +1,104 @@
+//! A cloud with all services on one set of hosts, whose controllers are cut in turn:
+//! what users do with each of them works again by itself.
+
+use std::time::{Duration, Instant};
+
+use crate::cloud::{Cloud, HOSTS};
+use crate::said::tell;
+use crate::volumes::{SHARE, mount};
+use crate::walks::{Walks, journeys};
+use crate::writers::{self, Writers};
+
+/// From a cut until all journeys have been walked: fencing, the one instance that
+/// must be started elsewhere, and work that others take up.
+const WORKS: Duration = Duration::from_mins(3);
+/// Until the host that was cut is a member again.
+const WHOLE: Duration = Duration::from_mins(6);
+
+/// Three controllers and a host that runs VMs, in two networks.
+fn describe(cloud: &Cloud, architecture: &str) {
+    let hosts: String = [("c1", 11), ("c2", 12), ("c3", 13), ("n1", 21)]
+        .map(|(host, last)| {
+            let role = if host == "n1" { "compute" } else { "controller" };
+            format!(
+                "  {host}: {{ role: {role}, address: 198.18.67.{last}, addresses: {{ provider: 198.18.68.{last} }} }}\n"
+            )
+        })
+        .concat();
+    let (server, path) = SHARE.split_once(':').unwrap_or_default();
+    let text = format!(
+        "cloud: {}\nrelease: \"2025.1\"\narchitecture: {architecture}\nhosts:\n{hosts}networks:\n  \
+         management: {{ cidr: 198.18.67.0/24 }}\n  provider: {{ cidr: 198.18.68.0/24, use: tunnel }}\n\
+         vips: {{ pool: 198.18.67.100-198.18.67.119 }}\n\
+         services: [keystone, placement, swift, glance, nova, neutron, cinder, heat, horizon]\n\
+         settings:\n  ovn: {{ datapath: netdev, provider-nic: eth1 }}\n  \
+         cinder: {{ backend: nfs, nfs-host: {server}, nfs-path: {path} }}\n",
+        cloud.name
+    );
+    fs_err::write(cloud.file(), text).unwrap();
+}
+
+#[test]
+#[ignore = "lab"]
+fn long_eight_services_outlive_each_controller() {
+    let cloud = Cloud::new("st-eight", 67);
+    describe(&cloud, "full");
+    cloud.up();
+    for host in HOSTS {
+        mount(&cloud, host);
+    }
+    for architecture in ["full", "core"] {
+        describe(&cloud, architecture);
+        cloud.apply();
+        cloud.until_redundant(WHOLE);
+        let again = cloud.apply();
+        assert!(again.out.contains(": 0 changes in "), "{again}");
+        let walks = Walks::start(journeys(&cloud));
+        for host in HOSTS {
+            let writers = Writers::start(vec![writers::sql(&cloud, &cloud.vip("galera"), 100)]);
+            writers.mark(&format!("{host} cut"));
+            let cut = Instant::now();
+            cloud.lab("cut", &[host]).good();
+            let worked = walks.until_all_work(cut, WORKS);
+            tell(&format!(
+                "{architecture}: {host} was cut; journeys begun after that came to a good end after"
+            ));
+            for ((service, kind), took) in worked {
+                tell(&format!(
+                    "  {service:<10} {:<7} {:5.1} s",
+                    kind.as_str(),
+                    took.as_secs_f64()
+                ));
+            }
+            cloud.until_redundant(WHOLE);
+            writers.stop().kept();
+            cloud.forget_boots();
+        }
+        drop(walks);
+        stuck(&cloud);
+    }
+    cloud.down();
+}
+
+/// Nothing that was begun is half done: instances, volumes and stacks in between.
+fn stuck(cloud: &Cloud) {
+    let ask = ". /root/openrc
+openstack server list --all-projects -f value -c Name -c Status
+openstack volume list --all-projects -f value -c Name -c Status
+openstack stack list -f value -c 'Stack Name' -c 'Stack Status'";
+    crate::said::until("all to be done or undone", Duration::from_mins(5), || {
+        let said = cloud.shell("c1", ask).good();
+        let half: Vec<&str> = (said.out.lines())
+            .filter(|l| {
+                !["ACTIVE", "available", "_COMPLETE", "ERROR", "error", "_FAILED"]
+                    .iter()
+                    .any(|s| l.ends_with(s))
+            })
+            .collect();
+        if half.is_empty() {
+            Ok(())
+        } else {
+            Err(half.join("\n"))
+        }
+    });
+}

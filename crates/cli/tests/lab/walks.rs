@@ -1,0 +1,155 @@
+//! Users who go on all the while: the journeys of a cloud, walked again and again.
+//!
+//! A walk that hangs holds up no other: each begins at its time, so that what works
+//! again is seen at the next beginning. What this measures is when what a user begins
+//! comes to a good end, which is more than that an API answers.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use probe::Traveller;
+use tokio::runtime::Runtime;
+use wire::{Journey, JourneyKind, Op, Walked};
+
+use crate::cloud::Cloud;
+use crate::said::until;
+
+/// Between the beginnings of two walks of one journey. They are load: a walk that has
+/// something done costs the cloud a processor's second or two.
+fn every(kind: JourneyKind) -> Duration {
+    Duration::from_secs(match kind {
+        JourneyKind::Read => 2,
+        JourneyKind::Write => 6,
+        JourneyKind::Action => 12,
+    })
+}
+
+/// Most walks of one journey at a time.
+const AT_ONCE: usize = 4;
+
+struct Walk {
+    began: Instant,
+    ended: Instant,
+    walked: Walked,
+}
+
+type Log = Arc<Mutex<Vec<Walk>>>;
+
+/// Walks on the way.
+pub struct Walks {
+    // Ends what is under way when it goes.
+    _runtime: Runtime,
+    log: Log,
+    names: Vec<(String, JourneyKind)>,
+}
+
+/// The journeys of a cloud, ready to be walked.
+pub fn journeys(cloud: &Cloud) -> Vec<Journey> {
+    let to = tempfile::tempdir().unwrap();
+    let to = to.path().join("rendered");
+    cloud.say(&["render", "--to", to.to_str().unwrap()]).good();
+    let text = fs_err::read_to_string(to.join("journeys.json")).unwrap();
+    let mut op = Op::Walk(serde_json::from_str(&text).unwrap());
+    let vault = cloud.vault();
+    op.fill(&|text: &str| vault.fill(text)).unwrap();
+    match op {
+        Op::Walk(journeys) => journeys,
+        _ => Vec::new(),
+    }
+}
+
+impl Walks {
+    /// Begins to walk all journeys, and waits until each has come to a good end.
+    pub fn start(journeys: Vec<Journey>) -> Self {
+        let runtime = Runtime::new().unwrap();
+        let log = Log::default();
+        let names = journeys.iter().map(|j| (j.service.clone(), j.kind)).collect();
+        for journey in journeys {
+            runtime.spawn(lane(journey, Arc::clone(&log)));
+        }
+        let walks = Self {
+            _runtime: runtime,
+            log,
+            names,
+        };
+        walks.until_all_work(Instant::now(), Duration::from_mins(3));
+        walks
+    }
+
+    /// When each journey that was begun after a moment first came to a good end, from that
+    /// moment on; waits until all have.
+    #[track_caller]
+    pub fn until_all_work(
+        &self,
+        since: Instant,
+        limit: Duration,
+    ) -> BTreeMap<(String, JourneyKind), Duration> {
+        until("every journey", limit, || {
+            let found = self.first_good(since);
+            let missing: Vec<String> = (self.names.iter())
+                .filter(|name| !found.contains_key(name))
+                .map(|(service, kind)| {
+                    let why = self.last_failure(service, *kind).unwrap_or_default();
+                    format!("{service} {}: {why}", kind.as_str())
+                })
+                .collect();
+            if missing.is_empty() {
+                Ok(())
+            } else {
+                Err(missing.join("\n"))
+            }
+        });
+        self.first_good(since)
+    }
+
+    fn first_good(&self, since: Instant) -> BTreeMap<(String, JourneyKind), Duration> {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut out: BTreeMap<(String, JourneyKind), Duration> = BTreeMap::new();
+        for walk in log
+            .iter()
+            .filter(|w| w.began >= since && w.walked.failed.is_none())
+        {
+            let took = walk.ended.duration_since(since);
+            let best = out
+                .entry((walk.walked.service.clone(), walk.walked.kind))
+                .or_insert(took);
+            *best = took.min(*best);
+        }
+        out
+    }
+
+    fn last_failure(&self, service: &str, kind: JourneyKind) -> Option<String> {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = |w: &&Walk| w.walked.service == service && w.walked.kind == kind;
+        log.iter().rev().filter(of).find_map(|w| w.walked.failed.clone())
+    }
+}
+
+async fn lane(journey: Journey, log: Log) {
+    let idle: Arc<Mutex<Vec<Traveller>>> = Arc::default();
+    let places = Arc::new(tokio::sync::Semaphore::new(AT_ONCE));
+    let mut ticks = tokio::time::interval(every(journey.kind));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        let (journey, log, idle) = (journey.clone(), Arc::clone(&log), Arc::clone(&idle));
+        tokio::spawn(async move {
+            let free = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let mut traveller = free.unwrap_or_default();
+            let began = Instant::now();
+            let walked = traveller.walk(&journey).await;
+            let ended = Instant::now();
+            idle.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(traveller);
+            log.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(Walk { began, ended, walked });
+            drop(place);
+        });
+    }
+}
