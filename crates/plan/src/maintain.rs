@@ -82,6 +82,11 @@ fn reasons(desired: &Desired, observed: &Observed, monitor: Option<&Monitor>, ho
     out
 }
 
+/// Reboots a moment later, unless a run before this one has told it to and died.
+const REBOOT: &str = "systemctl --quiet is-active quorate-reboot-now.timer quorate-reboot-now.service || \
+                      [ \"$(systemctl is-system-running)\" = stopping ] || \
+                      exec systemd-run --on-active=2s --unit=quorate-reboot-now systemctl reboot";
+
 /// Takes a host out of service, and does something to it.
 ///
 /// # Errors
@@ -109,13 +114,7 @@ pub fn take_away(
             format!("reboot {host}"),
             Op::Run(Command::new(
                 "quorate-reboot".to_owned(),
-                &[
-                    "systemd-run",
-                    "--on-active=2s",
-                    "--unit=quorate-reboot-now",
-                    "systemctl",
-                    "reboot",
-                ],
+                &["sh", "-c", REBOOT],
                 30_000,
             )),
         )),

@@ -130,7 +130,7 @@ async fn ask(
     let until = Instant::now() + Duration::from_millis(request.within_ms);
     loop {
         let why = match answer(client, request, headers, kept).await {
-            Ok(answer) => match judge(request, &answer) {
+            Ok(answer) => match judge(request, &answer, kept) {
                 Ok(()) => {
                     for (name, from) in &request.keep {
                         let found = answer.find(from);
@@ -201,7 +201,7 @@ enum Wrong {
     Final(String),
 }
 
-fn judge(request: &JourneyRequest, answer: &Answer) -> Result<(), Wrong> {
+fn judge(request: &JourneyRequest, answer: &Answer, kept: &Kept) -> Result<(), Wrong> {
     for (at, text) in &request.never {
         if answer.find(at).as_ref() == Some(text) {
             return Err(Wrong::Final(format!(
@@ -219,6 +219,7 @@ fn judge(request: &JourneyRequest, answer: &Answer) -> Result<(), Wrong> {
         return Err(Wrong::Yet(why));
     }
     for (at, text) in &request.gives {
+        let text = &filled(text, kept);
         match answer.find(at) {
             Some(found) if found == *text => {}
             Some(found) => return Err(Wrong::Yet(format!("says {} at {at}, not {text}", short(&found)))),

@@ -81,7 +81,7 @@ fn journey(base: &str) -> Journey {
     make.undo = vec![request(base, "DELETE /things/{thing}")];
     let mut ready = request(base, "GET /things/{thing}");
     ready.within_ms = 5_000;
-    ready.gives = vec![pair("/status", "ready")];
+    ready.gives = vec![pair("/status", "ready"), pair("/of", "{thing}")];
     ready.never = vec![pair("/status", "broken")];
     Journey {
         service: "case".to_owned(),
@@ -103,7 +103,7 @@ async fn what_was_kept_is_used_and_what_was_made_is_taken_back() {
             &[
                 "503 not yet",
                 r#"200 {"status": "building"}"#,
-                r#"200 {"status": "ready"}"#,
+                r#"200 {"status": "ready", "of": 7}"#,
             ],
         ),
         ("DELETE /things/7", &["200 "]),
