@@ -56,6 +56,7 @@ const COMPONENT_KEYS: Keys<'_> = &[
     "engine-options",
     "when",
     "ports",
+    "alive",
 ];
 const RESOURCE_KEYS: Keys<'_> = &["agent", "params", "meta", "clone", "operations"];
 const ENDPOINT_KEYS: Keys<'_> = &[
@@ -224,6 +225,13 @@ fn endpoint(w: &mut Walker, node: &Node) -> Option<Endpoint> {
     })
 }
 
+/// The port in `alive: { connected: PORT }`.
+fn connected(w: &mut Walker, fields: &Fields<'_>) -> Option<u16> {
+    let alive = w.fields(fields.get("alive")?, "`alive`", &["connected"])?;
+    let port = w.require(&alive, "connected")?;
+    u16::try_from(w.integer(port, "a port", 1..=65535)?.value).ok()
+}
+
 fn ports(w: &mut Walker, fields: &Fields<'_>) -> Vec<u16> {
     let Some(node) = fields.get("ports") else {
         return Vec::new();
@@ -304,6 +312,7 @@ fn component(w: &mut Walker, name: Spanned<String>, node: &Node) -> Option<Compo
         endpoint,
         engine,
         engine_options: pairs(w, &f, "engine-options"),
+        connected: connected(w, &f),
         ports: ports(w, &f),
         when: word_or(w, &f, "when", ""),
         name,

@@ -118,6 +118,8 @@ pub struct Component {
     pub endpoint: Option<Endpoint>,
     /// Which engine knows its members' states; empty for none.
     pub engine: Spanned<String>,
+    /// TCP port of its peers: while it runs it has a connection to one of them, or stands still.
+    pub connected: Option<u16>,
     /// TCP ports it listens on besides its endpoint's.
     pub ports: Vec<u16>,
     /// What the engine is told (templates): sockets, ports, users.

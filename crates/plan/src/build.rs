@@ -10,6 +10,7 @@ use engines::{Intent, Refusal, Seen};
 use render::{Desired, DesiredApi};
 use wire::{Expect, Fact, Facts, Op, Wait};
 
+use crate::cluster::SETTLE_MS;
 use crate::handover::Moving;
 use crate::rings::{self, Rings};
 use crate::{Digest, Observed, Plan, Step, leave, look, refuse};
@@ -434,7 +435,7 @@ impl Planner<'_> {
             what: format!("{} answers at {}", api.name, api.check),
             query: look::api_query(&api.check),
             expect: Expect::Status(200),
-            timeout_ms: 120_000,
+            timeout_ms: SETTLE_MS,
             every_ms: 200,
         }
     }

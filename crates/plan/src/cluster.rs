@@ -9,6 +9,11 @@ use crate::build::{Planner, step};
 use crate::hosts::is_systemd;
 use crate::{Change, Effect, look};
 
+/// How long the cluster may take to run everything, and an API to answer after that
+/// began, in ms: two dozen services start on each host, on a busy machine some
+/// seconds after each other.
+pub(crate) const SETTLE_MS: u64 = 300_000;
+
 impl Planner<'_> {
     /// The configuration of a cluster's first start, the same on all members.
     ///
@@ -79,7 +84,7 @@ impl Planner<'_> {
                 resources,
                 idle: false,
             }),
-            timeout_ms: 300_000,
+            timeout_ms: SETTLE_MS,
             every_ms: 300,
         }
     }

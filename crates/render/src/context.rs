@@ -159,6 +159,26 @@ fn host_view(model: &Model, index: usize, host: &cloud::Host) -> HostView {
     }
 }
 
+/// A unit that is alive as long as it has a connection.
+#[derive(Serialize)]
+struct WatchedView {
+    unit: String,
+    connected: u16,
+    hosts: Vec<String>,
+}
+
+fn watched(model: &Model) -> Vec<WatchedView> {
+    let all = model.components();
+    all.filter_map(|(_, component)| {
+        Some(WatchedView {
+            unit: component.unit.clone(),
+            connected: component.connected?,
+            hosts: model.names_on(&component.runs_on),
+        })
+    })
+    .collect()
+}
+
 impl Templates {
     /// Prepares everything that does not depend on a host.
     pub fn new(model: &Model, findings: &mut Vec<Diagnostic>) -> Self {
@@ -242,6 +262,7 @@ impl Templates {
         base.insert("roles".to_owned(), value(&roles));
         base.insert("vips".to_owned(), value(&vips));
         base.insert("endpoints".to_owned(), value(&endpoints));
+        base.insert("watched".to_owned(), value(watched(model)));
         base.insert(
             "services".to_owned(),
             value(model.services.keys().collect::<Vec<_>>()),

@@ -54,6 +54,7 @@ pub(super) fn component(service: &str, periodic: &Periodic) -> Component {
         after: Vec::new(),
         endpoint: None,
         engine: none(),
+        connected: None,
         ports: Vec::new(),
         engine_options: Pairs::new(),
         when: periodic.when.clone(),
