@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use futures::StreamExt as _;
 use wire::{Fact, OpError, UnitChange, UnitFact};
 
 use crate::{
@@ -13,6 +14,11 @@ use crate::{
 
 /// Where an administrator's units are: a mask is a link here.
 const ADMINISTRATOR: &str = "/etc/systemd/system";
+
+/// Units asked for at a time, of each up to four properties: the bus refuses a
+/// connection more than 128 answers under way (`max_replies_per_connection` of its
+/// system.conf), and a manager that just reads its files again answers late.
+const AT_ONCE: usize = 16;
 
 /// Looks at units.
 pub(crate) async fn facts(session: &Session, names: &[String]) -> BTreeMap<String, Fact<UnitFact>> {
@@ -38,7 +44,10 @@ pub(crate) async fn facts(session: &Session, names: &[String]) -> BTreeMap<Strin
                 };
                 (name.clone(), fact)
             });
-            futures::future::join_all(facts).await.into_iter().collect()
+            futures::stream::iter(facts)
+                .buffer_unordered(AT_ONCE)
+                .collect()
+                .await
         }
         Err(error) => names
             .iter()

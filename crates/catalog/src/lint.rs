@@ -325,7 +325,7 @@ fn listened_twice<'c>(
     let together = |a: &[Spanned<String>], b: &[Spanned<String>]| {
         a.iter().any(|a| b.iter().any(|b| meet(&a.value, &b.value)))
     };
-    let endpoint = component.endpoint.iter().map(|e| (e.port.value, true));
+    let endpoint = (component.endpoint.iter()).flat_map(|e| e.ports().map(|p| (p, p == e.port.value)));
     let mine: Vec<(u16, bool)> = endpoint
         .chain(component.ports.iter().map(|p| (*p, false)))
         .collect();

@@ -65,6 +65,7 @@ const ENDPOINT_KEYS: Keys<'_> = &[
     "path",
     "check",
     "check-port",
+    "process-port",
     "tls",
     "backend-tls",
     "single-writer",
@@ -217,6 +218,7 @@ fn endpoint(w: &mut Walker, node: &Node) -> Option<Endpoint> {
             .get("check-port")
             .and_then(|n| w.integer(n, "a port", 1..=65535))
             .and_then(|p| u16::try_from(p.value).ok()),
+        process_port: process_port(w, &f),
         tls: flag(w, &f, "tls", true),
         backend_tls: flag(w, &f, "backend-tls", true),
         single_writer: flag(w, &f, "single-writer", false),
@@ -230,6 +232,20 @@ fn connected(w: &mut Walker, fields: &Fields<'_>) -> Option<u16> {
     let alive = w.fields(fields.get("alive")?, "`alive`", &["connected"])?;
     let port = w.require(&alive, "connected")?;
     u16::try_from(w.integer(port, "a port", 1..=65535)?.value).ok()
+}
+
+/// A port, or where the platform says it.
+fn process_port(w: &mut Walker, fields: &Fields<'_>) -> String {
+    let Some(node) = fields.get("process-port") else {
+        return String::new();
+    };
+    let text = w
+        .text(node, "`process-port`")
+        .map_or_else(String::new, |t| t.value);
+    if !text.starts_with("{{ platform.") {
+        w.integer(node, "a port", 1..=65535);
+    }
+    text
 }
 
 fn ports(w: &mut Walker, fields: &Fields<'_>) -> Vec<u16> {

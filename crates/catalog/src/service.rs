@@ -85,6 +85,9 @@ pub struct Endpoint {
     pub check: String,
     /// Port of the health check where it is not the service's.
     pub check_port: Option<u16>,
+    /// TCP port at which the process says by itself, beside its workers, whether any of them
+    /// takes requests; no number where it has none.
+    pub process_port: String,
     /// TLS on the VIP.
     pub tls: bool,
     /// TLS to the back ends.
@@ -95,6 +98,18 @@ pub struct Endpoint {
     pub service_type: String,
     /// Further lines for the balancer's section.
     pub options: Vec<String>,
+}
+
+impl Endpoint {
+    /// The port of its process, where the platform has one.
+    pub fn process_port(&self) -> Option<u16> {
+        self.process_port.parse().ok()
+    }
+
+    /// Its ports on each host.
+    pub fn ports(&self) -> impl Iterator<Item = u16> {
+        std::iter::once(self.port.value).chain(self.process_port())
+    }
 }
 
 /// A part of a service that runs somewhere.
@@ -475,6 +490,9 @@ impl Service {
         self.support.values_mut().flatten().for_each(fill);
         for component in self.components.values_mut() {
             fill(&mut component.unit);
+            if let Some(endpoint) = &mut component.endpoint {
+                fill(&mut endpoint.process_port);
+            }
         }
         for periodic in self.periodic.values_mut() {
             fill(&mut periodic.user);

@@ -143,7 +143,11 @@ impl Planner<'_> {
             let masks: Vec<UnitChange> = wanted
                 .mask
                 .iter()
-                .filter(|u| !matches!(facts.units.get(*u), Some(Fact::Known(f)) if f.file == "masked"))
+                .filter(|u| match facts.units.get(*u) {
+                    Some(Fact::Known(f)) => f.file != "masked",
+                    Some(Fact::Unknown(_)) => false,
+                    Some(Fact::Absent) | None => true,
+                })
                 .map(|u| UnitChange {
                     unit: u.clone(),
                     masked: Some(true),

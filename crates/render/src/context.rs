@@ -69,6 +69,7 @@ struct EndpointView {
     path: String,
     check: String,
     check_port: u16,
+    process_port: Option<u16>,
     tls: bool,
     backend_tls: bool,
     single_writer: bool,
@@ -224,6 +225,7 @@ impl Templates {
                     .collect();
                 let scheme = if s.endpoint.tls { "https" } else { "http" };
                 EndpointView {
+                    process_port: s.endpoint.process_port(),
                     name: s.resource,
                     mode: s.endpoint.mode,
                     port: s.endpoint.port.value,

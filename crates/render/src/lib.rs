@@ -419,7 +419,7 @@ fn ports_of(model: &Model, templates: &mut Templates, host: &cloud::Host) -> Vec
             let ports = c
                 .endpoint
                 .iter()
-                .map(|e| e.port.value)
+                .flat_map(catalog::Endpoint::ports)
                 .chain(c.ports.iter().copied());
             ports.map(|port| (port, p.service.name.value.clone(), c.unit.clone()))
         })

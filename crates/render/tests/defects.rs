@@ -116,11 +116,11 @@ const DEFECTS: [Defect; 14] = [
         impossible: "",
         test: |d| {
             let service = "name: stack\ncomponents:\n  \
-                 api: { kind: stateless, runs-on: api, unit: stack-api.service, endpoint: { port: 18004 } }\n  \
+                 api: { kind: stateless, runs-on: api, unit: stack-api.service, endpoint: { port: 28004 } }\n  \
                  watch: { kind: stateless, runs-on: api, unit: stack-watch.service, endpoint: { port: PORT } }\n\
                  files: [{ from: stack.conf.yaml, to: /etc/stack.conf, on: api }]\n";
             let conf = "DEFAULT: { watch_url: \"http://{{ vips.stack | url_host }}:8003\" }\n";
-            let twice = service.replace("PORT", "18004");
+            let twice = service.replace("PORT", "28004");
             let files = [
                 ("openstack/stack/service.yaml", twice.as_str()),
                 ("openstack/stack/stack.conf.yaml", conf),
