@@ -12,7 +12,7 @@ use diagnostic::{Diagnostic, did_you_mean};
 use indexmap::IndexMap;
 
 use crate::service::{BY_SYSTEMD, Component, Kind, Service, UnitRun};
-use crate::{Catalog, Spanned, data};
+use crate::{BUDGET, Catalog, Spanned, data};
 
 pub use values::unsafe_value;
 
@@ -366,6 +366,7 @@ fn unused(catalog: &Catalog, out: &mut Vec<Diagnostic>) {
     for path in catalog.origins.keys() {
         let read = path.ends_with("/service.yaml")
             || path == BY_SYSTEMD
+            || path == BUDGET
             || ["releases/", "platforms/", "fragments/"]
                 .iter()
                 .any(|f| path.starts_with(f));

@@ -1,5 +1,6 @@
 //! From YAML trees to the types of a service, collecting findings.
 
+mod budget;
 mod periodic;
 
 use std::sync::Arc;
@@ -7,6 +8,8 @@ use std::sync::Arc;
 use cloud::tree::{self, Fields, Node, Spanned, Walker};
 use diagnostic::{Diagnostic, Source};
 use indexmap::IndexMap;
+
+pub use budget::budget;
 
 use crate::lint::ROLES;
 use crate::service::{

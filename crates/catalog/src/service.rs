@@ -494,3 +494,36 @@ impl Service {
         endpoints.any(|e| e.mode == "http")
     }
 }
+
+/// A time of the budget, or another number of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Number {
+    /// By which files read it.
+    pub name: String,
+    /// An expression over the settings of all services and the numbers before it.
+    pub is: Spanned<String>,
+    /// What it counts: `s`, `ms`, or a word.
+    pub unit: String,
+    /// What it is for, and where it is from.
+    pub why: String,
+}
+
+/// What holds between numbers of the budget.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Law {
+    /// A condition over the numbers.
+    pub holds: Spanned<String>,
+    /// What it is good for.
+    pub why: String,
+    /// The setting by which an operator can break it, `SERVICE.SETTING`; `None`: by none.
+    pub at: Option<Spanned<String>>,
+}
+
+/// How long each layer waits for another.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Budget {
+    /// In the file's order.
+    pub numbers: Vec<Number>,
+    /// What holds between them.
+    pub laws: Vec<Law>,
+}
