@@ -1,6 +1,7 @@
 //! From YAML trees to the types of a service, collecting findings.
 
 mod budget;
+mod cure;
 mod periodic;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use diagnostic::{Diagnostic, Source};
 use indexmap::IndexMap;
 
 pub use budget::budget;
+pub use cure::cure;
 
 use crate::lint::ROLES;
 use crate::service::{

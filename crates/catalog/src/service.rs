@@ -527,3 +527,42 @@ pub struct Budget {
     /// What holds between them.
     pub laws: Vec<Law>,
 }
+
+/// A file of a package by its SHA-256, and what it is when it is cured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cured {
+    /// As the package has it.
+    pub before: String,
+    /// Afterwards.
+    pub after: String,
+}
+
+/// What is known to be wrong in a package, and the change of one of its files that
+/// mends it. Done only where the operator asks for it, and undone where he no longer does.
+#[derive(Clone, Debug)]
+pub struct Cure {
+    /// Its name.
+    pub name: String,
+    /// Where it was read.
+    pub source: Arc<Source>,
+    /// What is wrong, in a clause.
+    pub summary: String,
+    /// How that is known, and what the change costs.
+    pub evidence: String,
+    /// Releases of OpenStack that have it; empty: all.
+    pub releases: Vec<String>,
+    /// Distributions whose package has it; empty: all.
+    pub distributions: Vec<String>,
+    /// The package.
+    pub package: String,
+    /// The file, absolute.
+    pub file: String,
+    /// A text that is in the file just once.
+    pub from: String,
+    /// What it is replaced by; then that is in the file just once.
+    pub to: String,
+    /// The file in each version of the package that is known.
+    pub versions: IndexMap<String, Cured>,
+    /// Components that read the file, by service: they are restarted.
+    pub restart: Vec<(Spanned<String>, Vec<Spanned<String>>)>,
+}

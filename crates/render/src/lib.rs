@@ -9,6 +9,7 @@ mod absent;
 mod budget;
 mod cluster;
 mod context;
+mod cures;
 mod files;
 mod identity;
 mod ini;
@@ -33,6 +34,7 @@ pub use absent::DesiredAbsent;
 pub use budget::{Counted, Held, budget_page};
 pub use catalog::UnitRun;
 pub use context::{Templates, secret};
+pub use cures::{DesiredCure, Standing};
 pub use identity::{IDENTITY, services_told};
 
 /// A file (or directory) on a host.
@@ -94,6 +96,9 @@ pub struct DesiredHost {
     pub mask: Vec<String>,
     /// Files, directories first.
     pub files: Vec<DesiredFile>,
+    /// Changes of files that packages brought.
+    #[serde(skip)]
+    pub cures: Vec<DesiredCure>,
     /// Files that must not be there.
     pub absent: Vec<String>,
     /// Sysctls.
