@@ -15,7 +15,7 @@ use model::Model;
 use render::Desired;
 
 /// The examples that have a golden tree.
-pub const EXAMPLES: [&str; 13] = [
+pub const EXAMPLES: [&str; 14] = [
     "three-controllers",
     "two-links",
     "ipv6",
@@ -25,6 +25,7 @@ pub const EXAMPLES: [&str; 13] = [
     "with-images",
     "with-volumes",
     "active-volumes",
+    "with-secrets",
     "eight-services",
     "core",
     "debian-12",

@@ -11,7 +11,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use wire::{Fact, FileFact, FileWrite, KeyFact, KeyQuery, OpError, Own, Stat};
+use sha2::{Digest as _, Sha256};
+use wire::{Edit, Fact, FileFact, FileWrite, KeyFact, KeyQuery, OpError, Own, Stat};
 
 use crate::{host, names::Names};
 
@@ -189,6 +190,11 @@ fn write_one(file: &FileWrite, names: &Names) -> Result<bool, OpError> {
         _ if file.directory => directory(file, uid, gid),
         Own::File => content(file, uid, gid),
         Own::Keys { absent } => merged(file, absent).and_then(|file| content(&file, uid, gid)),
+        Own::Edit(edit) => match edited(file, edit) {
+            Ok(Some(file)) => content(&file, uid, gid),
+            Ok(None) => Ok(false),
+            Err(error) => Err(error),
+        },
     };
     result.map_err(|error| match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
@@ -242,6 +248,34 @@ fn merged(file: &FileWrite, absent: &[(String, String)]) -> io::Result<FileWrite
         content: ini::merge(&text(have)?, &want, absent).into_bytes(),
         ..file.clone()
     })
+}
+
+/// The whole file that comes of replacing a text in what is there. Of a file that is not
+/// known nothing: whoever looks again sees what it is, and says so.
+fn edited(file: &FileWrite, edit: &Edit) -> io::Result<Option<FileWrite>> {
+    let have = match fs::symlink_metadata(&file.path) {
+        Ok(meta) if meta.is_file() => fs::read(&file.path)?,
+        Ok(_) => return Ok(None),
+        Err(error) if is_absent(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let digest = |bytes: &[u8]| format!("{:x}", Sha256::digest(bytes));
+    let now = digest(&have);
+    let Some((_, after)) = edit.known.iter().find(|(before, _)| *before == now) else {
+        return Ok(None);
+    };
+    let text = String::from_utf8(have).map_err(|_| io::Error::other("what is there is no text in UTF-8"))?;
+    let content = text.replacen(&edit.from, &edit.to, 1).into_bytes();
+    if digest(&content) != *after {
+        return Err(io::Error::other(format!(
+            "the change would make {} of it, and not {after}",
+            digest(&content)
+        )));
+    }
+    Ok(Some(FileWrite {
+        content,
+        ..file.clone()
+    }))
 }
 
 fn content(file: &FileWrite, uid: u32, gid: u32) -> io::Result<bool> {

@@ -3,7 +3,6 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use futures::StreamExt as _;
 use wire::{Fact, OpError, UnitChange, UnitFact};
 
 use crate::{
@@ -37,17 +36,19 @@ pub(crate) async fn facts(session: &Session, names: &[String]) -> BTreeMap<Strin
     let asked: Vec<&str> = names.iter().map(String::as_str).collect();
     match systemd.list(&asked).await {
         Ok(listed) => {
-            let facts = names.iter().zip(listed).map(|(name, (load, active))| async move {
-                let fact = match fact(systemd, name, load, active).await {
-                    Ok(fact) => fact,
-                    Err(error) => Fact::Unknown(cannot_ask(name, &error)),
-                };
-                (name.clone(), fact)
-            });
-            futures::stream::iter(facts)
-                .buffer_unordered(AT_ONCE)
-                .collect()
-                .await
+            let all: Vec<(&String, (String, String))> = names.iter().zip(listed).collect();
+            let mut out = BTreeMap::new();
+            for some in all.chunks(AT_ONCE) {
+                let facts = some.iter().map(|(name, (load, active))| async move {
+                    let fact = match fact(systemd, name, load.clone(), active.clone()).await {
+                        Ok(fact) => fact,
+                        Err(error) => Fact::Unknown(cannot_ask(name, &error)),
+                    };
+                    ((*name).clone(), fact)
+                });
+                out.extend(futures::future::join_all(facts).await);
+            }
+            out
         }
         Err(error) => names
             .iter()

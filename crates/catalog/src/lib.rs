@@ -23,10 +23,16 @@ pub use data::{DataKey, is_data, name_of, written};
 pub use journeys::{Journeys, Request, Session, Walk};
 pub use lint::unsafe_value;
 pub use service::{
-    BY_SYSTEMD, Broker, Component, Database, DoneWhen, Endpoint, FileSpec, HashRing, Interval, Kind,
-    Operation, Packages, Pairs, Periodic, Platform, Refused, Release, ResourceSpec, SecretSpec, Service,
-    SqlAccess, Step, UnitRun,
+    BY_SYSTEMD, Broker, Budget, Component, Cure, Cured, Database, DoneWhen, Endpoint, FileSpec, HashRing,
+    Interval, Kind, Law, Number, Operation, Packages, Pairs, Periodic, Platform, Refused, Release,
+    ResourceSpec, SecretSpec, Service, SqlAccess, Step, UnitRun,
 };
+
+/// The budget's file.
+pub const BUDGET: &str = "budget.yaml";
+
+/// The folder of the cures.
+const CURES: &str = "cures/";
 
 static EMBEDDED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../catalog");
 
@@ -42,6 +48,10 @@ pub struct Catalog {
     pub releases: IndexMap<String, Release>,
     /// What differs between distributions, in the order of the files' names.
     pub platforms: Vec<Platform>,
+    /// How long each layer waits for another.
+    pub budget: Budget,
+    /// What is known to be wrong in packages, by name.
+    pub cures: IndexMap<String, Cure>,
     /// All files, for templates that services name.
     pub files: Files,
     /// Where a file was read from, for those that a folder was laid over with.
@@ -96,6 +106,12 @@ impl Catalog {
                 catalog.releases.insert(release.name.clone(), release);
             } else if path.starts_with("platforms/") {
                 catalog.platforms.extend(read::platform(&source, &mut findings));
+            } else if let Some(name) = path.strip_prefix(CURES).and_then(|p| p.strip_suffix(".yaml")) {
+                if let Some(cure) = read::cure(&source, name, &mut findings) {
+                    catalog.cures.insert(name.to_owned(), cure);
+                }
+            } else if path == BUDGET {
+                catalog.budget = read::budget(&source, &mut findings);
             }
         }
         findings.extend(lint::lint(&catalog));

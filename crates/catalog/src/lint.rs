@@ -8,11 +8,13 @@ mod order;
 mod pieces;
 mod values;
 
-use diagnostic::{Diagnostic, did_you_mean};
+use std::sync::Arc;
+
+use diagnostic::{Diagnostic, Source, did_you_mean};
 use indexmap::IndexMap;
 
 use crate::service::{BY_SYSTEMD, Component, Kind, Service, UnitRun};
-use crate::{Catalog, Spanned, data};
+use crate::{BUDGET, CURES, Catalog, Spanned, data};
 
 pub use values::unsafe_value;
 
@@ -39,9 +41,19 @@ fn unknown(
     name: &Spanned<String>,
     known: &[&str],
 ) -> Diagnostic {
+    unheard(&service.source, code, what, name, known)
+}
+
+fn unheard(
+    source: &Arc<Source>,
+    code: &'static str,
+    what: &str,
+    name: &Spanned<String>,
+    known: &[&str],
+) -> Diagnostic {
     let finding = Diagnostic::error(
         code,
-        &service.source,
+        source,
         name.span.clone(),
         format!("there is no {what} `{}`", name.value),
         "not known",
@@ -295,6 +307,7 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
         }
     }
     unused(catalog, &mut out);
+    cures(catalog, &mut out);
     order::lint(catalog, &mut out);
     for path in catalog.files.keys() {
         for piece in pieces::pieces(catalog, path) {
@@ -356,6 +369,30 @@ fn listened_twice<'c>(
     listened.extend(mine.into_iter().map(|(port, _)| (port, service, component)));
 }
 
+/// Services and components that a cure restarts and that there are not.
+fn cures(catalog: &Catalog, out: &mut Vec<Diagnostic>) {
+    let services: Vec<&str> = catalog.services.keys().map(String::as_str).collect();
+    for cure in catalog.cures.values() {
+        for (service, components) in &cure.restart {
+            let Some(found) = catalog.services.get(&service.value) else {
+                out.push(unheard(
+                    &cure.source,
+                    "catalog::unknown-need",
+                    "service",
+                    service,
+                    &services,
+                ));
+                continue;
+            };
+            let known: Vec<&str> = found.components.keys().map(String::as_str).collect();
+            let strange = components.iter().filter(|c| !known.contains(&c.value.as_str()));
+            out.extend(
+                strange.map(|c| unheard(&cure.source, "catalog::unknown-component", "component", c, &known)),
+            );
+        }
+    }
+}
+
 /// Files that were laid over the catalogue and that nothing reads: a folder too
 /// many in the path, or a name that was meant otherwise.
 fn unused(catalog: &Catalog, out: &mut Vec<Diagnostic>) {
@@ -366,7 +403,8 @@ fn unused(catalog: &Catalog, out: &mut Vec<Diagnostic>) {
     for path in catalog.origins.keys() {
         let read = path.ends_with("/service.yaml")
             || path == BY_SYSTEMD
-            || ["releases/", "platforms/", "fragments/"]
+            || path == BUDGET
+            || ["releases/", "platforms/", "fragments/", CURES]
                 .iter()
                 .any(|f| path.starts_with(f));
         if read || named.contains(path) {

@@ -512,3 +512,75 @@ impl Service {
         endpoints.any(|e| e.mode == "http")
     }
 }
+
+/// A time of the budget, or another number of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Number {
+    /// By which files read it.
+    pub name: String,
+    /// An expression over the settings of all services and the numbers before it.
+    pub is: Spanned<String>,
+    /// What it counts: `s`, `ms`, or a word.
+    pub unit: String,
+    /// What it is for, and where it is from.
+    pub why: String,
+}
+
+/// What holds between numbers of the budget.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Law {
+    /// A condition over the numbers.
+    pub holds: Spanned<String>,
+    /// What it is good for.
+    pub why: String,
+    /// The setting by which an operator can break it, `SERVICE.SETTING`; `None`: by none.
+    pub at: Option<Spanned<String>>,
+}
+
+/// How long each layer waits for another.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Budget {
+    /// In the file's order.
+    pub numbers: Vec<Number>,
+    /// What holds between them.
+    pub laws: Vec<Law>,
+}
+
+/// A file of a package by its SHA-256, and what it is when it is cured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cured {
+    /// As the package has it.
+    pub before: String,
+    /// Afterwards.
+    pub after: String,
+}
+
+/// What is known to be wrong in a package, and the change of one of its files that
+/// mends it. Done only where the operator asks for it, and undone where he no longer does.
+#[derive(Clone, Debug)]
+pub struct Cure {
+    /// Its name.
+    pub name: String,
+    /// Where it was read.
+    pub source: Arc<Source>,
+    /// What is wrong, in a clause.
+    pub summary: String,
+    /// How that is known, and what the change costs.
+    pub evidence: String,
+    /// Releases of OpenStack that have it; empty: all.
+    pub releases: Vec<String>,
+    /// Distributions whose package has it; empty: all.
+    pub distributions: Vec<String>,
+    /// The package.
+    pub package: String,
+    /// The file, absolute.
+    pub file: String,
+    /// A text that is in the file just once.
+    pub from: String,
+    /// What it is replaced by; then that is in the file just once.
+    pub to: String,
+    /// The file in each version of the package that is known.
+    pub versions: IndexMap<String, Cured>,
+    /// Components that read the file, by service: they are restarted.
+    pub restart: Vec<(Spanned<String>, Vec<Spanned<String>>)>,
+}

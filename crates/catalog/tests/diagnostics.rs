@@ -28,7 +28,10 @@ fn check(source: &Arc<Source>, folder: &Path) -> Vec<Diagnostic> {
     files.insert("openstack/case/service.yaml".to_owned(), source.text.clone());
     files.insert("openstack/case/good.txt".to_owned(), String::new());
     for (name, text) in runner::beside(folder) {
-        let path = format!("openstack/case/{name}");
+        let path = match name.as_str() {
+            "cure.yaml" => "cures/case.yaml".to_owned(),
+            _ => format!("openstack/case/{name}"),
+        };
         origins.insert(path.clone(), name);
         files.insert(path, text);
     }
@@ -79,7 +82,7 @@ fn every_file_is_named_by_some_service() {
         .files
         .keys()
         .filter(|f| {
-            !["releases/", "platforms/", "fragments/"]
+            !["releases/", "platforms/", "fragments/", "cures/", catalog::BUDGET]
                 .iter()
                 .any(|r| f.starts_with(r))
                 && !named.contains(*f)

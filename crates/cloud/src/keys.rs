@@ -209,6 +209,12 @@ pub const CLOUD: Map = Map {
             Shape::Config,
         ),
         key(
+            "cures",
+            "Changes of files that packages brought, for what is known to be wrong in them; `quorate check` names those \
+             of this release. What is taken out of the list is undone.",
+            Shape::OneOrMore(&Shape::Text),
+        ),
+        key(
             "shared-files",
             "Configuration files that you write in too: quorate sets its keys in them and touches nothing else. \
              Without this a file is written whole.",

@@ -77,6 +77,8 @@ pub struct Cloud {
     pub config: Overrides,
     /// Files in which the operator writes too: only our keys of them are ours.
     pub shared_files: Vec<Spanned<String>>,
+    /// Names of changes to packages' files that are asked for.
+    pub cures: Vec<Spanned<String>>,
     /// Whether everything could be read. If not, what is here may be judged, but
     /// not what is missing: it may be among what could not be read.
     pub complete: bool,

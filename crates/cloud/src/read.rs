@@ -68,6 +68,9 @@ fn read(w: &mut Walker, root: &Node) -> Option<Cloud> {
     let upkeep = upkeep(w, top.get("upkeep"));
     let settings = values::settings(w, top.get("settings"));
     let config = values::overrides(w, top.get("config"));
+    let cures = top
+        .get("cures")
+        .map_or_else(Vec::new, |node| w.texts(node, "a cure"));
     let shared_files = top
         .get("shared-files")
         .map_or_else(Vec::new, |node| w.texts(node, "a file"));
@@ -100,6 +103,7 @@ fn read(w: &mut Walker, root: &Node) -> Option<Cloud> {
         settings,
         config,
         shared_files,
+        cures,
         complete,
     })
 }

@@ -430,3 +430,31 @@ fn number(setting: &Setting) -> Option<i64> {
         _ => None,
     }
 }
+
+/// `cures:` names what the catalogue knows and what this cloud can have.
+pub fn cures(model: &Model, source: &Arc<Source>, findings: &mut Vec<Diagnostic>) {
+    for asked in &model.cloud.cures {
+        let name = asked.value.as_str();
+        let known: Vec<&str> = model.catalog.cures.keys().map(String::as_str).collect();
+        if !known.contains(&name) {
+            let finding = Diagnostic::error(
+                "cure::unknown",
+                source,
+                asked.span.clone(),
+                format!("the catalogue has no cure `{name}`"),
+                "not known",
+            );
+            findings.push(match did_you_mean(name, known.iter().copied()) {
+                Some(near) => finding.help(format!("did you mean `{near}`?")),
+                None => finding.help(format!("known: {}", known.join(", "))),
+            });
+        } else if !model.cures().any(|c| c.name == name) {
+            let message = format!("nothing in this cloud has what `{name}` cures");
+            findings.push(
+                Diagnostic::error("cure::not-here", source, asked.span.clone(), message, "changes nothing")
+                    .help("take it out: it is for another release or distribution, or for services that are not here")
+                    .warning(),
+            );
+        }
+    }
+}

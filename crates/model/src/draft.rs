@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use catalog::{Catalog, DataKey, Service};
+use catalog::{Catalog, Cure, DataKey, Service};
 use cloud::keys::{self, Key, Shape};
 
 /// What is asked for, as typed.
@@ -175,6 +175,10 @@ fn value(key: &Key, wanted: &Wanted, catalog: &Catalog) -> Option<String> {
             let (file, key) = example(wanted, catalog)?;
             let (section, name, value) = (key.section, key.key, quoted(&key.value));
             format!("#config: {{ {file}: {{ {section}: {{ {name}: {value} }} }} }}\n")
+        }
+        "cures" => {
+            let here = |c: &&Cure| c.restart.iter().any(|(s, _)| wanted.services.contains(&s.value));
+            format!("#cures: [{}]\n", catalog.cures.values().find(here)?.name)
         }
         "shared-files" => format!("#shared-files: [{}]\n", example(wanted, catalog)?.0),
         _ => return None,

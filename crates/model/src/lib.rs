@@ -13,7 +13,7 @@ mod secrets;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use catalog::{Catalog, Component, Endpoint, Kind, Packages, Pairs, Service, Spanned, UnitRun};
+use catalog::{Catalog, Component, Cure, Endpoint, Kind, Packages, Pairs, Service, Spanned, UnitRun};
 use cloud::{Cloud, Host, Role, VipSource};
 use diagnostic::{Diagnostic, Source};
 use indexmap::IndexMap;
@@ -154,8 +154,25 @@ impl Model {
         };
         model.vips = check::vips(&model, source, &mut findings);
         check::overrides(&model, source, &mut findings);
+        check::cures(&model, source, &mut findings);
         let good = !findings.iter().any(Diagnostic::is_error) && cloud.complete;
         (good.then_some(model), findings)
+    }
+
+    /// Cures of this release and distribution, in the catalogue's order.
+    pub fn cures(&self) -> impl Iterator<Item = &Cure> {
+        let here = |all: &[String], word: &str| all.is_empty() || all.iter().any(|w| w == word);
+        let (release, distribution) = (
+            self.cloud.release.value.as_str(),
+            self.cloud.distribution.as_str(),
+        );
+        let all = self.catalog.cures.values();
+        all.filter(move |c| here(&c.releases, release) && here(&c.distributions, distribution))
+            .filter(|c| {
+                c.restart
+                    .iter()
+                    .any(|(service, _)| self.services.contains_key(&service.value))
+            })
     }
 
     /// Where in the cloud file a service's setting is given, or else the service named;

@@ -53,6 +53,7 @@ upkeep: { keys-every: 30, backup: { every: 2, keep: 5, to: /srv/backups } }
 settings: { keystone: { processes: 4 }, corosync: { token: 1000 } }
 config: { /etc/keystone/keystone.conf: { DEFAULT: { use_stderr: ~ }, new: { key: [a, b] } } }
 shared-files: [/etc/keystone/keystone.conf]
+cures: [rpc-reply-poll]
 "#;
 
 /// Keys that cannot stand in [`WHOLE`], since they exclude others.

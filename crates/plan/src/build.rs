@@ -13,7 +13,7 @@ use wire::{Expect, Fact, Facts, Op, Wait};
 use crate::cluster::SETTLE_MS;
 use crate::handover::Moving;
 use crate::rings::{self, Rings};
-use crate::{Digest, Observed, Plan, Step, leave, look, refuse};
+use crate::{Digest, Observed, Plan, Step, cures, leave, look, refuse};
 
 /// Everything one planning works on.
 pub(crate) struct Planner<'a> {
@@ -91,7 +91,12 @@ pub fn plan(
             Intent::Recover => "recover",
         }
         .to_owned(),
-        explain: [refuse::left_out(desired, observed), rings.explain.clone()].concat(),
+        explain: [
+            refuse::left_out(desired, observed),
+            rings.explain.clone(),
+            cures::strange(desired, observed),
+        ]
+        .concat(),
         ..Plan::default()
     };
     planner.rings = rings;

@@ -10,7 +10,7 @@ use crate::build::{Planner, step};
 use crate::handover::speaks_of;
 use crate::instances::is_instance;
 use crate::roll::{Rolling, cleanup};
-use crate::{Change, corosync, diff, shared};
+use crate::{Change, corosync, cures, diff, shared};
 
 impl Planner<'_> {
     /// A file as it is to be written.
@@ -103,7 +103,7 @@ impl Planner<'_> {
                     glyph: '+',
                     diff: String::new(),
                 }));
-                ops.push(Op::Packages(missing));
+                ops.push(Op::Packages(missing.clone()));
             }
             let mut quiet: Vec<FileWrite> = Vec::new();
             let mut later = Rolling::of(host);
@@ -111,10 +111,17 @@ impl Planner<'_> {
             let moving: Vec<&DesiredUnit> = wanted.units.iter().filter(|u| self.moving.has(u)).collect();
             let left_alone = |path: &str| moving.iter().any(|u| speaks_of(path, u));
             let held_back = |f: &&DesiredFile| self.held_back(&f.write.path) || left_alone(&f.write.path);
-            for file in wanted.files.iter().filter(|f| !held_back(f)) {
-                let Some(change) = self.file_change(file, facts) else {
-                    continue;
-                };
+            let files = wanted.files.iter().filter(|f| !held_back(f));
+            let mut differing: Vec<(&DesiredFile, Change)> = files
+                .filter_map(|f| Some((f, self.file_change(f, facts)?)))
+                .collect();
+            let new = !missing.is_empty();
+            let cured = wanted
+                .cures
+                .iter()
+                .filter_map(|c| Some((&c.file, cures::change(c, facts, new)?)));
+            differing.extend(cured);
+            for (file, change) in differing {
                 let write = self.write(file);
                 // Where nothing of it runs, nothing is restarted, and nobody waits for it.
                 let in_use = |r: &String| r.starts_with("unit/") || self.instance_runs(r, host);

@@ -8,6 +8,7 @@ mod balancer;
 mod build;
 mod cluster;
 mod corosync;
+mod cures;
 mod diff;
 mod drift;
 mod handover;

@@ -49,6 +49,11 @@ pub fn observe(desired: &Desired, host: &str, key: [u8; 32], deep: bool) -> Obse
             .collect();
         out.files.extend(wanted.absent.iter().cloned());
         out.queries.extend(instances::queries(&wanted.units));
+        for cure in &wanted.cures {
+            out.files.push(cure.file.write.path.clone());
+            out.packages.push(cure.package.clone());
+            out.queries.push(cure.query());
+        }
         for file in &wanted.files {
             out.files.push(file.write.path.clone());
             if file.ring.is_some() {

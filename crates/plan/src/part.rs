@@ -109,7 +109,7 @@ fn facts_of(op: &Op, host: &str, facts: &Facts, digest: Digest<'_>, out: &mut BT
                 let now = word(facts.files.get(&file.path), |f| {
                     // Of a shared file the step stands on our keys; the rest may change.
                     let content = match file.own {
-                        Own::File => f.digest.clone(),
+                        Own::File | Own::Edit(_) => f.digest.clone(),
                         Own::Keys { .. } => format!("{:?}", f.keys),
                     };
                     format!("{content} {}:{} {:o}", f.stat.owner, f.stat.group, f.stat.mode)

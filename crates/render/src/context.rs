@@ -2,7 +2,9 @@
 //! minijinja with undefined names refused.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
+use catalog::Spanned;
 use diagnostic::Diagnostic;
 use indexmap::IndexMap;
 use minijinja::syntax::SyntaxConfig;
@@ -90,13 +92,45 @@ struct MemberView {
 /// The environment of all templates of one rendering.
 pub struct Templates {
     env: Environment<'static>,
-    catalog: std::sync::Arc<catalog::Catalog>,
+    catalog: Arc<catalog::Catalog>,
     base: IndexMap<String, Value>,
     hosts: IndexMap<String, Shared>,
     settings: IndexMap<String, Value>,
     platforms: IndexMap<String, Value>,
-    sources: IndexMap<String, std::sync::Arc<diagnostic::Source>>,
+    sources: IndexMap<String, Arc<diagnostic::Source>>,
     findings: Vec<Diagnostic>,
+    /// The budget's numbers as text, by name.
+    pub(crate) numbers: IndexMap<String, String>,
+}
+
+/// That settings of this cloud break a law of the budget.
+fn broken(model: &Model, law: &catalog::Law, numbers: &IndexMap<String, Value>) -> Diagnostic {
+    let setting = law.at.as_ref().map_or("", |at| at.value.as_str());
+    let (service, key) = setting.split_once('.').unwrap_or((setting, ""));
+    let named = numbers.iter().filter(|(name, _)| {
+        law.holds
+            .value
+            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .any(|w| w == name.as_str())
+    });
+    let are: Vec<String> = named.map(|(name, value)| format!("{name} is {value}")).collect();
+    let message = format!(
+        "`{setting}` breaks a law of the budget of times, so it no longer holds that {}",
+        law.why
+    );
+    Diagnostic::error(
+        "budget::broken",
+        &model.source,
+        model.place(service, key),
+        message,
+        "too short or too long",
+    )
+    .help(format!(
+        "`{}` must hold, and {}: see docs/concepts/budget.md",
+        law.holds.value,
+        are.join(", ")
+    ))
+    .warning()
 }
 
 /// The bytes of a line, counted from one.
@@ -292,7 +326,7 @@ impl Templates {
         base.insert("time_servers".to_owned(), value(&servers));
         let mut out = Self {
             env: environment(),
-            catalog: std::sync::Arc::clone(&model.catalog),
+            catalog: Arc::clone(&model.catalog),
             base,
             hosts: views
                 .iter()
@@ -314,9 +348,10 @@ impl Templates {
                 .services
                 .iter()
                 .chain(&model.others)
-                .map(|(name, placed)| (name.clone(), std::sync::Arc::clone(&placed.service.source)))
+                .map(|(name, placed)| (name.clone(), Arc::clone(&placed.service.source)))
                 .collect(),
             findings: Vec::new(),
+            numbers: IndexMap::new(),
         };
         out.env.add_filter("url_host", |address: String| {
             address.parse().map_or(address, url_host)
@@ -325,6 +360,7 @@ impl Templates {
         out.env.add_test("ipv6", |address: &str| {
             address.parse::<IpAddr>().is_ok_and(|a| a.is_ipv6())
         });
+        out.budget(model);
         // What services tell each other, in the order of the services: one may use what stands before it.
         let mut provided: IndexMap<String, IndexMap<String, String>> = IndexMap::new();
         for (name, placed) in &model.services {
@@ -344,6 +380,54 @@ impl Templates {
         }
         findings.append(&mut out.findings);
         out
+    }
+
+    /// What an expression over the settings of all services and the budget's numbers so
+    /// far is.
+    fn counted(
+        &self,
+        expression: &str,
+        numbers: &IndexMap<String, Value>,
+    ) -> Result<Value, minijinja::Error> {
+        let mut values = numbers.clone();
+        values.insert("settings".to_owned(), value(&self.settings));
+        self.env
+            .compile_expression(expression)
+            .and_then(|e| e.eval(Value::from_pairs(values)))
+    }
+
+    /// The budget in this cloud, which templates read from then on; what is wrong with
+    /// its file, and its laws that settings of this cloud break.
+    fn budget(&mut self, model: &Model) {
+        let catalog = Arc::clone(&self.catalog);
+        let mut numbers: IndexMap<String, Value> = IndexMap::new();
+        for number in &catalog.budget.numbers {
+            match self.counted(&number.is.value, &numbers) {
+                Ok(value) => {
+                    numbers.insert(number.name.clone(), value);
+                }
+                Err(error) => self.miscounted(&number.is, &error),
+            }
+        }
+        for law in &catalog.budget.laws {
+            match self.counted(&law.holds.value, &numbers) {
+                Ok(holds) if holds.is_true() => {}
+                Ok(_) => self.push(broken(model, law, &numbers)),
+                Err(error) => self.miscounted(&law.holds, &error),
+            }
+        }
+        self.numbers = numbers
+            .iter()
+            .map(|(name, v)| (name.clone(), v.to_string()))
+            .collect();
+        self.base.insert("budget".to_owned(), value(&numbers));
+    }
+
+    fn miscounted(&mut self, at: &Spanned<String>, error: &minijinja::Error) {
+        let source = self.catalog.source(catalog::BUDGET);
+        let message = format!("cannot work out a number of the budget: {error}");
+        let finding = Diagnostic::error("catalog::template", &source, at.span.clone(), message, "here");
+        self.push(finding.help("it may use `settings` and the numbers before it"));
     }
 
     fn scope(&self, scope: &Scope<'_>) -> Value {
@@ -389,7 +473,7 @@ impl Templates {
             (None, Some(source)) => {
                 let at = source.text.find(what).unwrap_or(0);
                 let span = at..(at + if at == 0 { 0 } else { what.len() });
-                (std::sync::Arc::clone(source), span)
+                (Arc::clone(source), span)
             }
             (None, None) => return,
         };

@@ -8,7 +8,7 @@ use wire::{FileWrite, Own};
 
 use crate::context::{Scope, Templates};
 use crate::rings::First;
-use crate::{DesiredFile, DesiredHost, ini, periodic, ports_of, systemd, units_of};
+use crate::{DesiredFile, DesiredHost, cures, ini, periodic, ports_of, systemd, units_of};
 
 /// Whether only keys of a file are ours, by the catalogue's word or the operator's.
 pub fn is_shared(model: &Model, spec: &FileSpec) -> bool {
@@ -72,7 +72,7 @@ fn file(
 
 /// What is restarted on the scope's host for components: the resource of each that runs
 /// there, or `unit/NAME` where systemd runs it in every architecture.
-fn restarted(
+pub(crate) fn restarted(
     model: &Model,
     templates: &mut Templates,
     placed: &Placed,
@@ -145,6 +145,7 @@ pub fn host(
     let mut out = DesiredHost {
         units: units_of(model, templates, host),
         ports: ports_of(model, templates, host),
+        cures: cures::of(model, templates, host.name.as_str()),
         ..DesiredHost::default()
     };
     let on = |roles: &[Spanned<String>]| model.is_on(host.name.as_str(), roles);

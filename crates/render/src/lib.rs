@@ -6,8 +6,10 @@
 //! nothing: whether a thing is already so is not its question.
 
 mod absent;
+mod budget;
 mod cluster;
 mod context;
+mod cures;
 mod files;
 mod identity;
 mod ini;
@@ -29,8 +31,10 @@ use serde::Serialize;
 use wire::{Expect, FileWrite, Op, Query};
 
 pub use absent::DesiredAbsent;
+pub use budget::{Counted, Held, budget_page};
 pub use catalog::UnitRun;
 pub use context::{Templates, secret};
+pub use cures::{DesiredCure, Standing};
 pub use identity::{IDENTITY, services_told};
 
 /// A file (or directory) on a host.
@@ -92,6 +96,9 @@ pub struct DesiredHost {
     pub mask: Vec<String>,
     /// Files, directories first.
     pub files: Vec<DesiredFile>,
+    /// Changes of files that packages brought.
+    #[serde(skip)]
+    pub cures: Vec<DesiredCure>,
     /// Files that must not be there.
     pub absent: Vec<String>,
     /// Sysctls.
@@ -247,6 +254,9 @@ pub struct Desired {
     /// Services that the catalogue has and this cloud does not.
     #[serde(skip)]
     pub absent: IndexMap<String, DesiredAbsent>,
+    /// How long each layer waits for another, here.
+    #[serde(skip)]
+    pub budget: (Vec<Counted>, Vec<Held>),
     /// Set by whoever restores a backup; never by a cloud file.
     #[serde(skip)]
     pub restore: Option<DesiredRestore>,
@@ -274,6 +284,7 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
         home_after: model.cloud.timeouts.home_after,
         links: cluster::links(model),
         services: model.services.keys().cloned().collect(),
+        budget: budget::of(model, &templates),
         ..Desired::default()
     };
     refuse::refuse(model, &mut templates);

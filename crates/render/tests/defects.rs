@@ -172,10 +172,11 @@ const DEFECTS: [Defect; 14] = [
                     servers.iter().all(|s| s.contains(&format!(":{port} "))),
                     "{section}"
                 );
-                assert!(
-                    served.endpoint.check.is_empty()
-                        || section.contains(&format!("uri {} ", served.endpoint.check))
-                );
+                let asked = match served.endpoint.process_port() {
+                    Some(port) => format!("tcp-check connect port {port}\n"),
+                    None => format!("uri {} ", served.endpoint.check),
+                };
+                assert!(served.endpoint.check.is_empty() || section.contains(&asked));
                 seen += 1;
             }
             assert_eq!(text.matches("\nlisten ").count(), seen);

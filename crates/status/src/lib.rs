@@ -5,6 +5,7 @@
 //! whether something answers.
 
 mod beside;
+mod cures;
 mod instances;
 mod links;
 
@@ -240,6 +241,7 @@ pub fn snapshot(cloud: &str, desired: &Desired, no_fencing: Option<&str>, observ
     if let Some(reason) = no_fencing {
         remarks.push(format!("there is no fencing: {reason}"));
     }
+    remarks.extend(cures::remarks(desired, observed));
     for vip in vips.iter().filter(|v| v.is_away()) {
         remarks.push(format!(
             "the address of {} is on {}, away from its home {}: `quorate apply` moves it there after {} s of `redundant`",

@@ -14,8 +14,8 @@ mod query;
 pub use fact::{Address, Fact, Facts, FileFact, KeyFact, Listener, OsRelease, Stat, UnitFact};
 pub use journey::{Journey, JourneyKind, JourneyRequest, Walked};
 pub use op::{
-    Ask, Balance, CibSection, Command, FileSum, FileWrite, MAX_PIECE, Op, OpError, Own, Probed, Reply, Seen,
-    ServerState, UnitChange,
+    Ask, Balance, CibSection, Command, Edit, FileSum, FileWrite, MAX_PIECE, Op, OpError, Own, Probed, Reply,
+    Seen, ServerState, UnitChange,
 };
 pub use query::{
     Answer, ClusterWant, Expect, HttpGet, KeyQuery, NamedQuery, Observe, Query, ResourceWant, Sql, Wait,

@@ -32,12 +32,26 @@ pub enum Own {
     /// All of it.
     #[default]
     File,
+    /// One text of a file that a package brought: it is replaced in what is there.
+    Edit(Edit),
     /// The keys in `content`, an INI file: they are set in what is there, and nothing
     /// else of it changes. Where nothing is there, `content` is written as it is.
     Keys {
         /// Keys that are to be gone, each with its section before it.
         absent: Vec<(String, String)>,
     },
+}
+
+/// A text of a file replaced by another. Only files that are known are changed: of any
+/// other it is not known what the change would make of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edit {
+    /// The text, which is in the file just once.
+    pub from: String,
+    /// What comes in its place.
+    pub to: String,
+    /// SHA-256 of each file that is known, and of what it is afterwards, in hex.
+    pub known: Vec<(String, String)>,
 }
 
 /// A change of a unit's state; what is `None` stays.

@@ -214,3 +214,32 @@ fn a_shared_file_keeps_what_is_not_ours() {
         "{message}"
     );
 }
+
+/// Only a file that is known is changed, and only to what it is known to become.
+#[test]
+fn a_text_is_replaced_in_a_known_file_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lib.py");
+    let sum = |text: &str| format!("{:x}", Sha256::digest(text.as_bytes()));
+    let (ill, cured) = ("a\nsleep(1)\n", "a\nsleep(0)\n");
+    let mut want = file(&path, "", 0o644);
+    want.own = Own::Edit(Edit {
+        from: "sleep(1)".to_owned(),
+        to: "sleep(0)".to_owned(),
+        known: vec![(sum("older"), sum("other")), (sum(ill), sum(cured))],
+    });
+    assert_eq!(write(std::slice::from_ref(&want)), Ok(0));
+    assert!(!path.exists());
+    let check = |have: &str, changed: u32, expect: &str| {
+        fs::write(&path, have).unwrap();
+        assert_eq!(write(std::slice::from_ref(&want)), Ok(changed), "{have}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), expect);
+    };
+    check(ill, 1, cured);
+    check(cured, 0, cured);
+    check("a\nsleep(1) \n", 0, "a\nsleep(1) \n");
+    fs::write(&path, "older").unwrap();
+    let message = write(&[want]).unwrap_err().message;
+    assert!(message.contains("the change would make"), "{message}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "older");
+}

@@ -65,9 +65,22 @@ type Judged = (Option<String>, Vec<Diagnostic>);
 fn cloud_file(file: &Utf8Path, overlays: &[Utf8PathBuf]) -> Result<Judged, Failure> {
     let (project, findings) = load(file, overlays)?;
     let said = project.map(|project| {
+        let asked = &project.model.cloud.cures;
+        let others = project
+            .model
+            .cures()
+            .filter(|c| asked.iter().all(|a| a.value != c.name));
+        let others = others.fold(String::new(), |mut out, cure| {
+            let _ = write!(
+                out,
+                "\nnot cured: {} (`cures: [{}]`, {})",
+                cure.summary, cure.name, cure.package
+            );
+            out
+        });
         let services = project.model.services.values();
         format!(
-            "{file}: {} hosts, {} services, {} virtual addresses: good",
+            "{file}: {} hosts, {} services, {} virtual addresses: good{others}",
             project.model.cloud.hosts.len(),
             services.filter(|p| !p.service.foundation).count(),
             project.model.vips.len()

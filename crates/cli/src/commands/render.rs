@@ -1,5 +1,5 @@
 //! `quorate render`: what each host would get, as files to read; secrets stay
-//! placeholders. Golden tests compare just this.
+//! placeholders. Golden tests compare just this. Beside it the budget of times.
 
 use std::process::ExitCode;
 
@@ -35,6 +35,12 @@ pub fn run(args: &RenderArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failu
         args.to.join("journeys.json"),
         serde_json::to_string_pretty(&project.desired.journeys)?,
     )?;
+    let page = format!(
+        "# The budget of {}\n\n{}",
+        project.model.cloud.name.value,
+        render::budget_page(&project.desired)
+    );
+    fs_err::write(args.to.join("budget.md"), page)?;
     anstream::println!("{}", args.to);
     Ok(ExitCode::SUCCESS)
 }
