@@ -19,14 +19,14 @@ use crate::said::until;
 /// something done costs the cloud a processor's second or two.
 fn every(kind: JourneyKind) -> Duration {
     Duration::from_secs(match kind {
-        JourneyKind::Read => 2,
-        JourneyKind::Write => 6,
-        JourneyKind::Action => 12,
+        JourneyKind::Read => 3,
+        JourneyKind::Write => 10,
+        JourneyKind::Action => 20,
     })
 }
 
 /// Most walks of one journey at a time.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 3;
 
 struct Walk {
     began: Instant,
@@ -73,7 +73,7 @@ impl Walks {
             log,
             names,
         };
-        walks.until_all_work(Instant::now(), Duration::from_mins(3));
+        walks.until_all_work(Instant::now(), Duration::from_mins(5));
         walks
     }
 
