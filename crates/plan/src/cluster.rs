@@ -133,7 +133,7 @@ impl Planner<'_> {
             // One after the other: each is given a copy of what the others hold.
             if self.is_replaced(host) {
                 s.ops.push(Op::Wait(self.arrives(host)));
-                s.effects = vec![Effect::Starts { host: host.clone() }];
+                s.effects = vec![Effect::Joins { host: host.clone() }];
                 prepared = vec![id.clone()];
             }
             self.steps.push(s);

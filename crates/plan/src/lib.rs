@@ -79,6 +79,11 @@ pub enum Effect {
         /// The new one.
         to: String,
     },
+    /// A member joins, and is given a copy of what the stores hold: writes wait for it.
+    Joins {
+        /// The host.
+        host: String,
+    },
     /// Everything that the cluster runs on a host starts there.
     Starts {
         /// The host.

@@ -295,7 +295,7 @@ impl Planner<'_> {
                 ops,
                 before.clone(),
             );
-            s.effects = vec![Effect::Starts { host: host.clone() }];
+            s.effects = vec![Effect::Joins { host: host.clone() }];
             self.steps.push(s);
             before = vec![id];
         }

@@ -3,6 +3,7 @@
 //! the while: nothing acknowledged is lost, and nobody is longer without an answer than
 //! was foretold.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::cloud::{Cloud, HOSTS};
@@ -27,9 +28,9 @@ fn long_members_come_and_leave() {
         cloud.describe_hosts(hosts, "[keystone]", "");
         cloud.up();
         let writers = watched(&cloud);
-        changed(&cloud, &["apply", "--yes"], &format!("{} members", hosts.len()));
+        let foretold = changed(&cloud, &["apply", "--yes"], &format!("{} members", hosts.len()));
         counted(&cloud, hosts);
-        kept(&cloud, writers, hosts);
+        kept(&cloud, writers, hosts, &foretold);
     }
     // Those that left run nothing of it, and could not be members again by themselves.
     for host in ["c4", "c5"] {
@@ -59,23 +60,38 @@ fn replaced(cloud: &Cloud) {
             }
         });
         cloud.up();
-        writers.mark(&format!("{host} is replaced"));
-        changed(
+        // The loss itself nobody foretold.
+        kept(cloud, writers, &[], &Foretold::new());
+        let writers = watched(cloud);
+        let foretold = changed(
             cloud,
             &["host", "replace", host, "--yes", "--file"],
             &format!("{host} replaced"),
         );
         counted(cloud, &HOSTS);
-        kept(cloud, writers, &HOSTS);
+        kept(cloud, writers, &HOSTS, &foretold);
         cloud.forget_boots();
     }
 }
 
-/// Nothing acknowledged is lost, on whichever member one asks.
-fn kept(cloud: &Cloud, writers: Writers, hosts: &[&str]) {
+/// The worst times without an answer in seconds, by what is behind an address.
+type Foretold = BTreeMap<String, f64>;
+
+/// Nothing acknowledged is lost, on whichever of these members one asks, and nobody
+/// waited longer than was foretold.
+fn kept(cloud: &Cloud, writers: Writers, hosts: &[&str], foretold: &Foretold) {
     writers.until_good(WHOLE);
     let seen = writers.stop();
     seen.kept();
+    for (probe, resource) in [("sql", "galera"), ("get", "keystone-api")] {
+        let longest = seen.longest(probe).as_secs_f64();
+        let worst = foretold.get(resource).copied();
+        assert!(
+            worst.is_none_or(|worst| longest <= worst + SLACK),
+            "{probe}: {}",
+            seen.report
+        );
+    }
     for host in hosts {
         let rows = writers::kept_on(cloud, host, &seen.history);
         assert_eq!(rows.lost, Vec::<u64>::new(), "{host}");
@@ -88,7 +104,7 @@ fn watched(cloud: &Cloud) -> Writers {
 }
 
 /// A change of members, to its end: what was foretold stands.
-fn changed(cloud: &Cloud, words: &[&str], what: &str) {
+fn changed(cloud: &Cloud, words: &[&str], what: &str) -> Foretold {
     let began = std::time::Instant::now();
     let mut child = cloud.spawn(words, LOG);
     until(what, CHANGED, || match child.try_wait().unwrap() {
@@ -100,19 +116,21 @@ fn changed(cloud: &Cloud, words: &[&str], what: &str) {
     assert!(log.contains("whole, in"), "{what}: no backup was taken\n{log}");
     tell(&format!("{what}: {:.1} s", began.elapsed().as_secs_f64()));
     let seconds = |text: &str| text.trim().trim_end_matches(" s").parse::<f64>().unwrap();
-    let mut told = 0;
+    let mut out = Foretold::new();
     for line in log.lines().filter(|l| l.contains(": foretold ")) {
         tell(line);
-        let (_, after) = line.split_once(", at worst ").unwrap();
+        let (resource, after) = line.split_once(": foretold ").unwrap();
+        let (_, after) = after.split_once(", at worst ").unwrap();
         let (worst, after) = after.split_once("; longest without an answer ").unwrap();
         let (longest, _) = after.split_once(',').unwrap();
         assert!(
             seconds(longest) <= seconds(worst) + SLACK,
             "{what}: {line}\n{log}"
         );
-        told += 1;
+        out.insert(resource.to_owned(), seconds(worst));
     }
-    assert!(told > 0, "{what}: nothing was foretold\n{log}");
+    assert!(!out.is_empty(), "{what}: nothing was foretold\n{log}");
+    out
 }
 
 /// All of them are members with a vote each, and nothing is left to do.

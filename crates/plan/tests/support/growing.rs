@@ -178,7 +178,7 @@ fn an_empty_machine_takes_a_lost_ones_name() {
     hold(&three, &plan);
     assert!(plan.members && !plan.barrier, "{}", plan::show(&plan, true));
     let start = plan.steps.iter().find(|s| s.id == "start/c2").unwrap();
-    assert!(matches!(start.effects.as_slice(), [Effect::Starts { host }] if host == "c2"));
+    assert!(matches!(start.effects.as_slice(), [Effect::Joins { host }] if host == "c2"));
     assert!(
         votes(&plan, "c2") == ["c1", "c2", "c3"],
         "its vote was never taken away"
