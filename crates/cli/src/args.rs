@@ -237,6 +237,12 @@ pub struct HostArgs {
 /// Verbs of `host`.
 #[derive(Debug, Subcommand)]
 pub enum HostVerb {
+    /// Let hosts join that the cloud file names since it was applied last
+    Add(NamedHosts),
+    /// Take out hosts that the cloud file does not name any more
+    Remove(NamedHosts),
+    /// Let an empty machine join under the name and address of one that is lost
+    Replace(OneHost),
     /// Let a host serve nobody, until it is resumed
     Drain(OneHost),
     /// Take a drained host back into service
@@ -252,6 +258,20 @@ pub enum HostVerb {
 pub struct OneHost {
     /// The host's name in the cloud
     pub host: String,
+    /// The cloud file
+    #[arg(short, long, default_value = "cloud.yaml")]
+    pub file: Utf8PathBuf,
+    /// Ask no question
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Hosts by name.
+#[derive(Debug, clap::Args)]
+pub struct NamedHosts {
+    /// The hosts' names
+    #[arg(required = true)]
+    pub hosts: Vec<String>,
     /// The cloud file
     #[arg(short, long, default_value = "cloud.yaml")]
     pub file: Utf8PathBuf,
@@ -462,6 +482,13 @@ pub enum LabVerb {
         /// Hosts
         #[arg(required = true)]
         hosts: Vec<String>,
+    },
+    /// Put an empty machine in a host's place: a fresh disk and another SSH host key
+    Blank {
+        /// The cloud's name
+        name: String,
+        /// Host
+        host: String,
     },
     /// Pull a host's cables
     Unplug {

@@ -301,6 +301,18 @@ impl Project {
             .collect()
     }
 
+    /// How a host is reached that the cloud file does not name any more: as its first is,
+    /// at the address that it had.
+    pub fn target_of(&self, name: &str, address: &str) -> Option<Target> {
+        let like = self.targets().into_iter().next()?;
+        let lab = like.destination == like.name;
+        Some(Target {
+            name: name.to_owned(),
+            destination: if lab { name } else { address }.to_owned(),
+            ..like
+        })
+    }
+
     /// Passwords that stand in the cloud file itself, in options of power devices.
     pub fn plain_passwords(&self) -> Vec<String> {
         let devices = self.model.cloud.hosts.iter().flat_map(|h| &h.power);

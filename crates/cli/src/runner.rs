@@ -144,9 +144,19 @@ impl Runner {
         Ok(())
     }
 
-    /// Looks at all hosts.
-    pub async fn observe(&self, deep: bool) -> Result<Observed, Failure> {
-        seen::observe(&self.project, &self.sessions, &self.fill, self.key, deep).await
+    /// Looks at all hosts, also at those that the cloud file does not name any more.
+    pub async fn observe(&mut self, deep: bool) -> Result<Observed, Failure> {
+        let look = async |sessions: &Sessions| {
+            seen::observe(&self.project, sessions, &self.fill, self.key, deep).await
+        };
+        let observed = look(&self.sessions).await?;
+        let gone = seen::connect_gone(&self.project, &self.sessions, &observed).await?;
+        if gone.is_empty() {
+            return Ok(observed);
+        }
+        lock(&gone, &self.who).await?;
+        self.sessions.extend(gone);
+        look(&self.sessions).await
     }
 
     /// Plans from what was seen.
@@ -166,6 +176,11 @@ impl Runner {
     /// Adds a line, with who this is, to the audit log of every host.
     pub async fn audit(&self, line: &str) {
         audit(&self.sessions, &format!("{}: {line}", self.who)).await;
+    }
+
+    /// Who runs this, as hosts are told.
+    pub fn who(&self) -> &str {
+        &self.who
     }
 
     fn again(&self) -> String {

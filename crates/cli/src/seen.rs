@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use fleet::{Binary, CallError, Fill, Session, Sessions};
+use fleet::{Binary, CallError, Fill, Session, Sessions, Target};
 use indexmap::IndexMap;
 use tokio::task::JoinSet;
 use vault::Vault;
@@ -49,6 +49,24 @@ pub fn filler(vault: Vault) -> (Fill, Arc<Vault>) {
         }
     });
     (fill, vault)
+}
+
+/// Sessions to hosts that others were told of and the cloud file does not name any more:
+/// those that there are none to yet.
+pub async fn connect_gone(
+    project: &Project,
+    sessions: &Sessions,
+    observed: &plan::Observed,
+) -> Result<Sessions, Failure> {
+    let gone = plan::gone(&project.desired, observed).into_iter();
+    let targets: Vec<Target> = gone
+        .filter(|(name, _)| !sessions.contains_key(name))
+        .filter_map(|(name, address)| project.target_of(&name, &address))
+        .collect();
+    if targets.is_empty() {
+        return Ok(Sessions::default());
+    }
+    Ok(fleet::connect(targets, binary()?).await)
 }
 
 /// Finds everything that must not be shown: what the vault knows, and the

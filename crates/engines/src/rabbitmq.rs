@@ -8,7 +8,7 @@ mod holds;
 pub use holds::differs;
 
 use serde_json::Value;
-use wire::{Answer, Expect, Fact, HttpGet, NamedQuery, Op, Query, UnitChange, Wait};
+use wire::{Answer, Command, Expect, Fact, HttpGet, NamedQuery, Op, Query, UnitChange, Wait};
 
 use crate::{Intent, Member, Refusal, Seen, Stage, StageStep, Store};
 
@@ -107,6 +107,40 @@ fn strangers<'a>(store: &'a Store, seen: &Seen<'_>) -> Option<(&'a str, &'a str)
     })
 }
 
+/// Nodes that the members remember and that will never come back as what they were:
+/// hosts that are no members any more, and those under whose name stands an empty
+/// machine now, which would not be let in as long as the old one is remembered.
+/// Whoever is in a minority answers nobody, so nothing is forgotten by one.
+fn forget(store: &Store, seen: &Seen<'_>) -> Vec<StageStep> {
+    let facts = |host: &str| seen.get(host).copied().flatten();
+    let remembers = |host: &String| Some((host.clone(), nodes(store, facts(host)?)?));
+    let Some((teller, known)) = store.members.iter().find_map(remembers) else {
+        return Vec::new();
+    };
+    let mut out: Vec<StageStep> = Vec::new();
+    for (node, _) in known.iter().filter(|(_, running)| !running) {
+        let host = node.rsplit('@').next().unwrap_or_default();
+        let member = store.members.iter().any(|m| m == host);
+        if member && !facts(host).is_some_and(|f| unborn(store, f)) {
+            continue;
+        }
+        let argv = ["rabbitmqctl", "forget_cluster_node", node.as_str()];
+        out.push(StageStep {
+            name: format!("forget-{host}"),
+            host: teller.clone(),
+            title: format!("have {} forget what {host} was", store.resource),
+            ops: vec![Op::Run(Command::new(
+                format!("quorate-forget-{host}"),
+                &argv,
+                120_000,
+            ))],
+            // One after the other: each is a change of who is a member.
+            after: out.last().map(|s| s.name.clone()).into_iter().collect(),
+        });
+    }
+    out
+}
+
 /// Members: running, down, or unknown.
 pub fn members(store: &Store, seen: &Seen<'_>) -> Vec<Member> {
     store
@@ -162,7 +196,8 @@ pub fn ready(store: &Store) -> Vec<Wait> {
 /// When members serve that are not of one cluster.
 pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Refusal> {
     let members = members(store, seen);
-    if members.iter().all(|m| m.state == "running") {
+    let forget = forget(store, seen);
+    if members.iter().all(|m| m.state == "running") && forget.is_empty() {
         return Ok(Stage::default());
     }
     if let Some((one, other)) = strangers(store, seen) {
@@ -182,6 +217,20 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Re
         ready: ready(store),
         ..Stage::default()
     };
+    if !forget.is_empty() {
+        let names: Vec<&str> = forget
+            .iter()
+            .filter_map(|s| s.name.strip_prefix("forget-"))
+            .collect();
+        out.explain.push(format!(
+            "{}: {} will not come back with what it had; the others forget it",
+            store.resource,
+            names.join(", ")
+        ));
+        out.before = forget;
+        out.before_cluster = true;
+        return Ok(out);
+    }
     // A birth wants all members at once and nothing of the cluster manager: begun
     // beside it, the brokers boot while others wait.
     let all_unborn = store
@@ -270,6 +319,45 @@ mod tests {
         assert_eq!(said("/data/broker@c1\n", Fact::Absent), [""; 0]);
         let named = Fact::Known("<resource id=\"broker\"/>".to_owned());
         assert_eq!(said("", named), [""; 0]);
+    }
+
+    #[test]
+    fn who_will_not_come_back_is_forgotten() {
+        let store = Store {
+            engine: "rabbitmq".to_owned(),
+            resource: "broker".to_owned(),
+            members: ["c1", "c2"].map(str::to_owned).to_vec(),
+            ..Store::default()
+        };
+        // What c1 remembers, whether c2 holds anything, and whom c1 forgets.
+        let check = |knows: &[(&str, bool)], data: &str, forgets: &[&str]| {
+            let mut one = crate::silent();
+            let node = |(n, up): &(&str, bool)| format!("{{\"name\":\"rabbit@{n}\",\"running\":{up}}}");
+            let answer = Answer::Http {
+                status: 200,
+                body: format!("[{}]", knows.iter().map(node).collect::<Vec<_>>().join(",")),
+                headers: std::collections::BTreeMap::new(),
+            };
+            one.answers.insert(store.answer("nodes"), Fact::Known(answer));
+            let mut two = crate::silent();
+            let ran = Answer::Ran {
+                status: 0,
+                stdout: data.to_owned(),
+                stderr: String::new(),
+            };
+            two.answers.insert(store.answer("data"), Fact::Known(ran));
+            let seen: Seen<'_> = [("c1".to_owned(), Some(&one)), ("c2".to_owned(), Some(&two))]
+                .into_iter()
+                .collect();
+            let stage = stage(&store, &seen, Intent::Converge).unwrap();
+            let names: Vec<&str> = stage.before.iter().map(|s| s.name.as_str()).collect();
+            assert_eq!(names, forgets, "{knows:?} {data:?}");
+        };
+        check(&[("c1", true), ("c2", false)], "/data/x\n", &[]);
+        check(&[("c1", true), ("c2", false)], "", &["forget-c2"]);
+        check(&[("c1", true)], "", &[]);
+        check(&[("c1", true), ("c9", false)], "/data/x\n", &["forget-c9"]);
+        check(&[("c1", true), ("c9", true)], "/data/x\n", &[]);
     }
 
     #[test]

@@ -102,6 +102,19 @@ pub(crate) fn prepare_host(
     Ok(())
 }
 
+/// Throws away what a host owns: its disk and its keys. It must be off.
+pub(crate) fn scrap(spec: &LabSpec, host: &LabHost) -> Result<(), LabError> {
+    let key = names::host_dir(&spec.name, &host.name).join("host_key");
+    for path in [
+        names::disk(&spec.name, &host.name),
+        key.with_extension("pub"),
+        key,
+    ] {
+        fs_err::remove_file(path).map_err(LabError::io(format!("scrapping host {}", host.name)))?;
+    }
+    Ok(())
+}
+
 /// The image that a host's disk lies over.
 pub(crate) fn image_of(lab: &str, host: &str) -> Result<PathBuf, LabError> {
     let path = names::host_dir(lab, host).join("image");

@@ -39,4 +39,4 @@ pub use reach::{plug, shell, unplug};
 pub use spec::{BmcAccess, LabHost, LabNetwork, LabSpec};
 pub use state::{Actor, Event, EventKind, HostSummary, LabSummary, Power, events, list};
 pub use supervisor::supervise_host;
-pub use up::{UpReport, up, wait_ready};
+pub use up::{UpReport, blank, up, wait_ready};

@@ -16,7 +16,7 @@ use crate::procfs::{self, Identity};
 use crate::spec::{LabHost, LabSpec};
 use crate::state::{self, Actor, EventKind};
 use crate::supervisor::BOOT_WORD;
-use crate::{cgroup, names, net, shutdown, supervisor, tools};
+use crate::{access, cgroup, names, net, shutdown, supervisor, tools};
 
 /// How long a power-on may take until the host's first process runs.
 const ON_LIMIT: Duration = Duration::from_secs(20);
@@ -48,6 +48,29 @@ pub(crate) fn cut_by(lab: &str, host: &str, by: Actor) -> Result<(), LabError> {
     if was_on {
         state::tell(lab, &host.name, EventKind::Cut, by, None, began)?;
     }
+    drop(lock);
+    Ok(())
+}
+
+/// Cuts a host's power and makes it an empty machine, which nobody switches on before
+/// it is one: a cluster that misses it would.
+pub(crate) fn empty(spec: &LabSpec, host: &LabHost) -> Result<(), LabError> {
+    let lock = state::lock_host(&spec.name, &host.name)?;
+    let began = Instant::now();
+    if pull(spec, host)? {
+        state::tell(
+            &spec.name,
+            &host.name,
+            EventKind::Cut,
+            Actor::Operator,
+            None,
+            began,
+        )?;
+    }
+    let image = access::image_of(&spec.name, &host.name)?;
+    access::scrap(spec, host)?;
+    let key = access::operator_key(spec)?;
+    access::prepare_host(spec, host, &image, &key)?;
     drop(lock);
     Ok(())
 }

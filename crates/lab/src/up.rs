@@ -101,6 +101,22 @@ pub async fn up(spec: &LabSpec, progress: &dyn Fn(&str)) -> Result<UpReport, Lab
     })
 }
 
+/// Puts an empty machine in the place of a host: power is cut, and what comes back
+/// under its name and address has a fresh disk and another SSH host key.
+pub async fn blank(lab: &str, host: &str) -> Result<(), LabError> {
+    tools::need_root()?;
+    let spec = Arc::new(state::load(lab)?);
+    let (shared, host) = (spec.clone(), spec.host(host)?.clone());
+    let names = [host.name.clone()];
+    blocking(move || {
+        power::empty(&shared, &host)?;
+        power::on_by(&shared.name, &host.name, Actor::Operator)?;
+        access::write_ssh_files(&shared)
+    })
+    .await?;
+    ready(&spec, &names, READY_LIMIT, &|_| {}).await
+}
+
 /// Waits until hosts of a running lab answer SSH, all of them if none is named;
 /// `on` returns earlier than that.
 pub async fn wait_ready(lab: &str, hosts: &[String], limit: Duration) -> Result<(), LabError> {

@@ -323,6 +323,14 @@ fn drift(file: &Balancer, facts: &Facts) -> Option<Drift> {
     (!found.changes.is_empty()).then_some(found)
 }
 
+/// Whether the balancer that runs on a host has a server, by backend and name.
+pub(crate) fn has_server(facts: &Facts, server: &(String, String)) -> bool {
+    let Some(Fact::Known(Answer::Text(text))) = facts.answers.get(RUNNING) else {
+        return false;
+    };
+    running(text).is_some_and(|process| process.servers.contains_key(server))
+}
+
 /// Whether a host has a balancer of ours.
 pub(crate) fn is_on(desired: &render::Desired, host: &str) -> bool {
     let wanted = desired.hosts.get(host);

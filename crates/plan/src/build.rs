@@ -13,7 +13,8 @@ use wire::{Expect, Fact, Facts, Op, Wait};
 use crate::cluster::SETTLE_MS;
 use crate::handover::Moving;
 use crate::rings::{self, Rings};
-use crate::{Digest, Observed, Plan, Step, cures, leave, look, refuse};
+use crate::votes::Votes;
+use crate::{Digest, Observed, Plan, Step, cures, depart, leave, look, refuse};
 
 /// Everything one planning works on.
 pub(crate) struct Planner<'a> {
@@ -36,6 +37,10 @@ pub(crate) struct Planner<'a> {
     pub(crate) moving: Moving,
     /// Hash rings after those that hosts have.
     pub(crate) rings: Rings,
+    /// Members that come, and the votes that everybody has meanwhile.
+    pub(crate) votes: Votes,
+    /// Hosts that the cloud file does not name any more, each with its address.
+    pub(crate) gone: Vec<(String, String)>,
 }
 
 /// Plans. `distribution` is the cloud's; `digest` fills and hashes a content.
@@ -51,7 +56,7 @@ pub fn plan(
 ) -> Result<Plan, Vec<Refusal>> {
     let mut reasons = refuse::reasons(desired, observed, distribution);
     if intent == Intent::Converge {
-        reasons.extend(refuse::out_of_service(observed));
+        reasons.extend(refuse::out_of_service(desired, observed));
     }
     reasons.extend(leave::reasons(desired, observed));
     let seen: Seen<'_> = observed
@@ -100,6 +105,7 @@ pub fn plan(
         ..Plan::default()
     };
     planner.rings = rings;
+    out.members = planner.changes_members();
     // What changes hands does so while everything runs, and before all else.
     if !planner.moving.is_empty() && planner.whole() {
         // Not deleted while it runs, by a configuration that is not about it.
@@ -109,6 +115,23 @@ pub fn plan(
         return Ok(out);
     }
     let rolling = planner.hosts(&births);
+    // Members come before all else, and are counted once they serve: what changes for
+    // those that were there changes after it.
+    if !planner.votes.coming.is_empty() {
+        if !planner.votes.arrived {
+            planner.welcome();
+        }
+        return Ok(planner.barrier(out, stages));
+    }
+    // Members leave before all else as well: first their votes, then what they run.
+    if !planner.votes.leaving.is_empty() {
+        if planner.votes.uncounted {
+            planner.stop_gone(&mut out.explain);
+        }
+        return Ok(planner.barrier(out, stages));
+    }
+    planner.stop_gone(&mut out.explain);
+    planner.forget_members();
     // A birth goes beside the start of the cluster manager, which adopts the store
     // once it is there: until then its configuration does not name it.
     let mut born = Vec::new();
@@ -222,6 +245,8 @@ impl<'a> Planner<'a> {
             repaired: None,
             moving: Moving::default(),
             rings: Rings::default(),
+            votes: Votes::of(desired, observed),
+            gone: depart::gone(desired, observed),
         }
     }
 }

@@ -7,6 +7,7 @@ use wire::{CibSection, ClusterWant, Expect, FileWrite, Op, Own, Query, ResourceW
 
 use crate::build::{Planner, step};
 use crate::hosts::is_systemd;
+use crate::votes::sees_all;
 use crate::{Change, Effect, look};
 
 /// How long the cluster may take to run everything, and an API to answer after that
@@ -121,14 +122,21 @@ impl Planner<'_> {
                 .map(|u| u.unit.trim_end_matches(".service"))
                 .collect();
             let title = format!("start {} on {host}", names.join(", "));
-            self.steps.push(step(
+            let mut s = step(
                 id.clone(),
                 vec![host.clone()],
                 title,
                 "the cluster does not run there",
                 vec![Op::Units(units)],
                 prepared.clone(),
-            ));
+            );
+            // One after the other: each is given a copy of what the others hold.
+            if self.is_replaced(host) {
+                s.ops.push(Op::Wait(self.arrives(host)));
+                s.effects = vec![Effect::Joins { host: host.clone() }];
+                prepared = vec![id.clone()];
+            }
+            self.steps.push(s);
             after.push(id);
         }
         let count = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
@@ -159,17 +167,9 @@ impl Planner<'_> {
     /// Every member by itself: one that has not joined yet takes a configuration
     /// that the others then overwrite with theirs.
     pub(crate) fn whole(&self) -> bool {
-        self.nodes().iter().all(|n| self.clustered(n) && self.sees_all(n))
-    }
-
-    /// Whether a host sees every member online.
-    fn sees_all(&self, host: &str) -> bool {
-        let mon = self.facts(host).and_then(|f| f.crm_mon.known());
-        let mon = mon.and_then(|xml| pacemaker::Monitor::parse(xml).ok());
-        mon.is_some_and(|mon| {
-            let joined = mon.nodes.iter().filter(|n| n.online && !n.pending && !n.unclean);
-            joined.count() >= self.desired.nodes.len()
-        })
+        self.nodes()
+            .iter()
+            .all(|n| sees_all(self.desired, self.observed, n))
     }
 
     /// The CIB as a host that runs the cluster knows it.
@@ -290,7 +290,9 @@ impl Planner<'_> {
         mut after: Vec<String>,
     ) -> String {
         after.extend(self.prepared.iter().cloned());
-        let nodes = self.nodes();
+        // One that is no member yet has none.
+        let mut nodes = self.nodes();
+        nodes.sort_by_key(|n| self.votes.coming.contains(n));
         let effects = if sections.iter().any(|s| s.name == "resources") {
             self.reconfigured()
         } else {

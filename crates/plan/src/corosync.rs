@@ -9,13 +9,15 @@
 //!   the second reload fails, and at the next boot Corosync does not start.
 //! - A key that cannot change (`transport`) is passed over, with exit status 0.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use render::Desired;
 use wire::{Answer, Command, Expect, Fact, Facts, NamedQuery, Op, Query, Wait};
 
 use crate::Change;
 use crate::build::{Planner, step};
+use crate::votes::Votes;
 
 /// Its file.
 pub(crate) const CONF: &str = "/etc/corosync/corosync.conf";
@@ -24,9 +26,8 @@ const RUNNING: &str = "corosync/running";
 /// Set while the last reload was refused.
 const REFUSED: &str = "config.reload_error_message";
 /// What Corosync passes over at a reload. Source: `remove_ro_entries` in its
-/// `exec/cfg.c`; the members' addresses are ours: moving them under way is
-/// not built, and would cut the wire.
-const FIXED: [&str; 8] = [
+/// `exec/cfg.c`.
+const FIXED: [&str; 7] = [
     "totem.version",
     "totem.transport",
     "totem.ip_version",
@@ -34,7 +35,6 @@ const FIXED: [&str; 8] = [
     "totem.threads",
     "totem.link_mode",
     "quorum.provider",
-    "nodelist.",
 ];
 
 type Keys = BTreeMap<String, String>;
@@ -107,20 +107,114 @@ fn running(facts: &Facts) -> Option<Keys> {
     Some(pairs.collect())
 }
 
+/// The members by name, each with its keys: in a file and in memory they are numbered,
+/// and one more or less renumbers the others.
+fn members(keys: &Keys) -> BTreeMap<String, Keys> {
+    let mut numbered: BTreeMap<&str, Keys> = BTreeMap::new();
+    for (key, value) in keys {
+        let place = key.strip_prefix("nodelist.node.").and_then(|k| k.split_once('.'));
+        if let Some((number, key)) = place {
+            let member = numbered.entry(number).or_default();
+            member.insert(key.to_owned(), value.clone());
+        }
+    }
+    let named = |mut keys: Keys| Some((keys.remove("name")?, keys));
+    numbered.into_values().filter_map(named).collect()
+}
+
+/// A member as one runs with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Member {
+    /// Its votes.
+    pub(crate) votes: u32,
+    name: String,
+    keys: Keys,
+}
+
+impl Member {
+    /// Its part of the file, with so many votes.
+    pub(crate) fn block(&self, votes: u32) -> String {
+        let mut out = format!(
+            "    node {{\n        name: {}\n        quorum_votes: {votes}\n",
+            self.name
+        );
+        for (key, value) in self.keys.iter().filter(|(key, _)| *key != "quorum_votes") {
+            let _ = writeln!(out, "        {key}: {value}");
+        }
+        out + "    }\n"
+    }
+}
+
+/// The members of a cluster by name, as a host runs with them.
+pub(crate) fn running_members(facts: &Facts) -> Option<BTreeMap<String, Member>> {
+    let member = |(name, keys): (String, Keys)| {
+        let votes = keys
+            .get("quorum_votes")
+            .map_or(Some(1), |votes| votes.parse().ok())?;
+        Some((name.clone(), Member { votes, name, keys }))
+    };
+    members(&running(facts)?).into_iter().map(member).collect()
+}
+
 /// One key that runs otherwise than it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Drift {
+    /// A member's stand under its name.
     pub(crate) key: String,
     /// Empty when it is not set.
     pub(crate) now: String,
     pub(crate) want: String,
+    /// A reload cannot mend it.
+    pub(crate) fixed: bool,
+    /// What tells that it is loaded: a key in memory and its value, none for no such key.
+    loaded: (String, String),
 }
 
-impl Drift {
-    /// Whether a reload cannot mend it.
-    pub(crate) fn is_fixed(&self) -> bool {
-        FIXED.iter().any(|f| self.key.starts_with(f))
+/// What differs of the members. One's address or id is fixed: moving it under way is not
+/// built, and would cut the wire. Its votes, and who is one, are not.
+fn of_members(want: &Keys, now: &Keys) -> Vec<Drift> {
+    let (wanted, there) = (members(want), members(now));
+    let number = |name: &str| {
+        let mut all = want.iter().filter(|(_, value)| *value == name);
+        all.find_map(|(key, _)| key.strip_suffix(".name"))
+            .unwrap_or_default()
+    };
+    let mut out = Vec::new();
+    for name in wanted
+        .keys()
+        .chain(there.keys().filter(|n| !wanted.contains_key(*n)))
+    {
+        match (wanted.get(name), there.get(name)) {
+            (Some(want), Some(now)) => {
+                let keys: BTreeSet<&String> = want.keys().chain(now.keys()).collect();
+                for key in keys.into_iter().filter(|k| want.get(*k) != now.get(*k)) {
+                    let value = |keys: &Keys| keys.get(key).cloned().unwrap_or_default();
+                    out.push(Drift {
+                        key: format!("nodelist.{name}.{key}"),
+                        now: value(now),
+                        want: value(want),
+                        fixed: key != "quorum_votes",
+                        loaded: (format!("{}.{key}", number(name)), value(want)),
+                    });
+                }
+            }
+            (Some(_), None) => out.push(Drift {
+                key: format!("nodelist.{name}"),
+                now: String::new(),
+                want: "a member".to_owned(),
+                fixed: false,
+                loaded: (format!("{}.name", number(name)), name.clone()),
+            }),
+            _ => out.push(Drift {
+                key: format!("nodelist.{name}"),
+                now: "a member".to_owned(),
+                want: String::new(),
+                fixed: false,
+                loaded: (format!("nodelist.node.{}.name", wanted.len()), String::new()),
+            }),
+        }
     }
+    out
 }
 
 /// What should be in memory: the keys as written, and what follows from them.
@@ -148,7 +242,7 @@ fn wanted(conf: &str, now: &Keys) -> Keys {
 }
 
 /// What runs otherwise than written, where that can be seen.
-pub(crate) fn drift(desired: &Desired, host: &str, facts: &Facts) -> Vec<Drift> {
+pub(crate) fn drift(desired: &Desired, votes: &Votes, host: &str, facts: &Facts) -> Vec<Drift> {
     let conf = desired.hosts.get(host).and_then(|h| {
         let file = h.files.iter().find(|f| f.write.path == CONF)?;
         std::str::from_utf8(&file.write.content).ok()
@@ -156,25 +250,27 @@ pub(crate) fn drift(desired: &Desired, host: &str, facts: &Facts) -> Vec<Drift> 
     let (Some(conf), Some(now)) = (conf, running(facts)) else {
         return Vec::new();
     };
-    let mut want = wanted(conf, &now);
-    // Members that are no longer written are as much a difference as new ones.
-    for gone in now.keys().filter(|k| k.starts_with("nodelist.node.")) {
-        want.entry(gone.clone()).or_default();
-    }
-    let mut out: Vec<Drift> = want
-        .into_iter()
-        .filter(|(key, want)| now.get(key).map_or("", String::as_str) != want)
-        .map(|(key, want)| Drift {
-            now: now.get(&key).cloned().unwrap_or_default(),
-            key,
-            want,
-        })
-        .collect();
+    let want = wanted(&votes.conf(conf), &now);
+    let mut out = of_members(&want, &now);
+    let others = want.into_iter().filter(|(key, _)| !key.starts_with("nodelist."));
+    out.extend(
+        others
+            .filter(|(key, want)| now.get(key).map_or("", String::as_str) != want)
+            .map(|(key, want)| Drift {
+                now: now.get(&key).cloned().unwrap_or_default(),
+                fixed: FIXED.iter().any(|f| key.starts_with(f)),
+                loaded: (key.clone(), want.clone()),
+                key,
+                want,
+            }),
+    );
     if let Some(why) = now.get(REFUSED).filter(|w| !w.is_empty()) {
         out.push(Drift {
             key: REFUSED.to_owned(),
             now: why.clone(),
             want: String::new(),
+            fixed: false,
+            loaded: (REFUSED.to_owned(), String::new()),
         });
     }
     out
@@ -187,7 +283,7 @@ impl Planner<'_> {
         let members: Vec<String> = self.nodes().into_iter().filter(|n| self.clustered(n)).collect();
         let drifts: Vec<(String, Vec<Drift>)> = members
             .iter()
-            .filter_map(|n| Some((n.clone(), drift(self.desired, n, self.facts(n)?))))
+            .filter_map(|n| Some((n.clone(), drift(self.desired, &self.votes, n, self.facts(n)?))))
             .collect();
         let same = drifts.iter().all(|(_, d)| d.is_empty());
         if members.is_empty() || (same && !rewritten) {
@@ -262,7 +358,7 @@ fn or_none(value: &str) -> &str {
 
 /// The wait for one key to be in memory as it is written.
 fn loaded(drift: &Drift) -> Wait {
-    let Drift { key, want, .. } = drift;
+    let (key, want) = &drift.loaded;
     let (what, expect) = if want.is_empty() {
         (format!("{key} is cleared"), Expect::Exit(1))
     } else {

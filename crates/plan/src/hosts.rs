@@ -1,6 +1,8 @@
 //! What each host needs. What restarts nothing is done at once on all; what
 //! does is gathered here and done host by host (`roll`).
 
+use std::borrow::Cow;
+
 use indexmap::IndexSet;
 use render::{DesiredFile, DesiredHost, DesiredUnit, UnitRun};
 use similar::TextDiff;
@@ -14,10 +16,21 @@ use crate::{Change, corosync, cures, diff, shared};
 
 impl Planner<'_> {
     /// A file as it is to be written.
-    fn write(&self, file: &DesiredFile) -> FileWrite {
+    pub(crate) fn write(&self, file: &DesiredFile) -> FileWrite {
         FileWrite {
-            content: self.rings.content(file).to_vec(),
+            content: self.content(file).into_owned(),
             ..file.write.clone()
+        }
+    }
+
+    /// What a file is to hold, where that follows from what hosts have as well.
+    fn content<'f>(&'f self, file: &'f DesiredFile) -> Cow<'f, [u8]> {
+        match std::str::from_utf8(&file.write.content) {
+            Ok(text) if file.write.path == corosync::CONF => match self.votes.conf(text) {
+                Cow::Borrowed(_) => Cow::Borrowed(&file.write.content),
+                Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+            },
+            _ => Cow::Borrowed(self.rings.content(file)),
         }
     }
 
@@ -38,6 +51,7 @@ impl Planner<'_> {
             && now.stat.mode & 0o7777 == file.write.mode;
         let same = match &file.ring {
             Some(_) => now.digest == (self.digest)(self.rings.content(file)),
+            None if *path == corosync::CONF => now.digest == (self.digest)(&self.content(file)),
             None => shared::is_as_wanted(&file.write, now, self.digest),
         };
         if same && same_owner {
@@ -65,7 +79,8 @@ impl Planner<'_> {
         } else if file.secret {
             diff::of_secrets(&file.write.content, &now.lines, self.digest)
         } else {
-            let new = String::from_utf8_lossy(&file.write.content);
+            let content = self.content(file);
+            let new = String::from_utf8_lossy(&content);
             TextDiff::from_lines(now.text.as_deref().unwrap_or_default(), &new)
                 .unified_diff()
                 .context_radius(1)
@@ -250,6 +265,7 @@ impl Planner<'_> {
                 rolling.push(later);
             }
         }
+        self.before_votes();
         self.reload(rewritten);
         rolling
     }

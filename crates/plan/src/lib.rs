@@ -9,6 +9,7 @@ mod build;
 mod cluster;
 mod corosync;
 mod cures;
+mod depart;
 mod diff;
 mod drift;
 mod handover;
@@ -26,6 +27,7 @@ mod rings;
 mod roll;
 mod shared;
 mod show;
+mod votes;
 
 use indexmap::IndexMap;
 use pacemaker::Monitor;
@@ -33,6 +35,7 @@ use serde::{Deserialize, Serialize};
 use wire::{Facts, Op};
 
 pub use build::plan;
+pub use depart::{gone, is_of_the_cloud};
 pub use engines::{Intent, Refusal};
 pub use look::observe;
 pub use maintain::{Upkeep, drained, take_away, take_back};
@@ -75,6 +78,11 @@ pub enum Effect {
         from: String,
         /// The new one.
         to: String,
+    },
+    /// A member joins, and is given a copy of what the stores hold: writes wait for it.
+    Joins {
+        /// The host.
+        host: String,
     },
     /// Everything that the cluster runs on a host starts there.
     Starts {
@@ -146,6 +154,9 @@ pub struct Plan {
     pub explain: Vec<String>,
     /// The plan ends at a barrier: observe and plan again.
     pub barrier: bool,
+    /// Members of the cluster come, leave or are replaced: a backup is taken first.
+    #[serde(default)]
+    pub members: bool,
     /// What it will cost, see [`outage`]; empty until it was asked for.
     pub outages: Vec<Outage>,
 }

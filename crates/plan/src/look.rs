@@ -4,7 +4,7 @@ use engines::Store;
 use render::Desired;
 use wire::{HttpGet, NamedQuery, Observe, Own, Query};
 
-use crate::{balancer, corosync, instances, restore, rings, shared};
+use crate::{balancer, corosync, depart, instances, restore, rings, shared};
 
 /// Where Pacemaker keeps its configuration.
 pub(crate) const CIB_FILE: &str = "/var/lib/pacemaker/cib/cib.xml";
@@ -32,6 +32,12 @@ pub(crate) fn instance(resource: &str) -> String {
 /// What to observe on `host`. `deep` asks stores that are down what they hold,
 /// which costs seconds.
 pub fn observe(desired: &Desired, host: &str, key: [u8; 32], deep: bool) -> Observe {
+    if !desired.hosts.contains_key(host) {
+        return Observe {
+            key,
+            ..depart::observe(desired)
+        };
+    }
     let mut out = Observe {
         key,
         cluster: true,

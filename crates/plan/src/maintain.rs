@@ -105,7 +105,10 @@ pub fn take_away(
     let mut planner = Planner::new(desired, observed, &no_digest);
     let mut last = Vec::new();
     if !monitor.nodes.iter().any(|n| n.name == host && n.standby) {
-        last = planner.standby(&monitor, host);
+        let gate = planner.gate(host, &[]);
+        let all = planner.all_balanced();
+        let out = planner.take_out(host, &all, &[gate]);
+        last = planner.standby(&monitor, host, "the operator wants it", &out);
     }
     let op = match upkeep {
         Upkeep::Drain => None,
@@ -188,8 +191,8 @@ impl Planner<'_> {
         self.desired.balanced.iter().map(|b| b.resource.clone()).collect()
     }
 
-    /// The steps until a host runs nothing of the cluster's.
-    fn standby(&mut self, monitor: &Monitor, host: &str) -> Vec<String> {
+    /// The wait for all others to be whole, after some steps.
+    pub(crate) fn gate(&mut self, host: &str, before: &[String]) -> String {
         let gate = format!("gate/{host}");
         self.steps.push(step(
             gate.clone(),
@@ -197,10 +200,19 @@ impl Planner<'_> {
             format!("wait for all hosts but {host} to be whole"),
             "they have to serve without it",
             self.others(host),
-            Vec::new(),
+            before.to_vec(),
         ));
-        let all = self.all_balanced();
-        let out = self.take_out(host, &all, &[gate]);
+        gate
+    }
+
+    /// Has the cluster run nothing on a host any more, after some steps. Gives the last.
+    pub(crate) fn standby(
+        &mut self,
+        monitor: &Monitor,
+        host: &str,
+        why: &str,
+        before: &[String],
+    ) -> Vec<String> {
         let here = |id: &str| {
             let mut all = monitor.resources.iter();
             all.any(|r| r.id == id && r.node.as_deref() == Some(host) && r.role != "Stopped")
@@ -249,9 +261,9 @@ impl Planner<'_> {
             id.clone(),
             vec![host.to_owned()],
             format!("take {host} out of service"),
-            "the operator wants it",
+            why,
             vec![run, Op::Wait(gone)],
-            out,
+            before.to_vec(),
         );
         let mut services: Vec<String> = self
             .desired

@@ -5,7 +5,8 @@ use engines::Refusal;
 use render::Desired;
 use wire::{Fact, Facts};
 
-use crate::{Observed, corosync, restore};
+use crate::votes::Votes;
+use crate::{Observed, corosync, restore, votes};
 
 /// Below this many free bytes nothing is begun: a full disk in the middle of an
 /// installation is the worst of places. Packages and logs of one service take less.
@@ -21,10 +22,11 @@ pub(crate) fn refuse(code: &'static str, message: String, cure: impl Into<String
 
 /// All reasons against acting on these hosts.
 pub fn reasons(desired: &Desired, observed: &Observed, distribution: &str) -> Vec<Refusal> {
-    let mut out = Vec::new();
+    let mut out = votes::reasons(desired, observed);
+    let votes = Votes::of(desired, observed);
     for host in desired.hosts.keys() {
         match observed.get(host) {
-            Some(Ok(facts)) => host_reasons(desired, host, facts, distribution, &mut out),
+            Some(Ok(facts)) => host_reasons(desired, &votes, host, facts, distribution, &mut out),
             // A member stays one while it is away: the others serve without it.
             Some(Err(why)) if desired.is_member(host) => out.push(refuse(
                 "host::unreachable",
@@ -61,9 +63,12 @@ pub fn left_out(desired: &Desired, observed: &Observed) -> Vec<String> {
 }
 
 /// Hosts that were taken out of service: everything would be waited for in vain.
-pub fn out_of_service(observed: &Observed) -> Vec<Refusal> {
-    let drained = crate::maintain::drained(observed);
-    let told = drained.into_iter().map(|host| {
+pub fn out_of_service(desired: &Desired, observed: &Observed) -> Vec<Refusal> {
+    // One that leaves is out of service on purpose.
+    let drained = crate::maintain::drained(observed)
+        .into_iter()
+        .filter(|h| desired.is_member(h));
+    let told = drained.map(|host| {
         refuse(
             "host::drained",
             format!("{host} was taken out of service, and the cloud is not changed without it"),
@@ -73,7 +78,14 @@ pub fn out_of_service(observed: &Observed) -> Vec<Refusal> {
     told.collect()
 }
 
-fn host_reasons(desired: &Desired, host: &str, facts: &Facts, distribution: &str, out: &mut Vec<Refusal>) {
+fn host_reasons(
+    desired: &Desired,
+    votes: &Votes,
+    host: &str,
+    facts: &Facts,
+    distribution: &str,
+    out: &mut Vec<Refusal>,
+) {
     if facts.hostname.split('.').next() != Some(host) {
         out.push(refuse(
             "host::another-name",
@@ -136,8 +148,8 @@ fn host_reasons(desired: &Desired, host: &str, facts: &Facts, distribution: &str
             ));
         }
     }
-    for drift in corosync::drift(desired, host, facts) {
-        if !drift.is_fixed() {
+    for drift in corosync::drift(desired, votes, host, facts) {
+        if !drift.fixed {
             continue;
         }
         let or_none = |value: &str| {

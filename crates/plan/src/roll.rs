@@ -253,7 +253,7 @@ impl Planner<'_> {
         self.at_balancers("resume", host, &title, &ops, &before)
     }
 
-    fn at_balancers(
+    pub(crate) fn at_balancers(
         &mut self,
         verb: &str,
         host: &str,
@@ -316,9 +316,14 @@ impl Planner<'_> {
         self.cib_now().is_some_and(configuration)
     }
 
-    /// What the cluster has in its configuration already, as it should be.
+    /// What the cluster has in its configuration already, as it should be, and fence
+    /// devices: it starts nothing any more where fencing is wanted and there are none.
     pub(crate) fn managed_layer(&self) -> Cib {
-        self.desired.cib.only(&|id| self.managed(id))
+        let fences = |id: &str| {
+            let mut all = self.desired.cib.resources.iter().map(Resource::primitive);
+            all.any(|p| p.id == id && p.agent.starts_with("stonith:"))
+        };
+        self.desired.cib.only(&|id| fences(id) || self.managed(id))
     }
 
     pub(crate) fn instance_runs(&self, resource: &str, host: &str) -> bool {
@@ -480,7 +485,7 @@ impl Planner<'_> {
     }
 }
 
-fn balance(servers: Vec<String>, state: ServerState) -> Op {
+pub(crate) fn balance(servers: Vec<String>, state: ServerState) -> Op {
     Op::Balance(Balance {
         socket: render::BALANCER_SOCKET.to_owned(),
         servers,

@@ -20,6 +20,9 @@ fn words(effect: &Effect) -> String {
             "{} leaves {from} for {to}: clients have to ask for it again",
             services.join(", ")
         ),
+        Effect::Joins { host } => {
+            format!("everything starts on {host}, which is given a copy of the databases")
+        }
         Effect::Starts { host } => format!("everything starts on {host}"),
         Effect::Standby { host, services } if services.is_empty() => {
             format!("{host} runs nothing any more; it has no address")

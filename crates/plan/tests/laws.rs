@@ -13,6 +13,8 @@ mod compare;
 mod drift;
 #[path = "../../../tests/golden/examples.rs"]
 mod examples;
+#[path = "support/growing.rs"]
+mod growing;
 #[path = "support/leaving.rs"]
 mod leaving;
 #[path = "support/moving.rs"]

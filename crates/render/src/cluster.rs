@@ -25,6 +25,8 @@ use crate::context::{Scope, Templates, secret};
 
 /// Score of an address' preference for its host; [`STICKINESS`] is above it.
 const PREFERENCE: i32 = 100;
+/// The ids of nodes are no secret, so their key is none.
+const NODE_IDS: [u8; 32] = *b"quorate: the ids of the nodes   ";
 /// Stickiness of everything.
 const STICKINESS: i32 = 1000;
 
@@ -46,16 +48,31 @@ fn operation(name: &str, interval: &str, options: &[(&str, &str)]) -> Operation 
     }
 }
 
+/// The number by which the cluster knows each of these hosts.
+///
+/// It follows from the name and not from the place in the file: a host more or less
+/// must not renumber the others, whose numbers cannot change while they run. Corosync
+/// takes 16 bits over knet; where two names meet in one, the later takes the next.
+pub fn node_ids<'a>(names: impl Iterator<Item = &'a str>) -> IndexMap<&'a str, u32> {
+    let mut out: IndexMap<&str, u32> = IndexMap::new();
+    for name in names {
+        let digest = wire::digest(&NODE_IDS, name.as_bytes());
+        let digits: String = digest.chars().take(4).collect();
+        let mut id = u32::from_str_radix(&digits, 16).unwrap_or_default().max(1);
+        while out.values().any(|taken| *taken == id) {
+            id = id % 0xffff + 1;
+        }
+        out.insert(name, id);
+    }
+    out
+}
+
 /// Members of the cluster with their node ids.
 pub fn nodes(model: &Model) -> Vec<(String, u32)> {
-    let members = model.names_of("cluster");
-    model
-        .cloud
-        .hosts
-        .iter()
-        .zip(1_u32..)
-        .filter(|(h, _)| members.iter().any(|m| m == h.name.as_str()))
-        .map(|(h, id)| (h.name.as_str().to_owned(), id))
+    let members = model.hosts_of("cluster");
+    node_ids(members.iter().map(|h| h.name.as_str()))
+        .into_iter()
+        .map(|(name, id)| (name.to_owned(), id))
         .collect()
 }
 

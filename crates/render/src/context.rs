@@ -53,7 +53,7 @@ fn numbers(address: &str) -> Vec<u16> {
 #[derive(Serialize)]
 struct HostView {
     name: String,
-    id: usize,
+    id: u32,
     address: String,
     url_address: String,
     tunnel_address: String,
@@ -166,7 +166,7 @@ fn environment() -> Environment<'static> {
     env
 }
 
-fn host_view(model: &Model, index: usize, host: &cloud::Host) -> HostView {
+fn host_view(model: &Model, ids: &[(String, u32)], host: &cloud::Host) -> HostView {
     let address = host
         .addresses
         .values()
@@ -179,8 +179,11 @@ fn host_view(model: &Model, index: usize, host: &cloud::Host) -> HostView {
     HostView {
         tunnel_address: tunnel.unwrap_or(address).to_string(),
         name: host.name.as_str().to_owned(),
-        // Node ids start at 1: Corosync refuses 0.
-        id: index + 1,
+        // Of a member of the cluster; nobody asks for another's.
+        id: ids
+            .iter()
+            .find(|(name, _)| name == host.name.as_str())
+            .map_or(0, |(_, id)| *id),
         address: address.to_string(),
         url_address: url_host(address),
         interface_addresses: host.addresses.values().map(|a| a.value.to_string()).collect(),
@@ -217,13 +220,9 @@ fn watched(model: &Model) -> Vec<WatchedView> {
 impl Templates {
     /// Prepares everything that does not depend on a host.
     pub fn new(model: &Model, findings: &mut Vec<Diagnostic>) -> Self {
-        let views: Vec<HostView> = model
-            .cloud
-            .hosts
-            .iter()
-            .enumerate()
-            .map(|(i, h)| host_view(model, i, h))
-            .collect();
+        let ids = crate::cluster::nodes(model);
+        let hosts = model.cloud.hosts.iter();
+        let views: Vec<HostView> = hosts.map(|h| host_view(model, &ids, h)).collect();
         let named = |names: Vec<String>| -> Value {
             let picked: Vec<&HostView> = views.iter().filter(|v| names.contains(&v.name)).collect();
             value(&picked)

@@ -40,6 +40,27 @@ pub fn services_told(text: &str) -> Option<Vec<String>> {
         .map(|told: Told| told.cloud.services)
 }
 
+/// The hosts that a host was told of, each with its management address: out of the
+/// text of its file. None where that is not such a file.
+pub fn hosts_told(text: &str) -> Option<Vec<(String, String)>> {
+    #[derive(Deserialize)]
+    struct Told {
+        cloud: Cloud,
+    }
+    #[derive(Deserialize)]
+    struct Cloud {
+        hosts: Vec<Host>,
+    }
+    #[derive(Deserialize)]
+    struct Host {
+        name: String,
+        address: String,
+    }
+    let told: Told = serde_json::from_str(text).ok()?;
+    let hosts = told.cloud.hosts.into_iter();
+    Some(hosts.map(|h| (h.name, h.address)).collect())
+}
+
 /// The same on all hosts.
 #[derive(Serialize)]
 struct Whole {

@@ -35,7 +35,7 @@ pub use budget::{Counted, Held, budget_page};
 pub use catalog::UnitRun;
 pub use context::{Templates, secret};
 pub use cures::{DesiredCure, Standing};
-pub use identity::{IDENTITY, services_told};
+pub use identity::{IDENTITY, hosts_told, services_told};
 
 /// A file (or directory) on a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -257,6 +257,9 @@ pub struct Desired {
     /// How long each layer waits for another, here.
     #[serde(skip)]
     pub budget: (Vec<Counted>, Vec<Held>),
+    /// All units of its services, wherever they are.
+    #[serde(skip)]
+    pub units: Vec<String>,
     /// Set by whoever restores a backup; never by a cloud file.
     #[serde(skip)]
     pub restore: Option<DesiredRestore>,
@@ -323,6 +326,8 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
         let made = scripts::of(model, &mut templates, placed, out.sql.as_ref());
         out.scripts.extend(made);
     }
+    let units = model.components().map(|(_, c)| &c.unit).filter(|u| !u.is_empty());
+    out.units = units.cloned().collect();
     out.absent = absent::of(model, &mut templates, &out);
     // What this cloud does not have is not waited for.
     let here: Vec<String> = present(model, &mut templates)

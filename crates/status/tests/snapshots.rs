@@ -246,10 +246,12 @@ fn the_quorate_partition_is_believed() {
     assert_ne!(found.verdict, Verdict::Down);
 }
 
-/// What a host says of the links to the two others: whether each is connected.
-fn heard(facts: &mut Facts, others: [(u32, bool, bool); 2]) {
+/// What a host says of the links to the two others, by their places in the file: whether
+/// each is connected.
+fn heard(desired: &Desired, facts: &mut Facts, others: [(usize, bool, bool); 2]) {
     let word = |connected: bool| if connected { "enabled connected" } else { "enabled" };
-    let stdout = others.map(|(id, first, second)| {
+    let stdout = others.map(|(place, first, second)| {
+        let (_, id) = desired.nodes[place - 1];
         format!(
             "nodeid: {id} reachable\n   LINK: 0 udp (a->b) {} mtu: 1397\n   LINK: 1 udp (a->b) {} mtu: 1397\n",
             word(first),
@@ -277,9 +279,9 @@ fn links_that_are_connected_are_told_and_are_no_problem() {
 fn a_host_that_is_cut_off_in_one_network_degrades_it() {
     let found = check_of("two-links", "link-cut-off", None, |d| {
         let mut seen = seen(d, "healthy", &[]);
-        heard(facts(&mut seen, "c1"), [(2, true, false), (3, true, false)]);
-        heard(facts(&mut seen, "c2"), [(1, true, false), (3, true, true)]);
-        heard(facts(&mut seen, "c3"), [(1, true, false), (2, true, true)]);
+        heard(d, facts(&mut seen, "c1"), [(2, true, false), (3, true, false)]);
+        heard(d, facts(&mut seen, "c2"), [(1, true, false), (3, true, true)]);
+        heard(d, facts(&mut seen, "c3"), [(1, true, false), (2, true, true)]);
         seen
     });
     assert_eq!(found.verdict, Verdict::Degraded);
@@ -290,9 +292,9 @@ fn a_host_that_is_cut_off_in_one_network_degrades_it() {
 fn a_network_without_its_switch_is_one_problem() {
     let found = check_of("two-links", "link-switch", None, |d| {
         let mut seen = seen(d, "healthy", &[]);
-        heard(facts(&mut seen, "c1"), [(2, true, false), (3, true, false)]);
-        heard(facts(&mut seen, "c2"), [(1, true, false), (3, true, false)]);
-        heard(facts(&mut seen, "c3"), [(1, true, false), (2, true, false)]);
+        heard(d, facts(&mut seen, "c1"), [(2, true, false), (3, true, false)]);
+        heard(d, facts(&mut seen, "c2"), [(1, true, false), (3, true, false)]);
+        heard(d, facts(&mut seen, "c3"), [(1, true, false), (2, true, false)]);
         seen
     });
     assert_eq!(found.problems, ["no host hears another in the network ring2"]);
@@ -303,7 +305,7 @@ fn a_network_without_its_switch_is_one_problem() {
 fn two_that_do_not_hear_each_other_are_named() {
     let found = check_of("two-links", "link-pair", None, |d| {
         let mut seen = seen(d, "healthy", &[]);
-        heard(facts(&mut seen, "c3"), [(1, true, true), (2, true, false)]);
+        heard(d, facts(&mut seen, "c3"), [(1, true, true), (2, true, false)]);
         seen
     });
     assert_eq!(
@@ -317,8 +319,8 @@ fn two_that_do_not_hear_each_other_are_named() {
 fn links_of_a_lost_host_are_not_told() {
     let found = check_of("two-links", "link-lost-host", None, |d| {
         let mut seen = seen(d, "one-lost", &["c2"]);
-        heard(facts(&mut seen, "c1"), [(2, false, false), (3, true, true)]);
-        heard(facts(&mut seen, "c3"), [(2, false, false), (1, true, true)]);
+        heard(d, facts(&mut seen, "c1"), [(2, false, false), (3, true, true)]);
+        heard(d, facts(&mut seen, "c3"), [(2, false, false), (1, true, true)]);
         seen
     });
     assert_eq!(found.verdict, Verdict::Exposed);

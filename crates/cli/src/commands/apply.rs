@@ -12,6 +12,7 @@ use camino::Utf8PathBuf;
 use engines::Intent;
 use plan::Plan;
 
+use super::backup;
 use super::plan::{digester, narrow};
 use crate::args::ApplyArgs;
 use crate::failure::Failure;
@@ -111,6 +112,9 @@ pub async fn converge(
             run.seen().await;
             return Ok(false);
         }
+        if stage == 0 && plan.members {
+            backup::before_members(run, &observed).await?;
+        }
         run.stage(&plan, &observed).await?;
     }
     run.seen().await;
@@ -143,6 +147,9 @@ async fn keep_to(saved: &Saved, args: &ApplyArgs, catalog: &[Utf8PathBuf]) -> Re
     if !plan.is_empty() {
         if !agreed(&plan, args.yes)? {
             return Ok(ExitCode::from(1));
+        }
+        if plan.members {
+            backup::before_members(&run, &observed).await?;
         }
         run.stage(&plan, &observed).await?;
         run.seen().await;

@@ -21,7 +21,7 @@ use crate::args::{BackupArgs, BackupMake, BackupVerb, Output, Shown};
 use crate::failure::Failure;
 use crate::place::Place;
 use crate::project::Project;
-use crate::runner::{audit, lock, whoami};
+use crate::runner::{Runner, audit, lock, whoami};
 use crate::seen;
 
 /// Where a member writes its databases, for root alone.
@@ -217,12 +217,9 @@ pub async fn make(args: &BackupMake, catalog: &[Utf8PathBuf]) -> Result<ExitCode
     let begin = std::time::Instant::now();
     let project = Project::open(&args.file, catalog)?;
     let vault = project.vault_as_saved()?;
-    let recipients = vault.recipients().to_vec();
     let place = Place::of(&project, args.to.as_deref())?;
     // One that cannot be kept there is not made first.
     place.list().await?;
-    let at = jiff::Timestamp::now();
-    let path = place.writes().file(at)?;
     let sessions = seen::connect(&project).await?;
     let id = uuid::Uuid::now_v7().to_string();
     let who = whoami("backup", &id);
@@ -242,7 +239,38 @@ pub async fn make(args: &BackupMake, catalog: &[Utf8PathBuf]) -> Result<ExitCode
             "`quorate plan` shows what differs; `quorate apply` puts the vault's there",
         ));
     }
-    audit(&sessions, &format!("{who}: to {path}")).await;
+    save(&project, &sessions, &observed, &who, &place, begin).await?;
+    if let Some(keep) = args.keep {
+        for old in place.prune(usize::from(keep)).await? {
+            anstream::println!("{}: removed", old.path);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes one before the members of a cluster change, by a run that has the hosts' locks.
+/// What of the keys differs is in that run's plan.
+pub async fn before_members(run: &Runner, observed: &Observed) -> Result<(), Failure> {
+    let begin = std::time::Instant::now();
+    let place = Place::of(&run.project, None)?;
+    place.list().await?;
+    save(&run.project, &run.sessions, observed, run.who(), &place, begin).await
+}
+
+/// Writes one, sends it where it belongs, and tells of it.
+async fn save(
+    project: &Project,
+    sessions: &Sessions,
+    observed: &Observed,
+    who: &str,
+    place: &Place,
+    begin: std::time::Instant,
+) -> Result<(), Failure> {
+    let vault = project.vault_as_saved()?;
+    let recipients = vault.recipients().to_vec();
+    let at = jiff::Timestamp::now();
+    let path = place.writes().file(at)?;
+    audit(sessions, &format!("{who}: to {path}")).await;
     let databases: Vec<String> = project
         .desired
         .databases
@@ -252,12 +280,12 @@ pub async fn make(args: &BackupMake, catalog: &[Utf8PathBuf]) -> Result<ExitCode
     let dumped = if databases.is_empty() {
         None
     } else {
-        dump(&project, &sessions, &observed, &databases).await?
+        dump(project, sessions, observed, &databases).await?
     };
     let written = write(
-        &project,
+        project,
         &vault,
-        &observed,
+        observed,
         databases,
         at,
         &path,
@@ -278,12 +306,7 @@ pub async fn make(args: &BackupMake, catalog: &[Utf8PathBuf]) -> Result<ExitCode
     for sent in place.send().await? {
         anstream::println!("{sent}: sent");
     }
-    if let Some(keep) = args.keep {
-        for old in place.prune(usize::from(keep)).await? {
-            anstream::println!("{}: removed", old.path);
-        }
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 #[expect(

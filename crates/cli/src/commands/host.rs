@@ -5,11 +5,12 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use engines::Intent;
 use plan::{Observed, Plan, Upkeep};
 
-use super::apply::agreed;
+use super::apply::{agreed, converge};
 use super::plan::refused;
-use crate::args::{ApplyArgs, HostVerb, ManyHosts, OneHost};
+use crate::args::{ApplyArgs, HostVerb, ManyHosts, NamedHosts, OneHost};
 use crate::failure::Failure;
 use crate::project::Project;
 use crate::runner::Runner;
@@ -34,6 +35,16 @@ fn known(project: &Project, hosts: &[String]) -> Result<(), Failure> {
 /// Runs it.
 pub async fn run(verb: &HostVerb, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
     match verb {
+        HostVerb::Add(named) => members(named, catalog, "host add", added).await,
+        HostVerb::Remove(named) => members(named, catalog, "host remove", removed).await,
+        HostVerb::Replace(one) => {
+            let named = NamedHosts {
+                hosts: vec![one.host.clone()],
+                file: one.file.clone(),
+                yes: one.yes,
+            };
+            members(&named, catalog, "host replace", replaced).await
+        }
         HostVerb::Drain(one) => {
             once(one, catalog, "host drain", |run, seen, host| {
                 plan::take_away(&run.project.desired, seen, host, Upkeep::Drain).map_err(|r| refused(&r))
@@ -49,6 +60,72 @@ pub async fn run(verb: &HostVerb, catalog: &[Utf8PathBuf]) -> Result<ExitCode, F
         HostVerb::Reboot(many) => rolling(many, catalog, "host reboot", Upkeep::Reboot).await,
         HostVerb::Update(many) => rolling(many, catalog, "host update", Upkeep::Update).await,
     }
+}
+
+/// A change of who is in the cloud: what the operator means is compared with what the
+/// file says and what is there, and then the file is applied.
+async fn members(
+    named: &NamedHosts,
+    catalog: &[Utf8PathBuf],
+    verb: &'static str,
+    as_meant: impl Fn(&Project, &Observed, &str) -> Result<(), Failure>,
+) -> Result<ExitCode, Failure> {
+    let args = run_args(&named.file, named.yes);
+    let mut run = Runner::open(Project::open(&named.file, catalog)?, &args, verb).await?;
+    let observed = run.observe(false).await?;
+    for host in &named.hosts {
+        as_meant(&run.project, &observed, host)?;
+    }
+    if !converge(&mut run, &args, Intent::Converge, &[]).await? {
+        return Ok(ExitCode::from(1));
+    }
+    anstream::println!("{verb} {}: {} changes", named.hosts.join(", "), run.changed);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn added(project: &Project, observed: &Observed, host: &str) -> Result<(), Failure> {
+    known(project, &[host.to_owned()])?;
+    if plan::is_of_the_cloud(observed, host) {
+        return Err(Failure::explained(
+            "host::there-already",
+            &format!("{host} is of this cloud already"),
+            "`quorate apply` makes it what the cloud file says; `quorate status` shows how it is",
+        ));
+    }
+    Ok(())
+}
+
+fn removed(project: &Project, observed: &Observed, host: &str) -> Result<(), Failure> {
+    if project.desired.hosts.contains_key(host) {
+        return Err(Failure::explained(
+            "host::still-named",
+            &format!("the cloud file names {host}: it would be made anew by the next `apply`"),
+            format!(
+                "take {host} out of `hosts` in {}, then run this again",
+                project.file
+            ),
+        ));
+    }
+    if plan::gone(&project.desired, observed)
+        .iter()
+        .all(|(name, _)| name != host)
+    {
+        return Err(project.no_host(host));
+    }
+    Ok(())
+}
+
+fn replaced(project: &Project, observed: &Observed, host: &str) -> Result<(), Failure> {
+    known(project, &[host.to_owned()])?;
+    if plan::is_of_the_cloud(observed, host) {
+        return Err(Failure::explained(
+            "host::not-empty",
+            &format!("{host} is no empty machine: it is of this cloud, and what it holds may be wanted"),
+            "`quorate recover` brings back what is broken; to replace it, switch it off and put an empty \
+             machine under its name and address",
+        ));
+    }
+    Ok(())
 }
 
 async fn once(

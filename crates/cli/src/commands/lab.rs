@@ -111,6 +111,7 @@ pub async fn run(args: LabArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Fai
         }
         LabVerb::Cut { name, hosts } => each(&name, hosts, lab::cut).await?,
         LabVerb::On { name, hosts } => each(&name, hosts, lab::on).await?,
+        LabVerb::Blank { name, host } => lab::blank(&name, &host).await?,
         LabVerb::Unplug { name, host, network } => lab::unplug(&name, &host, network.as_deref())?,
         LabVerb::Plug { name, host, network } => lab::plug(&name, &host, network.as_deref())?,
         LabVerb::Shell { name, host, command } => {

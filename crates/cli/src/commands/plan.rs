@@ -80,9 +80,14 @@ pub fn refused(refusals: &[Refusal]) -> Failure {
 pub async fn run(args: &PlanArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
     let project = Project::open(&args.shown.file, catalog)?;
     let (fill, vault) = seen::filler(project.vault()?);
-    let sessions = seen::connect(&project).await?;
+    let mut sessions = seen::connect(&project).await?;
     let key = vault.digest_key()?;
-    let observed = seen::observe(&project, &sessions, &fill, key, false).await?;
+    let mut observed = seen::observe(&project, &sessions, &fill, key, false).await?;
+    let gone = seen::connect_gone(&project, &sessions, &observed).await?;
+    if !gone.is_empty() {
+        sessions.extend(gone);
+        observed = seen::observe(&project, &sessions, &fill, key, false).await?;
+    }
     let whole = make(&project, &observed, Intent::Converge, &fill, key)?;
     let mut plan = narrow(whole, &args.target)?;
     plan.outages = plan::outage(&plan, &project.desired, &crate::watch::measures(&project.state));

@@ -122,7 +122,7 @@ async fn secrets(due: &[Work], args: &UpkeepArgs, catalog: &[Utf8PathBuf]) -> Re
     // With it what expires soon is issued anew, in one write.
     project.change_vault(|vault| due::begin(vault, Timestamp::now()))?;
     let mut run = Runner::open(project, &apply, "upkeep").await?;
-    settled(&run).await?;
+    settled(&mut run).await?;
     // First what was begun: a ring is not turned over one that is not everywhere yet.
     rotate::finish(&mut run, &apply).await?;
     for work in &works {
@@ -137,7 +137,7 @@ async fn secrets(due: &[Work], args: &UpkeepArgs, catalog: &[Utf8PathBuf]) -> Re
 }
 
 /// That nothing differs but secrets.
-async fn settled(run: &Runner) -> Result<(), Failure> {
+async fn settled(run: &mut Runner) -> Result<(), Failure> {
     let observed = run.observe(false).await?;
     let plan = run.plan(&observed, Intent::Converge)?;
     let changes = plan.steps.iter().flat_map(|s| &s.changes);

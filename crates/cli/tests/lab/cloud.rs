@@ -82,7 +82,12 @@ impl Cloud {
 
     /// The same with other services.
     pub fn describe_services(&self, services: &str, more: &str) {
-        let hosts = HOSTS.map(|host| {
+        self.describe_hosts(&HOSTS, services, more);
+    }
+
+    /// The same with other controllers.
+    pub fn describe_hosts(&self, hosts: &[&str], services: &str, more: &str) {
+        let lines = hosts.iter().map(|host| {
             let (address, last) = (self.address(host), last(host));
             let second = self.second.as_ref();
             let second = second
@@ -90,7 +95,8 @@ impl Cloud {
                 .unwrap_or_default();
             format!("  {host}: {{ role: controller, address: \"{address}\"{second} }}\n")
         });
-        let (name, first, hosts) = (&self.name, &self.first, hosts.concat());
+        let hosts: String = lines.collect();
+        let (name, first) = (&self.name, &self.first);
         let second = self.second.iter();
         let networks: String = second.map(|second| two_networks(first, second)).collect();
         let text = format!(

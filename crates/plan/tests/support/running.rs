@@ -184,7 +184,7 @@ fn what_corosync_cannot_change_is_refused() {
     let (_, desired) = &CLOUDS[0];
     for (now, key) in [
         ("transport (str) = ", "totem.transport"),
-        ("node.1.ring0_addr (str) = ", "nodelist.node.1.ring0_addr"),
+        ("node.1.ring0_addr (str) = ", "nodelist.c2.ring0_addr"),
         ("quorum.provider (str) = ", "quorum.provider"),
     ] {
         let mut observed = world::all(desired, world::applied);

@@ -1,0 +1,206 @@
+//! Hosts that the cloud file does not name any more: what they run is brought
+//! elsewhere, they leave the cluster and its stores, and what the cloud has there is
+//! stopped for good.
+//!
+//! Who was there is told by the hosts' own account of their cloud, which is therefore
+//! written last. A host that is away is left as it is: alone it has no quorum, and the
+//! others know it no more.
+
+use pacemaker::Monitor;
+use render::{Desired, IDENTITY};
+use wire::{Command, Fact, FileWrite, Observe, Op, ServerState, UnitChange};
+
+use crate::build::{Planner, step};
+use crate::roll::balance;
+use crate::{Change, Observed, balancer, corosync, look, quorate};
+
+/// Hosts that others were told of and the cloud file does not name, each with its
+/// management address.
+pub fn gone(desired: &Desired, observed: &Observed) -> Vec<(String, String)> {
+    let mut out: Vec<(String, String)> = Vec::new();
+    for (host, wanted) in &desired.hosts {
+        let account = wanted.files.iter().find(|f| f.write.path == IDENTITY);
+        let facts = observed.get(host).and_then(|facts| facts.as_ref().ok());
+        let told = facts
+            .and_then(|f| f.files.get(IDENTITY)?.known()?.text.as_deref())
+            // The same text as is wanted names the same hosts: of many few are read.
+            .filter(|text| account.is_none_or(|a| a.write.content != text.as_bytes()))
+            .and_then(render::hosts_told)
+            .unwrap_or_default();
+        for (name, address) in told {
+            if !desired.hosts.contains_key(&name) && !out.iter().any(|(n, _)| *n == name) {
+                out.push((name, address));
+            }
+        }
+    }
+    out
+}
+
+/// Whether a host has been told that it is of this cloud; one that cannot be asked has not.
+pub fn is_of_the_cloud(observed: &Observed, host: &str) -> bool {
+    let facts = observed.get(host).and_then(|facts| facts.as_ref().ok());
+    facts.is_some_and(|f| matches!(f.files.get(IDENTITY), Some(Fact::Known(_))))
+}
+
+/// What to ask of such a host.
+pub(crate) fn observe(desired: &Desired) -> Observe {
+    Observe {
+        cluster: true,
+        units: desired.units.clone(),
+        files: vec![
+            IDENTITY.to_owned(),
+            corosync::CONF.to_owned(),
+            look::CIB_FILE.to_owned(),
+        ],
+        ..Observe::default()
+    }
+}
+
+impl Planner<'_> {
+    /// Takes what members that leave run elsewhere, one after the other, and writes
+    /// them the file by which they have no vote.
+    pub(crate) fn empty_leavers(&mut self) {
+        if self.votes.leaving.is_empty() || self.votes.uncounted {
+            return;
+        }
+        let Some(monitor) = quorate(self.observed) else {
+            return;
+        };
+        let mut last = self.prepared.clone();
+        for host in self.votes.leaving.clone() {
+            last = self.empty_leaver(&monitor, &host, &last);
+        }
+        let member = self.nodes().into_iter().find(|n| self.clustered(n));
+        let conf = member
+            .and_then(|n| self.desired.hosts.get(&n))
+            .and_then(|h| h.files.iter().find(|f| f.write.path == corosync::CONF));
+        let conf: Option<FileWrite> = conf.map(|file| self.write(file));
+        for host in self.votes.leaving.clone() {
+            let id = format!("uncount/{host}");
+            self.steps.push(step(
+                id.clone(),
+                vec![host.clone()],
+                format!("write {host} that it has no vote"),
+                "the cloud file does not name it",
+                vec![Op::Files(conf.iter().cloned().collect())],
+                last.clone(),
+            ));
+            self.prepared.push(id);
+        }
+        self.prepared.extend(last);
+    }
+
+    fn empty_leaver(&mut self, monitor: &Monitor, host: &str, before: &[String]) -> Vec<String> {
+        if monitor.nodes.iter().any(|n| n.name == host && n.standby) {
+            return before.to_vec();
+        }
+        let servers: Vec<String> = self
+            .desired
+            .balanced
+            .iter()
+            .map(|b| (b.resource.clone(), host.to_owned()))
+            .filter(|server| {
+                let mut facts = self.desired.balancers.iter().filter_map(|at| self.facts(at));
+                facts.any(|f| balancer::has_server(f, server))
+            })
+            .map(|(resource, host)| format!("{resource}/{host}"))
+            .collect();
+        let mut ready = vec![self.gate(host, before)];
+        if !servers.is_empty() {
+            let title = format!("send nobody to {}", servers.join(", "));
+            // Its table would keep a drained writer.
+            let ops = [balance(servers, ServerState::Maint)];
+            ready = self.at_balancers("drain", host, &title, &ops, &ready);
+        }
+        self.standby(monitor, host, "the cloud file does not name it", &ready)
+    }
+
+    /// Stops for good what the cloud has on hosts that it does not name any more.
+    /// Members of the cluster go first, or alone. Tells of hosts that cannot be reached.
+    pub(crate) fn stop_gone(&mut self, explain: &mut Vec<String>) {
+        for (host, _) in self.gone.clone() {
+            let Some(facts) = self.facts(&host) else {
+                explain.push(format!(
+                    "{host} is not in the cloud file and cannot be reached: what it runs goes on, without \
+                     quorum; switch it off"
+                ));
+                continue;
+            };
+            let mut changes = Vec::new();
+            let mut units: Vec<UnitChange> = Vec::new();
+            for unit in &self.desired.units {
+                let Some(Fact::Known(now)) = facts.units.get(unit) else {
+                    continue;
+                };
+                let enabled = now.file.starts_with("enabled");
+                let active = now.active == "active" || now.active == "activating";
+                if !enabled && !active {
+                    continue;
+                }
+                changes.push(Change {
+                    what: format!("unit {unit}"),
+                    glyph: '-',
+                    diff: String::new(),
+                });
+                units.push(UnitChange {
+                    unit: unit.clone(),
+                    active: active.then_some(false),
+                    enabled: enabled.then_some(false),
+                    ..UnitChange::default()
+                });
+            }
+            // What would let it be a member again.
+            let files = [corosync::CONF, look::CIB_FILE, IDENTITY];
+            let there = |path: &&str| matches!(facts.files.get(*path), Some(Fact::Known(_)));
+            let files: Vec<String> = files
+                .iter()
+                .filter(|p| there(p))
+                .map(|p| (*p).to_owned())
+                .collect();
+            if units.is_empty() && files.is_empty() {
+                continue;
+            }
+            let mut ops = vec![Op::Units(units)];
+            if !files.is_empty() {
+                ops.push(Op::Remove(files));
+            }
+            let mut s = step(
+                format!("depart/{host}"),
+                vec![host.clone()],
+                format!("stop on {host} what is of this cloud"),
+                "the cloud file does not name it",
+                ops,
+                self.prepared.clone(),
+            );
+            s.changes = changes;
+            self.steps.push(s);
+        }
+    }
+
+    /// Has the cluster forget members that left.
+    pub(crate) fn forget_members(&mut self) {
+        let Some(monitor) = quorate(self.observed) else {
+            return;
+        };
+        let left = monitor
+            .nodes
+            .iter()
+            .filter(|n| !n.online && !self.desired.is_member(&n.name));
+        for name in left.map(|n| n.name.clone()).collect::<Vec<_>>() {
+            let run = Command::new(
+                format!("quorate-forget-node-{name}"),
+                &["crm_node", "--force", "--remove", &name],
+                60_000,
+            );
+            let nodes = self.nodes();
+            self.steps.push(step(
+                format!("forget/{name}"),
+                nodes,
+                format!("have the cluster forget {name}"),
+                "the cloud file does not name it",
+                vec![Op::Run(run)],
+                self.prepared.clone(),
+            ));
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! Members that come to a cluster that runs, and those that leave it: how many votes
+//! each has meanwhile, and in which order they come. Never at rest at an even number.
+//!
+//! A member that comes has no vote until it serves, and one that leaves has none any
+//! more before it is stopped. So one that never gets that far costs no quorum, and no
+//! number in between ever counts. What was read in Corosync 3.1.9 (`exec/votequorum.c`)
+//! and is why the others' votes may weigh more for a moment:
+//! - At a reload a member knows its own new votes and expects all new ones, but counts
+//!   for the others what they had until they say otherwise. Where those that had votes
+//!   would be no majority by themselves, quorum is lost for that moment, and Pacemaker
+//!   is told. So they are given weight first, and lose it at the end.
+//! - Expected votes follow from the nodelist.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use engines::Refusal;
+use pacemaker::{Monitor, Resource};
+use render::{Desired, IDENTITY};
+use wire::{ClusterWant, Expect, Fact, Op, Query, ResourceWant, UnitChange, Wait};
+
+use crate::build::{Planner, step};
+use crate::cluster::wanted_role;
+use crate::corosync::Member;
+use crate::hosts::is_systemd;
+use crate::refuse::refuse;
+use crate::{Effect, Observed, corosync, quorate};
+
+/// How long a member that comes may take until it runs all that the others run, in
+/// milliseconds: it is given a copy of the databases first.
+const ARRIVES_MS: u64 = 1_200_000;
+
+/// Who has how many votes, by name, where it is not one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Votes {
+    /// Votes in the file, where they are not one.
+    weights: BTreeMap<String, u32>,
+    /// Members that the cluster does not count yet.
+    pub(crate) coming: Vec<String>,
+    /// All of those are in the cluster.
+    pub(crate) arrived: bool,
+    /// Members that the cloud file does not name and that are in the cluster still.
+    pub(crate) leaving: Vec<String>,
+    /// None of those has a vote any more.
+    pub(crate) uncounted: bool,
+    /// Their part of the file.
+    leavers: String,
+}
+
+/// What the members of a quorate cluster run with, by name, and what one sees.
+fn running(desired: &Desired, observed: &Observed) -> Option<(BTreeMap<String, Member>, Monitor)> {
+    let tells = |host: &String| {
+        let facts = observed.get(host)?.as_ref().ok()?;
+        let monitor = Monitor::parse(facts.crm_mon.known()?).ok()?;
+        let members = monitor
+            .quorate
+            .then(|| corosync::running_members(facts))
+            .flatten()?;
+        Some((members, monitor))
+    };
+    desired.nodes.iter().find_map(|(host, _)| tells(host))
+}
+
+/// The least weight by which so many votes are a majority beside so many new ones.
+fn weight(have: u32, come: u32) -> u32 {
+    come.checked_div(have).unwrap_or_default() + 1
+}
+
+impl Votes {
+    /// What the file is to say, by what is seen of the cluster.
+    pub(crate) fn of(desired: &Desired, observed: &Observed) -> Self {
+        let mut out = Self::default();
+        let Some((running, monitor)) = running(desired, observed) else {
+            return out;
+        };
+        for (name, member) in running.iter().filter(|(name, _)| !desired.is_member(name)) {
+            if monitor.online().any(|n| n.name == *name) {
+                out.leaving.push(name.clone());
+                out.leavers.push_str(&member.block(0));
+            }
+        }
+        out.uncounted = out.leaving.iter().all(|name| running[name].votes == 0);
+        let counted = |name: &str| running.get(name).is_some_and(|member| member.votes > 0);
+        let (there, coming): (Vec<&String>, Vec<&String>) = desired
+            .nodes
+            .iter()
+            .map(|(name, _)| name)
+            .partition(|name| counted(name));
+        if coming.is_empty() {
+            return out;
+        }
+        let many = |names: &[&String]| u32::try_from(names.len()).unwrap_or(u32::MAX);
+        let weight = weight(many(&there), many(&coming));
+        let heavy = |out: &mut Self| {
+            if weight > 1 {
+                out.weights = there.iter().map(|name| ((*name).clone(), weight)).collect();
+            }
+        };
+        out.coming = coming.iter().map(|name| (*name).clone()).collect();
+        out.arrived = coming.iter().all(|name| sees_all(desired, observed, name));
+        heavy(&mut out);
+        if !out.arrived {
+            out.weights.extend(coming.iter().map(|name| ((*name).clone(), 0)));
+        }
+        out
+    }
+
+    /// The file as it is to be for now.
+    pub(crate) fn conf<'t>(&self, rendered: &'t str) -> Cow<'t, str> {
+        if self.weights.is_empty() && self.leavers.is_empty() {
+            return Cow::Borrowed(rendered);
+        }
+        let mut out = String::with_capacity(rendered.len());
+        let mut inside = false;
+        for line in rendered.lines() {
+            out.push_str(line);
+            out.push('\n');
+            let words = line.trim();
+            if words == "nodelist {" {
+                out.push_str(&self.leavers);
+            }
+            inside = match words {
+                "node {" => true,
+                "}" => false,
+                _ => inside,
+            };
+            if let Some(name) = words.strip_prefix("name: ").filter(|_| inside)
+                && let Some(votes) = self.weights.get(name)
+            {
+                let indent = line.len() - line.trim_start().len();
+                out.push_str(&line[..indent]);
+                let _ = writeln!(out, "quorum_votes: {votes}");
+            }
+        }
+        Cow::Owned(out)
+    }
+}
+
+/// Whether the cluster runs on a host and it sees all members there.
+pub(crate) fn sees_all(desired: &Desired, observed: &Observed, host: &str) -> bool {
+    let facts = observed.get(host).and_then(|facts| facts.as_ref().ok());
+    let monitor = facts.and_then(|facts| Monitor::parse(facts.crm_mon.known()?).ok());
+    monitor.is_some_and(|monitor| {
+        let online: Vec<&str> = monitor.online().map(|n| n.name.as_str()).collect();
+        desired
+            .nodes
+            .iter()
+            .all(|(name, _)| online.contains(&name.as_str()))
+    })
+}
+
+/// Reasons against a change of members.
+pub(crate) fn reasons(desired: &Desired, observed: &Observed) -> Vec<Refusal> {
+    let votes = Votes::of(desired, observed);
+    let changing: Vec<&String> = votes.coming.iter().chain(&votes.leaving).collect();
+    let Some(monitor) = quorate(observed).filter(|_| !changing.is_empty()) else {
+        return Vec::new();
+    };
+    let mut out = Vec::new();
+    if !votes.coming.is_empty() && !votes.leaving.is_empty() {
+        out.push(refuse(
+            "members::both-ways",
+            format!(
+                "{} would become members and {} leave in one change",
+                votes.coming.join(", "),
+                votes.leaving.join(", ")
+            ),
+            "do the one first, then the other: take the new ones out of the cloud file for now, or put the \
+             others back",
+        ));
+    }
+    let there: Vec<&String> = desired
+        .nodes
+        .iter()
+        .map(|(name, _)| name)
+        .filter(|name| !votes.coming.contains(name))
+        .collect();
+    if !votes.leaving.is_empty() && there.len() <= votes.leaving.len() {
+        out.push(refuse(
+            "members::too-many-leave",
+            format!(
+                "{} would leave, and what stays ({}) is no majority of what was",
+                votes.leaving.join(", "),
+                there.iter().map(|n| n.as_str()).collect::<Vec<_>>().join(", ")
+            ),
+            "let fewer leave at a time",
+        ));
+    }
+    let online: Vec<&str> = monitor.online().map(|n| n.name.as_str()).collect();
+    for name in there.into_iter().filter(|name| !online.contains(&name.as_str())) {
+        let changing: Vec<&str> = changing.iter().map(|n| n.as_str()).collect();
+        out.push(refuse(
+            "members::another-away",
+            format!(
+                "{name} is not online: no members come or leave ({}) beside it",
+                changing.join(", ")
+            ),
+            format!("bring {name} back first: `quorate status`, `quorate recover`"),
+        ));
+    }
+    for name in &votes.leaving {
+        let why = match observed.get(name) {
+            Some(Ok(_)) => continue,
+            Some(Err(why)) => why.as_str(),
+            None => "it was not asked",
+        };
+        out.push(refuse(
+            "members::out-of-reach",
+            format!("{name} leaves the cluster, runs in it and cannot be reached: {why}"),
+            "let ssh reach it; or switch it off, and once `quorate status` shows it offline run this again",
+        ));
+    }
+    out
+}
+
+impl Planner<'_> {
+    /// Whether members come, leave, or are empty machines now under the names of old ones.
+    pub(crate) fn changes_members(&self) -> bool {
+        !self.votes.coming.is_empty()
+            || !self.votes.leaving.is_empty()
+            || self.nodes().iter().any(|host| self.is_replaced(host))
+    }
+
+    /// Whether a host is an empty machine under the name of a member of a cluster that
+    /// lives.
+    pub(crate) fn is_replaced(&self, host: &str) -> bool {
+        let account = self.facts(host).and_then(|f| f.files.get(IDENTITY));
+        matches!(account, Some(Fact::Absent))
+            && !self.clustered(host)
+            && self.nodes().iter().any(|n| self.clustered(n))
+    }
+
+    /// What the cluster is told before members come: where they may run what, and that
+    /// nobody is switched off for not having been seen yet. Fencing begins when there is
+    /// a second who could do it.
+    fn expect_newcomers(&mut self) -> Option<String> {
+        let mut layer = self.desired.cib.only(&|id| self.managed(id));
+        let known: Vec<String> = layer.resources.iter().map(Resource::id).collect();
+        let there = self.desired.nodes.len() - self.votes.coming.len();
+        let fences = self
+            .desired
+            .cib
+            .properties
+            .get("stonith-enabled")
+            .is_some_and(|v| v == "true");
+        layer
+            .properties
+            .insert("stonith-enabled".to_owned(), (fences && there > 1).to_string());
+        layer
+            .properties
+            .insert("startup-fencing".to_owned(), "false".to_owned());
+        layer
+            .levels
+            .retain(|level| level.devices.iter().all(|d| known.contains(d)));
+        let (sections, changes) = self.sections(&layer);
+        if sections.is_empty() {
+            return None;
+        }
+        Some(self.cib_step(
+            "cib/newcomers",
+            "for members that come",
+            sections,
+            changes,
+            Vec::new(),
+        ))
+    }
+
+    /// Starts the members that come, one after the other: each is given a copy of what
+    /// the others hold by one of them.
+    pub(crate) fn welcome(&mut self) {
+        let mut before = self.prepared.clone();
+        before.extend(self.expect_newcomers());
+        for host in self.votes.coming.clone() {
+            let Some(wanted) = self.desired.hosts.get(&host) else {
+                continue;
+            };
+            let start = wanted
+                .units
+                .iter()
+                .filter(|u| is_systemd(u) && !u.gated && !self.moving.has(u))
+                .map(|u| UnitChange {
+                    unit: u.unit.clone(),
+                    enabled: Some(true),
+                    active: Some(true),
+                    ..UnitChange::default()
+                });
+            let ops = vec![Op::Units(start.collect()), Op::Wait(self.arrives(&host))];
+            let id = format!("join/{host}");
+            let mut s = step(
+                id.clone(),
+                vec![host.clone()],
+                format!("let {host} join the cluster, without a vote"),
+                "the cloud file names it, and it is no member yet",
+                ops,
+                before.clone(),
+            );
+            s.effects = vec![Effect::Joins { host: host.clone() }];
+            self.steps.push(s);
+            before = vec![id];
+        }
+    }
+
+    /// The wait for a host to run what the cluster has for it already.
+    pub(crate) fn arrives(&self, host: &str) -> Wait {
+        let layer = self.managed_layer();
+        let banned = |resource: &str| {
+            let mut all = layer.locations.iter();
+            all.any(|l| l.resource == resource && l.node == host && l.score == "-INFINITY")
+        };
+        let resources = layer
+            .resources
+            .iter()
+            .filter_map(|resource| match resource {
+                Resource::Clone(clone) if !banned(&resource.id()) => Some(ResourceWant {
+                    id: clone.primitive.id.clone(),
+                    role: wanted_role(clone).to_owned(),
+                    count: 1,
+                    node: host.to_owned(),
+                }),
+                _ => None,
+            })
+            .collect();
+        Wait {
+            what: format!("{host} runs what the other members run"),
+            query: Query::Cluster,
+            expect: Expect::Cluster(ClusterWant {
+                online: 0,
+                resources,
+                idle: false,
+            }),
+            timeout_ms: ARRIVES_MS,
+            every_ms: 300,
+        }
+    }
+
+    /// Steps that go before votes change: stores have the members that came, and those
+    /// that leave run nothing any more. Nothing to do where nobody comes or leaves.
+    pub(crate) fn before_votes(&mut self) {
+        self.empty_leavers();
+        if self.votes.coming.is_empty() || !self.votes.arrived {
+            return;
+        }
+        let stores: Vec<&engines::Store> = self
+            .desired
+            .stores
+            .iter()
+            .filter(|s| self.managed(&s.resource))
+            .collect();
+        let prepared = self.prepared.clone();
+        let mut made = Vec::new();
+        for (store, host) in stores
+            .iter()
+            .flat_map(|s| s.members.iter().map(move |host| (s, host)))
+        {
+            let id = format!("joined/{}/{host}", store.resource);
+            let waits = engines::whole(store);
+            let title = format!("wait for {host} to have all members of {}", store.resource);
+            let why = "nobody has a vote before it serves";
+            let ops = waits.into_iter().map(Op::Wait).collect();
+            made.push(step(id, vec![host.clone()], title, why, ops, prepared.clone()));
+        }
+        self.prepared.extend(made.iter().map(|s| s.id.clone()));
+        self.steps.extend(made);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_had_votes_stay_a_majority_by_themselves() {
+        for (have, come, expect) in [(1, 2, 3), (3, 2, 1), (1, 4, 5), (3, 4, 2), (2, 1, 1)] {
+            let weight = weight(have, come);
+            assert_eq!(weight, expect, "{have} and {come}");
+            assert!(have * weight > come);
+        }
+    }
+
+    #[test]
+    fn votes_stand_in_their_nodes() {
+        let text = "totem {\n    cluster_name: c2\n}\nnodelist {\n    node {\n        name: c1\n    }\n    \
+                    node {\n        name: c2\n        nodeid: 7\n    }\n}\n";
+        let votes = Votes {
+            weights: BTreeMap::from([("c2".to_owned(), 0)]),
+            ..Votes::default()
+        };
+        let expect = text.replace(
+            "name: c2\n        nodeid",
+            "name: c2\n        quorum_votes: 0\n        nodeid",
+        );
+        assert_eq!(votes.conf(text), expect);
+        assert_eq!(Votes::default().conf(text), text);
+    }
+}
