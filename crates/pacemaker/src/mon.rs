@@ -20,7 +20,8 @@ pub struct Node {
     pub pending: bool,
     /// To be fenced.
     pub unclean: bool,
-    /// Runs nothing by order.
+    /// Runs nothing by order. One that is about to join is told as standby too where there is
+    /// fencing (`determine_online_status_fencing` of `lib/pengine/unpack.c`), and is not.
     pub standby: bool,
     /// In maintenance.
     pub maintenance: bool,
@@ -99,7 +100,7 @@ impl Monitor {
                     online: yes(&node, "online"),
                     pending: yes(&node, "pending"),
                     unclean: yes(&node, "unclean"),
-                    standby: yes(&node, "standby"),
+                    standby: yes(&node, "standby") && !yes(&node, "pending"),
                     maintenance: yes(&node, "maintenance"),
                     dc: yes(&node, "is_dc"),
                 }),

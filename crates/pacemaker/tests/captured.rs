@@ -58,6 +58,18 @@ fn a_healthy_cluster_runs_everything_everywhere() {
 }
 
 #[test]
+fn who_is_about_to_join_is_not_out_of_service() {
+    let check = |pending: &str, expect: bool| {
+        let told = captured("crm_mon-healthy")
+            .replacen("standby=\"false\"", "standby=\"true\"", 1)
+            .replacen("pending=\"false\"", &format!("pending=\"{pending}\""), 1);
+        assert_eq!(Monitor::parse(&told).unwrap().nodes[0].standby, expect);
+    };
+    check("true", false);
+    check("false", true);
+}
+
+#[test]
 fn a_lost_host_runs_nothing() {
     let monitor = Monitor::parse(&captured("crm_mon-one-lost")).unwrap();
     assert!(monitor.quorate);
