@@ -78,7 +78,7 @@ pub fn plan(
         return Err(reasons);
     }
     let mut planner = Planner::new(desired, observed, digest);
-    planner.left = leave::told(desired, observed);
+    planner.left = leave::services(desired, observed);
     planner.moving = planner.moving();
     planner.virgin = planner.nodes().iter().all(|n| {
         planner.facts(n).is_some_and(|f| {

@@ -2,6 +2,7 @@
 //! wait for everything to run where it should.
 
 use pacemaker::{Cib, Resource, SECTIONS, canonical, params_of, section_of};
+use render::DesiredHost;
 use similar::TextDiff;
 use wire::{CibSection, ClusterWant, Expect, FileWrite, Op, Own, Query, ResourceWant, UnitChange, Wait};
 
@@ -90,6 +91,21 @@ impl Planner<'_> {
         }
     }
 
+    /// The units with which a host comes to the cluster: systemd starts them, and nothing
+    /// of them waits for more.
+    pub(crate) fn starts_with(&self, wanted: &DesiredHost) -> Vec<UnitChange> {
+        let units = wanted.units.iter();
+        let units = units.filter(|u| is_systemd(u) && !u.gated && !self.moving.has(u));
+        units
+            .map(|u| UnitChange {
+                unit: u.unit.clone(),
+                enabled: Some(true),
+                active: Some(true),
+                ..UnitChange::default()
+            })
+            .collect()
+    }
+
     /// Starts the cluster manager where it does not run, after some steps. Gives the step after which it is quorate.
     pub(crate) fn cluster(&mut self, before: &[String]) -> Option<String> {
         let nodes = self.nodes();
@@ -105,17 +121,7 @@ impl Planner<'_> {
             let Some(wanted) = self.desired.hosts.get(host) else {
                 continue;
             };
-            let units: Vec<UnitChange> = wanted
-                .units
-                .iter()
-                .filter(|u| is_systemd(u) && !u.gated && !self.moving.has(u))
-                .map(|u| UnitChange {
-                    unit: u.unit.clone(),
-                    enabled: Some(true),
-                    active: Some(true),
-                    ..UnitChange::default()
-                })
-                .collect();
+            let units = self.starts_with(wanted);
             let id = format!("start/{host}");
             let names: Vec<&str> = units
                 .iter()

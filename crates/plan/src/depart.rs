@@ -12,25 +12,16 @@ use wire::{Command, Fact, FileWrite, Observe, Op, ServerState, UnitChange};
 
 use crate::build::{Planner, step};
 use crate::roll::balance;
-use crate::{Change, Observed, balancer, corosync, look, quorate};
+use crate::{Change, Observed, balancer, corosync, leave, look, quorate};
 
 /// Hosts that others were told of and the cloud file does not name, each with its
 /// management address.
 pub fn gone(desired: &Desired, observed: &Observed) -> Vec<(String, String)> {
     let mut out: Vec<(String, String)> = Vec::new();
-    for (host, wanted) in &desired.hosts {
-        let account = wanted.files.iter().find(|f| f.write.path == IDENTITY);
-        let facts = observed.get(host).and_then(|facts| facts.as_ref().ok());
-        let told = facts
-            .and_then(|f| f.files.get(IDENTITY)?.known()?.text.as_deref())
-            // The same text as is wanted names the same hosts: of many few are read.
-            .filter(|text| account.is_none_or(|a| a.write.content != text.as_bytes()))
-            .and_then(render::hosts_told)
-            .unwrap_or_default();
-        for (name, address) in told {
-            if !desired.hosts.contains_key(&name) && !out.iter().any(|(n, _)| *n == name) {
-                out.push((name, address));
-            }
+    for (name, address) in leave::told(desired, observed, render::hosts_told) {
+        // Two may tell of one at another address.
+        if !desired.hosts.contains_key(&name) && !out.iter().any(|(n, _)| *n == name) {
+            out.push((name, address));
         }
     }
     out

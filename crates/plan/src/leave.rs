@@ -20,30 +20,41 @@ use crate::{Change, Observed};
 /// of the stops themselves, of which several may go one after the other.
 const STOP_MS: u64 = 600_000;
 
-/// Services that hosts were told of and the cloud file does not name.
-pub(crate) fn told(desired: &Desired, observed: &Observed) -> Vec<String> {
-    let mut out: Vec<String> = Vec::new();
+/// What hosts were told of their cloud where it is not what they are to be told, once each.
+pub(crate) fn told<T: PartialEq>(
+    desired: &Desired,
+    observed: &Observed,
+    read: impl Fn(&str) -> Option<Vec<T>>,
+) -> Vec<T> {
+    let mut out: Vec<T> = Vec::new();
     for (host, wanted) in &desired.hosts {
         let account = wanted.files.iter().find(|f| f.write.path == IDENTITY);
         let facts = observed.get(host).and_then(|facts| facts.as_ref().ok());
         let told = facts
             .and_then(|f| f.files.get(IDENTITY)?.known()?.text.as_deref())
-            // The same text as is wanted names the same services: of many hosts few are read.
+            // The same text as is wanted tells the same: of many hosts few are read.
             .filter(|text| account.is_none_or(|a| a.write.content != text.as_bytes()))
-            .and_then(render::services_told)
+            .and_then(&read)
             .unwrap_or_default();
-        for service in told {
-            if !desired.services.contains(&service) && !out.contains(&service) {
-                out.push(service);
+        for one in told {
+            if !out.contains(&one) {
+                out.push(one);
             }
         }
     }
     out
 }
 
+/// Services that hosts were told of and the cloud file does not name.
+pub(crate) fn services(desired: &Desired, observed: &Observed) -> Vec<String> {
+    let mut out = told(desired, observed, render::services_told);
+    out.retain(|service| !desired.services.contains(service));
+    out
+}
+
 /// Reasons against planning: what it had is in the catalogue alone.
 pub(crate) fn reasons(desired: &Desired, observed: &Observed) -> Vec<Refusal> {
-    told(desired, observed)
+    services(desired, observed)
         .into_iter()
         .filter(|service| !desired.absent.contains_key(service))
         .map(|service| Refusal {

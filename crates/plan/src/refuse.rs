@@ -22,8 +22,8 @@ pub(crate) fn refuse(code: &'static str, message: String, cure: impl Into<String
 
 /// All reasons against acting on these hosts.
 pub fn reasons(desired: &Desired, observed: &Observed, distribution: &str) -> Vec<Refusal> {
-    let mut out = votes::reasons(desired, observed);
     let votes = Votes::of(desired, observed);
+    let mut out = votes::reasons(desired, &votes, observed);
     for host in desired.hosts.keys() {
         match observed.get(host) {
             Some(Ok(facts)) => host_reasons(desired, &votes, host, facts, distribution, &mut out),

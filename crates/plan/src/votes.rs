@@ -18,12 +18,11 @@ use std::fmt::Write as _;
 use engines::Refusal;
 use pacemaker::{Monitor, Resource};
 use render::{Desired, IDENTITY};
-use wire::{ClusterWant, Expect, Fact, Op, Query, ResourceWant, UnitChange, Wait};
+use wire::{ClusterWant, Expect, Fact, Op, Query, ResourceWant, Wait};
 
 use crate::build::{Planner, step};
 use crate::cluster::wanted_role;
 use crate::corosync::Member;
-use crate::hosts::is_systemd;
 use crate::refuse::refuse;
 use crate::{Effect, Observed, corosync, quorate};
 
@@ -92,14 +91,11 @@ impl Votes {
         }
         let many = |names: &[&String]| u32::try_from(names.len()).unwrap_or(u32::MAX);
         let weight = weight(many(&there), many(&coming));
-        let heavy = |out: &mut Self| {
-            if weight > 1 {
-                out.weights = there.iter().map(|name| ((*name).clone(), weight)).collect();
-            }
-        };
+        if weight > 1 {
+            out.weights = there.iter().map(|name| ((*name).clone(), weight)).collect();
+        }
         out.coming = coming.iter().map(|name| (*name).clone()).collect();
         out.arrived = coming.iter().all(|name| sees_all(desired, observed, name));
-        heavy(&mut out);
         if !out.arrived {
             out.weights.extend(coming.iter().map(|name| ((*name).clone(), 0)));
         }
@@ -151,8 +147,7 @@ pub(crate) fn sees_all(desired: &Desired, observed: &Observed, host: &str) -> bo
 }
 
 /// Reasons against a change of members.
-pub(crate) fn reasons(desired: &Desired, observed: &Observed) -> Vec<Refusal> {
-    let votes = Votes::of(desired, observed);
+pub(crate) fn reasons(desired: &Desired, votes: &Votes, observed: &Observed) -> Vec<Refusal> {
     let changing: Vec<&String> = votes.coming.iter().chain(&votes.leaving).collect();
     let Some(monitor) = quorate(observed).filter(|_| !changing.is_empty()) else {
         return Vec::new();
@@ -275,17 +270,7 @@ impl Planner<'_> {
             let Some(wanted) = self.desired.hosts.get(&host) else {
                 continue;
             };
-            let start = wanted
-                .units
-                .iter()
-                .filter(|u| is_systemd(u) && !u.gated && !self.moving.has(u))
-                .map(|u| UnitChange {
-                    unit: u.unit.clone(),
-                    enabled: Some(true),
-                    active: Some(true),
-                    ..UnitChange::default()
-                });
-            let ops = vec![Op::Units(start.collect()), Op::Wait(self.arrives(&host))];
+            let ops = vec![Op::Units(self.starts_with(wanted)), Op::Wait(self.arrives(&host))];
             let id = format!("join/{host}");
             let mut s = step(
                 id.clone(),

@@ -12,7 +12,6 @@ mod examples;
 #[path = "support/world.rs"]
 mod world;
 
-use engines::Intent;
 use plan::{Effect, Observed, Plan};
 use render::Desired;
 use wire::{Answer, Fact, Op, Own};
@@ -58,14 +57,7 @@ fn seen(desired: &Desired, digests: [&str; 3]) -> Observed {
 }
 
 fn plan(desired: &Desired, observed: &Observed) -> Plan {
-    plan::plan(
-        desired,
-        observed,
-        Intent::Converge,
-        world::DISTRIBUTION,
-        &world::digest,
-    )
-    .unwrap()
+    world::plan(desired, observed).unwrap()
 }
 
 /// Hosts whose file a plan changes, in order, with the text that goes.

@@ -12,7 +12,7 @@ mod examples;
 #[path = "support/world.rs"]
 mod world;
 
-use plan::{Intent, Observed, Plan, Refusal, Step};
+use plan::{Observed, Plan, Step};
 use render::{Desired, DesiredRestore};
 use wire::{Answer, Fact, Op};
 
@@ -29,16 +29,6 @@ fn clouds(over: bool) -> impl Iterator<Item = Desired> {
         });
         desired
     })
-}
-
-fn make(desired: &Desired, observed: &Observed) -> Result<Plan, Vec<Refusal>> {
-    plan::plan(
-        desired,
-        observed,
-        Intent::Converge,
-        world::DISTRIBUTION,
-        &world::digest,
-    )
 }
 
 /// What a host of the store answers to one of the restore's questions.
@@ -62,7 +52,7 @@ fn step<'a>(plan: &'a Plan, id: &str) -> &'a Step {
 fn a_fresh_cloud_loads_once_the_store_is_up_and_before_anything_writes() {
     for desired in clouds(false) {
         let observed = world::all(&desired, world::bare);
-        let plan = make(&desired, &observed).unwrap();
+        let plan = world::plan(&desired, &observed).unwrap();
         let restore = step(&plan, "restore");
         assert_eq!(restore.hosts, [desired.sql_hosts[0].clone()]);
         assert!(
@@ -85,7 +75,7 @@ fn services_that_run_are_taken_out_first_and_come_back_when_it_is_done() {
         let host = desired.sql_hosts[0].clone();
         answer(&mut observed, &host, "held", "one");
         assert_eq!(plan::held(observed.values().flatten()), ["one"]);
-        let plan = make(&desired, &observed).unwrap();
+        let plan = world::plan(&desired, &observed).unwrap();
         let restore = step(&plan, "restore");
         let taken_out = restore.after.contains(&"cib/foundation".to_owned());
         assert_eq!(taken_out, !desired.gated.is_empty());
@@ -96,7 +86,7 @@ fn services_that_run_are_taken_out_first_and_come_back_when_it_is_done() {
         answer(&mut observed, &host, "begun", "1");
         assert!(plan::held(observed.values().flatten()).is_empty());
         answer(&mut observed, &host, "done", "1");
-        let plan = make(&desired, &observed).unwrap();
+        let plan = world::plan(&desired, &observed).unwrap();
         assert!(plan.is_empty(), "{:?}", plan.steps);
     }
 }
@@ -107,9 +97,9 @@ fn half_a_restore_is_refused_by_everybody_else() {
         let host = desired.sql_hosts[0].clone();
         desired.restore = None;
         let mut observed = world::all(&desired, world::applied);
-        assert!(make(&desired, &observed).unwrap().is_empty());
+        assert!(world::plan(&desired, &observed).unwrap().is_empty());
         answer(&mut observed, &host, "unfinished", ID);
-        let refusals = make(&desired, &observed).unwrap_err();
+        let refusals = world::plan(&desired, &observed).unwrap_err();
         assert_eq!(refusals[0].code, "restore::unfinished");
         assert!(refusals[0].message.contains(&host), "{}", refusals[0].message);
     }

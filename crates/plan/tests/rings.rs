@@ -14,7 +14,6 @@ mod world;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use engines::Intent;
 use hashring::Ring;
 use plan::{Observed, Plan, Refusal};
 use render::Desired;
@@ -34,16 +33,6 @@ fn cloud(storage: &[u8], settings: &str) -> Desired {
          services: [keystone, swift]\nsettings: {{ swift: {{ workers: 1{settings} }} }}\n"
     );
     world::known_by(examples::desired_of(&examples::model_of("apart", &text, &[])))
-}
-
-fn plan(desired: &Desired, observed: &Observed) -> Result<Plan, Vec<Refusal>> {
-    plan::plan(
-        desired,
-        observed,
-        Intent::Converge,
-        world::DISTRIBUTION,
-        &world::digest,
-    )
 }
 
 /// Hosts on which `before` was applied and that are asked what `after` wants to know.
@@ -89,13 +78,13 @@ fn code(result: Result<Plan, Vec<Refusal>>) -> Vec<&'static str> {
 fn a_ring_that_is_as_it_should_be_stays() {
     let four = cloud(&[1, 2, 3, 4], "");
     let all = world::all(&four, world::applied);
-    assert_eq!(plan(&four, &all).unwrap().steps, []);
+    assert_eq!(world::plan(&four, &all).unwrap().steps, []);
 }
 
 #[test]
 fn all_hosts_get_the_ring_that_follows() {
     let (three, four) = (cloud(&[1, 2, 3], ""), cloud(&[1, 2, 3, 4], ""));
-    let made = plan(&four, &then(&three, &four)).unwrap();
+    let made = world::plan(&four, &then(&three, &four)).unwrap();
     let (hosts, ring) = written(&made);
     assert_eq!(hosts, ["c1", "c2", "c3", "s1", "s2", "s3", "s4"]);
     let ring = ring.unwrap();
@@ -109,7 +98,7 @@ fn a_host_that_has_another_ring_gets_that_of_the_others() {
     let mut all = world::all(&four, world::applied);
     let facts = all["s2"].as_mut().unwrap();
     facts.files.insert(PATH.to_owned(), Fact::Absent);
-    let (hosts, ring) = written(&plan(&four, &all).unwrap());
+    let (hosts, ring) = written(&world::plan(&four, &all).unwrap());
     assert_eq!((hosts, ring.unwrap().version), (vec!["s2".to_owned()], 1));
 }
 
@@ -117,7 +106,7 @@ fn a_host_that_has_another_ring_gets_that_of_the_others() {
 fn what_is_still_to_move_waits_and_is_told() {
     let (three, four) = (cloud(&[1, 2, 3], ""), cloud(&[1, 2, 3, 4], ""));
     let five = cloud(&[1, 2, 3, 4, 5], "");
-    let made = plan(&four, &then(&three, &four)).unwrap();
+    let made = world::plan(&four, &then(&three, &four)).unwrap();
     let (_, ring) = written(&made);
     let bytes = ring.unwrap().encode().unwrap();
     // The host that came was applied with the others; its ring is the one that followed.
@@ -143,13 +132,13 @@ fn what_is_still_to_move_waits_and_is_told() {
     };
     let seen = have(&four, &bytes);
     // Ports differ between the rings of one service: this one alone is compared.
-    let (hosts, _) = written(&plan(&four, &seen).unwrap());
+    let (hosts, _) = written(&world::plan(&four, &seen).unwrap());
     assert_eq!(hosts, Vec::<String>::new());
     let mut seen = have(&five, &bytes);
-    let (_, known) = written(&plan(&five, &seen).unwrap());
+    let (_, known) = written(&world::plan(&five, &seen).unwrap());
     let bytes = known.unwrap().encode().unwrap();
     seen = have(&five, &bytes);
-    let told = plan(&five, &seen).unwrap();
+    let told = world::plan(&five, &seen).unwrap();
     assert_eq!(written(&told).0, Vec::<String>::new());
     assert!(
         told.explain
@@ -159,14 +148,14 @@ fn what_is_still_to_move_waits_and_is_told() {
         told.explain
     );
     world::later(&mut seen, 3 * 3600);
-    assert_eq!(written(&plan(&five, &seen).unwrap()).0.len(), 8);
+    assert_eq!(written(&world::plan(&five, &seen).unwrap()).0.len(), 8);
 }
 
 #[test]
 fn what_would_lose_replicas_is_refused() {
     let four = cloud(&[1, 2, 3, 4], "");
     let check = |after: &Desired, expect: &[&str]| {
-        assert_eq!(code(plan(after, &then(&four, after))), expect);
+        assert_eq!(code(world::plan(after, &then(&four, after))), expect);
     };
     check(&cloud(&[1, 2, 5], ""), &["ring::loses-replicas"]);
     check(&cloud(&[1, 2, 3, 4], ", part_power: 10"), &["ring::other-parts"]);
@@ -176,5 +165,5 @@ fn what_would_lose_replicas_is_refused() {
         format!("ring/{PATH}"),
         Fact::Unknown("no such program".to_owned()),
     );
-    assert_eq!(code(plan(&four, &all)), ["ring::unreadable"]);
+    assert_eq!(code(world::plan(&four, &all)), ["ring::unreadable"]);
 }

@@ -5,7 +5,7 @@
 //! certificates, and a control plane has its own CA.
 
 use reqwest::{
-    Certificate, Client, Method, Response, StatusCode,
+    Certificate, Client, ClientBuilder, Method, Response, StatusCode,
     header::{HeaderMap, HeaderName, HeaderValue},
 };
 
@@ -81,6 +81,15 @@ impl Asker {
     }
 }
 
+/// A client that trusts these authorities and nothing of the host's, and goes where it is
+/// told and nowhere else.
+pub(crate) fn trusting(authorities: Vec<Certificate>) -> ClientBuilder {
+    Client::builder()
+        .tls_certs_only(authorities)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+}
+
 /// A client for one probe.
 pub(crate) fn client(probe: &Probe, ca_pem: Option<&str>, kept: Connection) -> Result<Client> {
     let unusable = |error: reqwest::Error| probe.invalid(root(&error));
@@ -91,10 +100,7 @@ pub(crate) fn client(probe: &Probe, ca_pem: Option<&str>, kept: Connection) -> R
     if ca_pem.is_some() && authorities.is_empty() {
         return Err(probe.invalid("`ca_pem` holds no certificate"));
     }
-    let mut builder = Client::builder()
-        .tls_certs_only(authorities)
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
+    let mut builder = trusting(authorities)
         .retry(reqwest::retry::never())
         .connect_timeout(probe.timeout)
         .timeout(probe.timeout)

@@ -14,7 +14,10 @@ use reqwest::{Certificate, Client, Method, header::CONTENT_TYPE};
 use serde_json::Value;
 use wire::{Journey, JourneyRequest, Walked};
 
-use crate::error::{root, short};
+use crate::{
+    error::{root, short},
+    http::trusting,
+};
 
 /// An answer that takes longer is none. Above the time after which a request to a
 /// program behind a broker that lost a member is given up by the services themselves
@@ -74,10 +77,7 @@ impl Traveller {
 /// each request is a new client's.
 fn client(ca: &str) -> Result<Client, String> {
     let trusted = Certificate::from_pem_bundle(ca.as_bytes()).map_err(|e| root(&e))?;
-    let builder = Client::builder()
-        .tls_certs_only(trusted)
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
+    let builder = trusting(trusted)
         .connect_timeout(PATIENCE)
         .timeout(PATIENCE)
         .pool_max_idle_per_host(0);

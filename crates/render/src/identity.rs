@@ -24,29 +24,27 @@ struct Member {
     roles: Vec<&'static str>,
 }
 
+/// What is read back of a host's file: some of what it says of its cloud.
+#[derive(Deserialize)]
+struct Told<T> {
+    cloud: T,
+}
+
 /// The services that a host was told of: out of the text of its file. None where
 /// that is not such a file.
 pub fn services_told(text: &str) -> Option<Vec<String>> {
-    #[derive(Deserialize)]
-    struct Told {
-        cloud: Cloud,
-    }
     #[derive(Deserialize)]
     struct Cloud {
         services: Vec<String>,
     }
     serde_json::from_str(text)
         .ok()
-        .map(|told: Told| told.cloud.services)
+        .map(|told: Told<Cloud>| told.cloud.services)
 }
 
 /// The hosts that a host was told of, each with its management address: out of the
 /// text of its file. None where that is not such a file.
 pub fn hosts_told(text: &str) -> Option<Vec<(String, String)>> {
-    #[derive(Deserialize)]
-    struct Told {
-        cloud: Cloud,
-    }
     #[derive(Deserialize)]
     struct Cloud {
         hosts: Vec<Host>,
@@ -56,7 +54,7 @@ pub fn hosts_told(text: &str) -> Option<Vec<(String, String)>> {
         name: String,
         address: String,
     }
-    let told: Told = serde_json::from_str(text).ok()?;
+    let told: Told<Cloud> = serde_json::from_str(text).ok()?;
     let hosts = told.cloud.hosts.into_iter();
     Some(hosts.map(|h| (h.name, h.address)).collect())
 }

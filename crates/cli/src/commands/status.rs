@@ -4,10 +4,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
-use fleet::{CallError, Fill, Sessions};
+use fleet::{Fill, Sessions};
 use status::{Snapshot, Verdict};
 use wire::{Op, Reply, Walked};
 
+use super::backup::failed;
 use crate::args::{Output, StatusArgs};
 use crate::failure::Failure;
 use crate::project::Project;
@@ -113,16 +114,17 @@ pub async fn look(project: &Project, journeys: bool) -> Result<Snapshot, Failure
 /// virtual addresses, which are the same from everywhere.
 async fn walk(project: &Project, sessions: &Sessions, fill: &Fill) -> Result<Vec<Walked>, Failure> {
     let nobody = || Failure::world("no host could be asked to walk the journeys", "quorate ssh");
-    let first = sessions.values().find_map(|session| session.as_ref().ok());
-    let session = first.ok_or_else(nobody)?;
+    let mut answering = sessions
+        .iter()
+        .filter_map(|(host, s)| Some((host, s.as_ref().ok()?)));
+    let (host, session) = answering.next().ok_or_else(nobody)?;
     let mut op = Op::Walk(project.desired.journeys.clone());
     op.fill(&|text: &str| fill(text))
         .map_err(|e| Failure::world(e, "run `quorate apply`, which makes what is missing"))?;
     match session.call(op, None).await {
         Ok(Reply::Walked(walked)) => Ok(walked),
         Ok(_) => Err(Failure::world("the agent answered something else", "")),
-        Err(CallError::Failed(error)) => Err(Failure::world(error.to_string(), "")),
-        Err(CallError::Lost) => Err(Failure::world("the connection was lost", "quorate status")),
+        Err(error) => Err(failed(host, error)),
     }
 }
 

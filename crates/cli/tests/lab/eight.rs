@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::cloud::{Cloud, HOSTS};
+use crate::machines::hosts;
 use crate::said::tell;
 use crate::volumes::{SHARE, mount};
 use crate::walks::{Walks, journeys};
@@ -17,14 +18,7 @@ const WHOLE: Duration = Duration::from_mins(6);
 
 /// Three controllers and a host that runs VMs, in two networks.
 fn describe(cloud: &Cloud, architecture: &str) {
-    let hosts: String = [("c1", 11), ("c2", 12), ("c3", 13), ("n1", 21)]
-        .map(|(host, last)| {
-            let role = if host == "n1" { "compute" } else { "controller" };
-            format!(
-                "  {host}: {{ role: {role}, address: 198.18.67.{last}, addresses: {{ provider: 198.18.68.{last} }} }}\n"
-            )
-        })
-        .concat();
+    let hosts = hosts("198.18.67", "198.18.68");
     let (server, path) = SHARE.split_once(':').unwrap_or_default();
     let text = format!(
         "cloud: {}\nrelease: \"2025.1\"\narchitecture: {architecture}\nhosts:\n{hosts}networks:\n  \

@@ -28,6 +28,11 @@ pub const LAST: i64 = 1_700_000_000;
 /// What the clouds' hosts run.
 pub const DISTRIBUTION: &str = "debian-13";
 
+/// What `apply` would do.
+pub fn plan(desired: &Desired, observed: &Observed) -> Result<plan::Plan, Vec<plan::Refusal>> {
+    plan::plan(desired, observed, plan::Intent::Converge, DISTRIBUTION, &digest)
+}
+
 /// A text with each secret filled in.
 pub fn filled(text: &str) -> String {
     let mut parts = text.split('\u{27e6}');
