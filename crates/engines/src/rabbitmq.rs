@@ -155,11 +155,15 @@ pub fn members(store: &Store, seen: &Seen<'_>) -> Vec<Member> {
                 }
                 Some(None) => ("down", false, String::new()),
                 Some(Some(nodes)) => {
-                    let all = nodes.len() >= store.members.len();
-                    let word = if all { "running" } else { "partial" };
+                    // A member apart from the others takes connections and can confirm nothing.
+                    let word = match (nodes.len(), store.members.len()) {
+                        (seen, all) if seen >= all => "running",
+                        (seen, all) if 2 * seen > all => "partial",
+                        _ => "minority",
+                    };
                     (
                         word,
-                        true,
+                        word != "minority",
                         format!("sees {} of {}", nodes.len(), store.members.len()),
                     )
                 }
@@ -399,5 +403,44 @@ mod tests {
         check([&["c1", "c2"], &["c2"]], true);
         // One that was just switched on is known and not yet seen running.
         check([&["c1", "c2"], &["c1", "c2"]], false);
+    }
+
+    #[test]
+    fn who_sees_no_majority_does_not_serve() {
+        // How many of how many members the only one that was asked sees.
+        let check = |sees: usize, of: usize, word: &str, healthy: bool| {
+            let hosts: Vec<String> = (1..=of).map(|n| format!("c{n}")).collect();
+            let store = Store {
+                engine: "rabbitmq".to_owned(),
+                resource: "broker".to_owned(),
+                members: hosts.clone(),
+                ..Store::default()
+            };
+            let mut facts = crate::silent();
+            let node = |(n, host): (usize, &String)| {
+                format!("{{\"name\":\"rabbit@{host}\",\"running\":{}}}", n < sees)
+            };
+            let answer = Answer::Http {
+                status: 200,
+                body: format!(
+                    "[{}]",
+                    hosts.iter().enumerate().map(node).collect::<Vec<_>>().join(",")
+                ),
+                headers: std::collections::BTreeMap::new(),
+            };
+            facts.answers.insert(store.answer("nodes"), Fact::Known(answer));
+            let seen: Seen<'_> = [("c1".to_owned(), Some(&facts))].into_iter().collect();
+            let member = members(&store, &seen).swap_remove(0);
+            assert_eq!(
+                (member.state.as_str(), member.healthy),
+                (word, healthy),
+                "{sees} of {of}"
+            );
+        };
+        check(3, 3, "running", true);
+        check(2, 3, "partial", true);
+        check(1, 3, "minority", false);
+        check(1, 2, "minority", false);
+        check(1, 1, "running", true);
     }
 }

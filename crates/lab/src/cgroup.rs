@@ -4,6 +4,10 @@
 //! old ones; no limits are set. Where there is none the lab falls back to
 //! killing by process number. The container manager mirrors its group into the
 //! old hierarchies: removing looks there too.
+//!
+//! Hosts have like shares of the processors, by version 2's controller or the old
+//! one: a real host has its own, and one that starts forty services at once would
+//! otherwise take those of its neighbours, which no power cut does.
 
 use std::path::{Path, PathBuf};
 
@@ -56,8 +60,32 @@ pub(crate) fn make(lab: &str, parts: &[&str]) -> Result<Option<PathBuf>, LabErro
     Ok(Some(dir))
 }
 
+/// The old hierarchy that shares out processors, where version 2 has no such controller.
+const OLD_SHARES: &str = "/sys/fs/cgroup/cpu";
+/// What all labs weigh against one process outside them (a process weighs 1024): about
+/// as much as their hosts would, each of them one process.
+const LABS_WEIGH: &str = "16384";
+
+/// Puts this process, and so all that it will start, among those of `LAB/PART` that share
+/// one part of the processors.
+fn share_processors(lab: &str, part: &str) -> Result<(), LabError> {
+    let root = Path::new(OLD_SHARES);
+    if !root.join("cpu.shares").exists() {
+        return Ok(());
+    }
+    let labs = root.join(names::CGROUP);
+    let dir = labs.join(lab).join(part);
+    fs_err::create_dir_all(&dir)
+        .and_then(|()| fs_err::write(labs.join("cpu.shares"), LABS_WEIGH))
+        .and_then(|()| fs_err::write(dir.join("cgroup.procs"), "0"))
+        .map_err(LabError::io("sharing out the processors"))
+}
+
 /// Puts this process into `LAB/PART…`.
 pub(crate) fn enter(lab: &str, parts: &[&str]) -> Result<(), LabError> {
+    if let Some(part) = parts.first() {
+        share_processors(lab, part)?;
+    }
     let Some(dir) = make(lab, parts)? else {
         return Ok(());
     };
