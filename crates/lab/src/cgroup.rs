@@ -62,9 +62,16 @@ pub(crate) fn make(lab: &str, parts: &[&str]) -> Result<Option<PathBuf>, LabErro
 
 /// The old hierarchy that shares out processors, where version 2 has no such controller.
 const OLD_SHARES: &str = "/sys/fs/cgroup/cpu";
-/// What all labs weigh against one process outside them (a process weighs 1024): about
-/// as much as their hosts would, each of them one process.
-const LABS_WEIGH: &str = "16384";
+/// What all labs weigh against one process outside them (a process weighs 1024). Those
+/// that measure a lab are outside, and must get through to it.
+const LABS_WEIGH: &str = "4096";
+/// Real time that a host has, in microseconds of each tenth of a second. Corosync is a
+/// process of real time, and a group has none unless it is given some; a tenth of a
+/// second without is well below the second after which others would miss it.
+const REAL_TIME: u32 = 9_000;
+/// The most that all hosts of all labs can have: a rest is the machine's.
+const REAL_TIME_MOST: u32 = 90_000;
+const REAL_TIME_PERIOD: &str = "100000";
 
 /// Puts this process, and so all that it will start, among those of `LAB/PART` that share
 /// one part of the processors.
@@ -75,10 +82,35 @@ fn share_processors(lab: &str, part: &str) -> Result<(), LabError> {
     }
     let labs = root.join(names::CGROUP);
     let dir = labs.join(lab).join(part);
+    let fresh = !dir.exists();
     fs_err::create_dir_all(&dir)
         .and_then(|()| fs_err::write(labs.join("cpu.shares"), LABS_WEIGH))
-        .and_then(|()| fs_err::write(dir.join("cgroup.procs"), "0"))
-        .map_err(LabError::io("sharing out the processors"))
+        .map_err(LabError::io("sharing out the processors"))?;
+    if fresh {
+        share_real_time(&labs, &labs.join(lab), &dir);
+    }
+    fs_err::write(dir.join("cgroup.procs"), "0").map_err(LabError::io("sharing out the processors"))
+}
+
+/// Gives a host its real time, and its lab as much of all as it has hosts. Where a kernel has none to give to groups, or all of it is
+/// given away, the host's processes ask for it in vain, and say so.
+fn share_real_time(labs: &Path, lab: &Path, host: &Path) {
+    let set = |dir: &Path, runtime: u32| {
+        let _ = std::fs::write(dir.join("cpu.rt_period_us"), REAL_TIME_PERIOD);
+        let _ = std::fs::write(dir.join("cpu.rt_runtime_us"), runtime.to_string());
+    };
+    let has = |dir: &Path| -> u32 {
+        let text = std::fs::read_to_string(dir.join("cpu.rt_runtime_us"));
+        text.ok().and_then(|t| t.trim().parse().ok()).unwrap_or(0)
+    };
+    if has(labs) != REAL_TIME_MOST {
+        set(labs, REAL_TIME_MOST);
+    }
+    let hosts = has(lab) / REAL_TIME + 1;
+    // Hosts of different labs have like shares too.
+    let _ = std::fs::write(lab.join("cpu.shares"), (1024 * hosts).to_string());
+    set(lab, hosts * REAL_TIME);
+    set(host, REAL_TIME);
 }
 
 /// Puts this process into `LAB/PART…`.
