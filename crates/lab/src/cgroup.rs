@@ -12,7 +12,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::LabError;
-use crate::names;
+use crate::{bmc, names};
 
 /// Where version 2 is mounted.
 fn base() -> Option<PathBuf> {
@@ -73,50 +73,55 @@ const REAL_TIME: u32 = 9_000;
 const REAL_TIME_MOST: u32 = 90_000;
 const REAL_TIME_PERIOD: &str = "100000";
 
-/// Puts this process, and so all that it will start, among those of `LAB/PART` that share
-/// one part of the processors.
-fn share_processors(lab: &str, part: &str) -> Result<(), LabError> {
+/// Where labs share the processors, if it is by the old hierarchy.
+fn old_shares() -> Option<PathBuf> {
     let root = Path::new(OLD_SHARES);
-    if !root.join("cpu.shares").exists() {
-        return Ok(());
-    }
-    let labs = root.join(names::CGROUP);
-    let dir = labs.join(lab).join(part);
-    let fresh = !dir.exists();
-    fs_err::create_dir_all(&dir)
-        .and_then(|()| fs_err::write(labs.join("cpu.shares"), LABS_WEIGH))
-        .map_err(LabError::io("sharing out the processors"))?;
-    if fresh {
-        share_real_time(&labs, &labs.join(lab), &dir);
-    }
-    fs_err::write(dir.join("cgroup.procs"), "0").map_err(LabError::io("sharing out the processors"))
+    root.join("cpu.shares").exists().then(|| root.join(names::CGROUP))
 }
 
-/// Gives a host its real time, and its lab as much of all as it has hosts. Where a kernel has none to give to groups, or all of it is
-/// given away, the host's processes ask for it in vain, and say so.
-fn share_real_time(labs: &Path, lab: &Path, host: &Path) {
-    let set = |dir: &Path, runtime: u32| {
-        let _ = std::fs::write(dir.join("cpu.rt_period_us"), REAL_TIME_PERIOD);
-        let _ = std::fs::write(dir.join("cpu.rt_runtime_us"), runtime.to_string());
+/// What a group has of real time: of the time that is nobody's yet, in microseconds of a
+/// period. Where a kernel has none for groups, or all of it is given away, Corosync asks
+/// for it in vain, and says so.
+fn give_real_time(group: &Path, runtime: u32) {
+    let _ = std::fs::write(group.join("cpu.rt_period_us"), REAL_TIME_PERIOD);
+    let _ = std::fs::write(group.join("cpu.rt_runtime_us"), runtime.to_string());
+}
+
+/// Gives a lab with so many hosts its part of the processors, before any of them is there:
+/// they take theirs from it.
+pub(crate) fn share_processors(lab: &str, hosts: usize) -> Result<(), LabError> {
+    let Some(labs) = old_shares() else {
+        return Ok(());
     };
-    let has = |dir: &Path| -> u32 {
-        let text = std::fs::read_to_string(dir.join("cpu.rt_runtime_us"));
-        text.ok().and_then(|t| t.trim().parse().ok()).unwrap_or(0)
+    let dir = labs.join(lab);
+    let hosts = u32::try_from(hosts).unwrap_or(u32::MAX);
+    fs_err::create_dir_all(&dir)
+        .and_then(|()| fs_err::write(labs.join("cpu.shares"), LABS_WEIGH))
+        // Hosts of different labs have like shares too.
+        .and_then(|()| fs_err::write(dir.join("cpu.shares"), hosts.saturating_mul(1024).to_string()))
+        .map_err(LabError::io("sharing out the processors"))?;
+    give_real_time(&labs, REAL_TIME_MOST);
+    give_real_time(&dir, hosts.saturating_mul(REAL_TIME));
+    Ok(())
+}
+
+/// Puts this process, and so all that it will start, among those of a host of a lab, which
+/// has as much of the processors as each other host.
+fn enter_share(lab: &str, host: &str) -> Result<(), LabError> {
+    let Some(dir) = old_shares().map(|labs| labs.join(lab).join(host)) else {
+        return Ok(());
     };
-    if has(labs) != REAL_TIME_MOST {
-        set(labs, REAL_TIME_MOST);
+    fs_err::create_dir_all(&dir).map_err(LabError::io("sharing out the processors"))?;
+    if host != bmc::PART {
+        give_real_time(&dir, REAL_TIME);
     }
-    let hosts = has(lab) / REAL_TIME + 1;
-    // Hosts of different labs have like shares too.
-    let _ = std::fs::write(lab.join("cpu.shares"), (1024 * hosts).to_string());
-    set(lab, hosts * REAL_TIME);
-    set(host, REAL_TIME);
+    fs_err::write(dir.join("cgroup.procs"), "0").map_err(LabError::io("sharing out the processors"))
 }
 
 /// Puts this process into `LAB/PART…`.
 pub(crate) fn enter(lab: &str, parts: &[&str]) -> Result<(), LabError> {
     if let Some(part) = parts.first() {
-        share_processors(lab, part)?;
+        enter_share(lab, part)?;
     }
     let Some(dir) = make(lab, parts)? else {
         return Ok(());
@@ -161,10 +166,16 @@ pub(crate) fn remove(lab: &str, part: &str) {
         // Parents of other hosts and labs are not empty and stay.
         for parent in dir.ancestors().skip(1).take(if part.is_empty() { 1 } else { 2 }) {
             if parent.ends_with(names::CGROUP) || parent.ends_with(lab) {
-                let _ = std::fs::remove_dir(parent);
+                remove_group(parent);
             }
         }
     }
+}
+
+/// A group that goes away counts for seconds more among those that have real time.
+fn remove_group(dir: &Path) {
+    let _ = std::fs::write(dir.join("cpu.rt_runtime_us"), "0");
+    let _ = std::fs::remove_dir(dir);
 }
 
 fn remove_tree(dir: &Path) {
@@ -173,7 +184,7 @@ fn remove_tree(dir: &Path) {
             remove_tree(&entry.path());
         }
     }
-    let _ = std::fs::remove_dir(dir);
+    remove_group(dir);
 }
 
 /// The groups of a lab, in every hierarchy.

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use crate::error::LabError;
 use crate::spec::{LabHost, LabSpec};
 use crate::state::Actor;
-use crate::{access, bmc, image, names, net, power, state, tools};
+use crate::{access, bmc, cgroup, image, names, net, power, state, tools};
 
 /// How long the hosts may take from power-on to SSH.
 const READY_LIMIT: Duration = Duration::from_mins(2);
@@ -169,6 +169,7 @@ fn base(spec: &LabSpec) -> Result<String, LabError> {
     )?;
     state::save(spec)?;
     net::ensure_bridges(spec)?;
+    cgroup::share_processors(&spec.name, spec.hosts.len())?;
     let key = access::operator_key(spec)?;
     bmc::ensure(spec)?;
     Ok(key)

@@ -16,14 +16,14 @@ const WORKS: Duration = Duration::from_mins(3);
 /// Until the host that was cut is a member again.
 const WHOLE: Duration = Duration::from_mins(6);
 
-/// Three controllers and a host that runs VMs, in two networks.
-fn describe(cloud: &Cloud, architecture: &str) {
-    let hosts = hosts("198.18.67", "198.18.68");
+/// Three controllers and a host that runs VMs, in two networks that begin so.
+pub fn describe(cloud: &Cloud, architecture: &str, [management, provider]: [&str; 2]) {
+    let hosts = hosts(management, provider);
     let (server, path) = SHARE.split_once(':').unwrap_or_default();
     let text = format!(
         "cloud: {}\nrelease: \"2025.1\"\narchitecture: {architecture}\nhosts:\n{hosts}networks:\n  \
-         management: {{ cidr: 198.18.67.0/24 }}\n  provider: {{ cidr: 198.18.68.0/24, use: tunnel }}\n\
-         vips: {{ pool: 198.18.67.100-198.18.67.119 }}\n\
+         management: {{ cidr: {management}.0/24 }}\n  provider: {{ cidr: {provider}.0/24, use: tunnel }}\n\
+         vips: {{ pool: {management}.100-{management}.119 }}\n\
          services: [keystone, placement, swift, glance, nova, neutron, cinder, heat, horizon]\n\
          settings:\n  ovn: {{ datapath: netdev, provider-nic: eth1 }}\n  \
          cinder: {{ backend: nfs, nfs-host: {server}, nfs-path: {path} }}\n",
@@ -32,17 +32,19 @@ fn describe(cloud: &Cloud, architecture: &str) {
     fs_err::write(cloud.file(), text).unwrap();
 }
 
+const NETWORKS: [&str; 2] = ["198.18.67", "198.18.68"];
+
 #[test]
 #[ignore = "lab"]
 fn long_eight_services_outlive_each_controller() {
     let cloud = Cloud::new("st-eight", 67);
-    describe(&cloud, "full");
+    describe(&cloud, "full", NETWORKS);
     cloud.up();
     for host in HOSTS {
         mount(&cloud, host);
     }
     for architecture in ["full", "core"] {
-        describe(&cloud, architecture);
+        describe(&cloud, architecture, NETWORKS);
         cloud.apply();
         cloud.until_redundant(WHOLE);
         let again = cloud.apply();

@@ -16,6 +16,7 @@ mod bad_luck;
 mod cloud;
 mod drift;
 mod eight;
+mod frozen;
 mod grows;
 mod guide;
 mod images;

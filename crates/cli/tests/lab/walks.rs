@@ -10,20 +10,25 @@ use std::time::{Duration, Instant};
 
 use probe::Traveller;
 use tokio::runtime::Runtime;
+use tokio::sync::Notify;
 use wire::{Journey, JourneyKind, Op, Walked};
 
 use crate::cloud::Cloud;
 use crate::said::until;
 
-/// Between the beginnings of two walks of one journey. They are load: a walk that has
-/// something done costs the cloud a processor's second or two.
+/// Between the beginnings of two walks of one journey while all is well. They are load: a
+/// walk that has something done costs the cloud some processor's seconds, and two
+/// processors run all of its hosts.
 fn every(kind: JourneyKind) -> Duration {
     Duration::from_secs(match kind {
-        JourneyKind::Read => 3,
-        JourneyKind::Write => 10,
-        JourneyKind::Action => 20,
+        JourneyKind::Read => 10,
+        JourneyKind::Write => 30,
+        JourneyKind::Action => 60,
     })
 }
+
+/// After one that failed the next begins so soon.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Most walks of one journey at a time.
 const AT_ONCE: usize = 3;
@@ -42,6 +47,8 @@ pub struct Walks {
     _runtime: Runtime,
     log: Log,
     names: Vec<(String, JourneyKind)>,
+    /// Has each journey begun once more at once.
+    begin: Vec<Arc<Notify>>,
 }
 
 /// The journeys of a cloud, ready to be walked.
@@ -59,32 +66,61 @@ pub fn journeys(cloud: &Cloud) -> Vec<Journey> {
     }
 }
 
+/// Walks a journey from now on until it comes to a good end: how long that took in all,
+/// and why the walks before failed.
+#[track_caller]
+pub fn until_well(journey: &Journey, limit: Duration) -> (Duration, Vec<String>) {
+    let runtime = Runtime::new().unwrap();
+    let mut traveller = Traveller::default();
+    let mut failures = Vec::new();
+    let began = Instant::now();
+    until(
+        &format!("{} {}", journey.service, journey.kind.as_str()),
+        limit,
+        || match runtime.block_on(traveller.walk(journey)).failed {
+            None => Ok(()),
+            Some(why) => {
+                failures.push(why.clone());
+                Err(why)
+            }
+        },
+    );
+    (began.elapsed(), failures)
+}
+
 impl Walks {
     /// Begins to walk all journeys, and waits until each has come to a good end.
     pub fn start(journeys: Vec<Journey>) -> Self {
         let runtime = Runtime::new().unwrap();
         let log = Log::default();
         let names = journeys.iter().map(|j| (j.service.clone(), j.kind)).collect();
+        let mut begin = Vec::new();
         for journey in journeys {
-            runtime.spawn(lane(journey, Arc::clone(&log)));
+            let now = Arc::new(Notify::new());
+            runtime.spawn(lane(journey, Arc::clone(&log), Arc::clone(&now)));
+            begin.push(now);
         }
         let walks = Self {
             _runtime: runtime,
             log,
             names,
+            begin,
         };
         walks.until_all_work(Instant::now(), Duration::from_mins(5));
         walks
     }
 
     /// When each journey that was begun after a moment first came to a good end, from that
-    /// moment on; waits until all have.
+    /// moment on; begins all at once and waits until all have.
     #[track_caller]
     pub fn until_all_work(
         &self,
         since: Instant,
         limit: Duration,
     ) -> BTreeMap<(String, JourneyKind), Duration> {
+        for now in &self.begin {
+            now.notify_one();
+        }
         until("every journey", limit, || {
             let found = self.first_good(since);
             let missing: Vec<String> = (self.names.iter())
@@ -126,23 +162,27 @@ impl Walks {
     }
 }
 
-async fn lane(journey: Journey, log: Log) {
+async fn lane(journey: Journey, log: Log, now: Arc<Notify>) {
     let idle: Arc<Mutex<Vec<Traveller>>> = Arc::default();
     let places = Arc::new(tokio::sync::Semaphore::new(AT_ONCE));
     let mut ticks = tokio::time::interval(every(journey.kind));
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = now.notified() => {}
+        }
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
         };
         let (journey, log, idle) = (journey.clone(), Arc::clone(&log), Arc::clone(&idle));
+        let now = Arc::clone(&now);
         tokio::spawn(async move {
             let free = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut traveller = free.unwrap_or_default();
             let began = Instant::now();
             let walked = traveller.walk(&journey).await;
-            let ended = Instant::now();
+            let (ended, failed) = (Instant::now(), walked.failed.is_some());
             idle.lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(traveller);
@@ -150,6 +190,10 @@ async fn lane(journey: Journey, log: Log) {
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(Walk { began, ended, walked });
             drop(place);
+            if failed {
+                tokio::time::sleep(AGAIN).await;
+                now.notify_one();
+            }
         });
     }
 }
