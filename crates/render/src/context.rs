@@ -206,15 +206,20 @@ struct WatchedView {
 }
 
 fn watched(model: &Model) -> Vec<WatchedView> {
-    let all = model.components();
-    all.filter_map(|(_, component)| {
-        Some(WatchedView {
-            unit: component.unit.clone(),
-            connected: component.connected?,
-            hosts: model.names_on(&component.runs_on),
-        })
-    })
-    .collect()
+    let mut out: Vec<WatchedView> = Vec::new();
+    for (_, component) in model.components() {
+        // Two components may be of one unit, of which the settings choose one.
+        if let Some(connected) = component.connected
+            && !out.iter().any(|w| w.unit == component.unit)
+        {
+            out.push(WatchedView {
+                unit: component.unit.clone(),
+                connected,
+                hosts: model.names_on(&component.runs_on),
+            });
+        }
+    }
+    out
 }
 
 impl Templates {
