@@ -16,7 +16,8 @@ const WORKS: Duration = Duration::from_mins(3);
 /// Until the host that was cut is a member again.
 const WHOLE: Duration = Duration::from_mins(6);
 
-/// Three controllers and a host that runs VMs, in two networks that begin so.
+/// Three controllers and a host that runs VMs, in two networks that begin so; as one has
+/// it who did what `check` says, which is to cure the half second of each RPC.
 pub fn describe(cloud: &Cloud, architecture: &str, [management, provider]: [&str; 2]) {
     let hosts = hosts(management, provider);
     let (server, path) = SHARE.split_once(':').unwrap_or_default();
@@ -25,6 +26,7 @@ pub fn describe(cloud: &Cloud, architecture: &str, [management, provider]: [&str
          management: {{ cidr: {management}.0/24 }}\n  provider: {{ cidr: {provider}.0/24, use: tunnel }}\n\
          vips: {{ pool: {management}.100-{management}.119 }}\n\
          services: [keystone, placement, swift, glance, nova, neutron, cinder, heat, horizon]\n\
+         cures: [rpc-reply-poll]\n\
          settings:\n  ovn: {{ datapath: netdev, provider-nic: eth1 }}\n  \
          cinder: {{ backend: nfs, nfs-host: {server}, nfs-path: {path} }}\n",
         cloud.name

@@ -24,6 +24,9 @@ const FROZEN: Duration = Duration::from_mins(1);
 const OUT: f64 = 3.0;
 const BACK: f64 = 30.0;
 const DONE: f64 = 15.0;
+/// How long a broker stands still; and after how long whoever looks would have noticed.
+const BROKER: Duration = Duration::from_secs(15);
+const MISSED: f64 = 20.0;
 /// Until whatever is awaited is taken for something that never comes.
 const NEVER: Duration = Duration::from_mins(4);
 
@@ -112,11 +115,13 @@ fn now() -> f64 {
         .as_secs_f64()
 }
 
-/// What the product says of a host: units by the name of what a balancer sends to, and
-/// units that work for others, with the service that they are of.
+/// What the product says of a host: units with the name of what a balancer sends to, units
+/// that work for others, with the service that they are of, and what else the cluster runs.
+#[derive(Default)]
 struct Parts {
     balanced: BTreeMap<String, String>,
     workers: BTreeMap<String, String>,
+    others: BTreeMap<String, String>,
 }
 
 fn parts(cloud: &Cloud) -> Parts {
@@ -126,10 +131,7 @@ fn parts(cloud: &Cloud) -> Parts {
     let read = |path: &str| fs_err::read_to_string(to.join(HOST).join(path)).unwrap();
     let (described, balancer) = (read("host.txt"), read("etc/haproxy/haproxy.cfg"));
     let liveness: serde_json::Value = serde_json::from_str(&read("etc/quorate/liveness.json")).unwrap();
-    let mut parts = Parts {
-        balanced: BTreeMap::new(),
-        workers: BTreeMap::new(),
-    };
+    let mut parts = Parts::default();
     // unit UNIT of SERVICE, run by WHOM, as RESOURCE, …
     for line in described.lines().filter_map(|l| l.strip_prefix("unit ")) {
         let words: Vec<&str> = line.split([' ', ',']).filter(|w| !w.is_empty()).collect();
@@ -148,6 +150,10 @@ fn parts(cloud: &Cloud) -> Parts {
             parts.balanced.insert((*unit).to_owned(), (*resource).to_owned());
         } else if liveness["units"].get(unit).is_some() {
             parts.workers.insert((*unit).to_owned(), (*service).to_owned());
+        } else if let Some(resource) = after("as")
+            && unit.ends_with(".service")
+        {
+            parts.others.insert((*unit).to_owned(), (*resource).to_owned());
         }
     }
     assert!(parts.balanced.len() > 5 && parts.workers.len() > 2, "{described}");
@@ -200,6 +206,7 @@ fn long_each_component_is_killed_and_frozen() {
     let mut table = Table::default();
     balanced(&cloud, &parts, &mut table);
     workers(&cloud, &parts, &mut table);
+    others(&cloud, &parts, &mut table);
     cloud.until_redundant(NEVER);
     tell(&table.lines.join("\n"));
     assert!(table.over.is_empty(), "{}", table.over.join("\n"));
@@ -281,4 +288,33 @@ fn workers(cloud: &Cloud, parts: &Parts, table: &mut Table) {
             cloud.until_redundant(NEVER);
         }
     }
+}
+
+/// Stores and what carries all: killed, until nothing of the cloud is missing any more. A
+/// broker also stands still for a while that is longer than the others wait for it and
+/// shorter than the cluster does, after which it has to join them again.
+fn others(cloud: &Cloud, parts: &Parts, table: &mut Table) {
+    let mut row = |unit: &str, fault: &str, pause: Duration| {
+        let from = if pause.is_zero() {
+            signal(cloud, "KILL", &[unit])
+        } else {
+            signal(cloud, "STOP", &[unit]);
+            std::thread::sleep(pause);
+            signal(cloud, "CONT", &[unit])
+        };
+        until(&format!("{unit} to be missed"), FROZEN, || {
+            let whole = cloud.redundant();
+            if whole.is_ok() && now() - from < MISSED {
+                Err("nothing is missed".to_owned())
+            } else {
+                Ok(())
+            }
+        });
+        cloud.until_redundant(NEVER);
+        table.row(unit, fault, &[("whole", now() - from, NEVER.as_secs_f64())]);
+    };
+    for unit in parts.others.keys() {
+        row(unit, "killed", Duration::ZERO);
+    }
+    row("rabbitmq-server.service", "15 s", BROKER);
 }

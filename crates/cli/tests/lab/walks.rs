@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use wire::{Journey, JourneyKind, Op, Walked};
 
 use crate::cloud::Cloud;
-use crate::said::until;
+use crate::said::{tell, until};
 
 /// Between the beginnings of two walks of one journey while all is well. They are load: a
 /// walk that has something done costs the cloud some processor's seconds, and two
@@ -28,10 +28,12 @@ fn every(kind: JourneyKind) -> Duration {
 }
 
 /// After one that failed the next begins so soon.
-const AGAIN: Duration = Duration::from_secs(1);
+const AGAIN: Duration = Duration::from_secs(5);
+/// Between the beginnings of different journeys: all at once they would be a storm.
+const APART: Duration = Duration::from_millis(300);
 
 /// Most walks of one journey at a time.
-const AT_ONCE: usize = 3;
+const AT_ONCE: usize = 2;
 
 struct Walk {
     began: Instant,
@@ -89,8 +91,17 @@ pub fn until_well(journey: &Journey, limit: Duration) -> (Duration, Vec<String>)
 }
 
 impl Walks {
-    /// Begins to walk all journeys, and waits until each has come to a good end.
+    /// Walks each journey until it comes to a good end, and from then on all of them.
     pub fn start(journeys: Vec<Journey>) -> Self {
+        for journey in &journeys {
+            let (took, _) = until_well(journey, Duration::from_mins(5));
+            tell(&format!(
+                "  {:<10} {:<7} {:5.1} s with nothing lost",
+                journey.service,
+                journey.kind.as_str(),
+                took.as_secs_f64()
+            ));
+        }
         let runtime = Runtime::new().unwrap();
         let log = Log::default();
         let names = journeys.iter().map(|j| (j.service.clone(), j.kind)).collect();
@@ -100,14 +111,12 @@ impl Walks {
             runtime.spawn(lane(journey, Arc::clone(&log), Arc::clone(&now)));
             begin.push(now);
         }
-        let walks = Self {
+        Self {
             _runtime: runtime,
             log,
             names,
             begin,
-        };
-        walks.until_all_work(Instant::now(), Duration::from_mins(5));
-        walks
+        }
     }
 
     /// When each journey that was begun after a moment first came to a good end, from that
@@ -120,6 +129,7 @@ impl Walks {
     ) -> BTreeMap<(String, JourneyKind), Duration> {
         for now in &self.begin {
             now.notify_one();
+            std::thread::sleep(APART);
         }
         until("every journey", limit, || {
             let found = self.first_good(since);
@@ -165,7 +175,8 @@ impl Walks {
 async fn lane(journey: Journey, log: Log, now: Arc<Notify>) {
     let idle: Arc<Mutex<Vec<Traveller>>> = Arc::default();
     let places = Arc::new(tokio::sync::Semaphore::new(AT_ONCE));
-    let mut ticks = tokio::time::interval(every(journey.kind));
+    let every = every(journey.kind);
+    let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
