@@ -1,6 +1,6 @@
 //! A user of a new cloud with all services, from the first image to the last deletion:
 //! what docs/guide/first-vm.md tells, typed on a controller with the stock client, and
-//! looked at from where it must be seen: outside, the hypervisor, and a real browser.
+//! looked at from where it must be seen: the hypervisor, and a real browser.
 //!
 //! Not for what becomes of it when hosts are lost; that is the story of eight services.
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::cloud::Cloud;
 use crate::guide::{blocks, compare, folder_of_the_repository};
 use crate::machines::until_runs_vms;
-use crate::said::{Said, run, tell, until};
+use crate::said::{Said, tell, until};
 use crate::volumes::{SHARE, mount};
 
 const PAGE: &str = "first-vm.md";
@@ -110,7 +110,6 @@ fn long_a_user_works_end_to_end() {
     let (work, end) = page.split_once("\n## Away with it\n").unwrap();
 
     follow(&cloud, work);
-    outside(&cloud);
     attached(&cloud, true);
     looked_at(&cloud);
     follow(&cloud, end);
@@ -142,22 +141,6 @@ fn typed(cloud: &Cloud, command: &str) -> Said {
         "shell",
         &["c1", "timeout", "400", "bash", "-c", script, "bash", command],
     )
-}
-
-/// Who is in the network outside, this machine, is answered by the machine inside.
-fn outside(cloud: &Cloud) {
-    let address = typed(cloud, r#"echo "$address""#).good().out;
-    let url = format!("http://{}/", address.trim());
-    let said = until("the machine's page", Duration::from_mins(1), || {
-        let said = run("curl".as_ref(), &["-sS", "--max-time", "5", &url]);
-        if said.ok() {
-            Ok(said)
-        } else {
-            Err(said.to_string())
-        }
-    });
-    assert!(said.out.starts_with("i-"), "{said}");
-    tell(&format!("{url} answers: {}", said.out.trim()));
 }
 
 /// Whether the host that runs the machine gives it the volume, by libvirt.
