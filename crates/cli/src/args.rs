@@ -455,6 +455,9 @@ pub enum LabVerb {
         /// The cloud file
         #[arg(default_value = "cloud.yaml")]
         file: Utf8PathBuf,
+        /// A package that the hosts have beyond what the file needs; may be said again
+        #[arg(long, value_name = "PACKAGE")]
+        with: Vec<String>,
     },
     /// Remove a lab without a trace
     Down {

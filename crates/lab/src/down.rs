@@ -127,7 +127,8 @@ fn hosts(lab: &str, recorded: Option<&LabSpec>) -> BTreeSet<String> {
             .map(|e| e.file_name().to_string_lossy().into_owned())
             .collect::<Vec<_>>()
     };
-    found.extend(directories(names::disks_dir(lab)));
+    let disks = directories(names::disks_dir(lab));
+    found.extend(disks.into_iter().filter(|name| name != names::SHARED));
     found.extend(directories(names::run_dir(lab).join("mnt")));
     found.extend(cgroup::parts(lab).into_iter().filter(|part| part != bmc::PART));
     let prefix = names::machine_prefix(lab);

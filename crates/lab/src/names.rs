@@ -13,6 +13,8 @@ const RUN: &str = "/run/quorate-lab";
 const DISKS: &str = "/var/lib/quorate/lab";
 /// Where built images are kept, each by its content's digest.
 pub(crate) const IMAGES: &str = "/var/cache/quorate/lab";
+/// The folder among a lab's disks that its hosts share.
+pub(crate) const SHARED: &str = ".shared";
 /// The name of the lab's subtree in the cgroup hierarchies.
 pub(crate) const CGROUP: &str = "quorate-lab";
 /// The port of the BMC, on each network's gateway address.
@@ -56,6 +58,12 @@ pub(crate) fn host_dir(lab: &str, host: &str) -> PathBuf {
 /// A host's disk.
 pub(crate) fn disk(lab: &str, host: &str) -> PathBuf {
     host_dir(lab, host).join("disk.ext4")
+}
+
+/// A folder that all hosts of a lab have as `/srv/lab`, whatever becomes of them: what
+/// stands for a server of files outside. No host's name begins with a dot.
+pub(crate) fn shared_dir(lab: &str) -> PathBuf {
+    disks_dir(lab).join(SHARED)
 }
 
 /// Where a host's disk and root are mounted, in the host's own mount namespace.

@@ -107,7 +107,12 @@ fn boot(spec: &LabSpec, host: &LabHost) -> Result<Child, LabError> {
     let errors = console
         .try_clone()
         .map_err(LabError::io("opening the console's log"))?;
-    let tunnel = Path::new("/dev/net/tun").exists();
+    let shared = names::shared_dir(lab);
+    fs_err::create_dir_all(&shared).map_err(LabError::io("making the hosts' shared folder"))?;
+    let mut binds = format!("--bind={}:/srv/lab", shared.display());
+    if Path::new("/dev/net/tun").exists() {
+        binds.push_str(" --bind=/dev/net/tun");
+    }
     Command::new("unshare")
         .args([
             "--mount",
@@ -128,7 +133,7 @@ fn boot(spec: &LabSpec, host: &LabHost) -> Result<Child, LabError> {
         .env("LAB_SEED", names::host_dir(lab, &host.name).join("seed"))
         .env("LAB_MACHINE", &machine)
         .env("LAB_HOST", &host.name)
-        .env("LAB_BINDS", if tunnel { "--bind=/dev/net/tun" } else { "" })
+        .env("LAB_BINDS", binds)
         .stdin(Stdio::null())
         .stdout(console)
         .stderr(errors)

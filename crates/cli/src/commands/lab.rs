@@ -20,14 +20,15 @@ fn keep(packages: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// The lab that a cloud file describes.
-fn spec(project: &Project) -> Result<LabSpec, Failure> {
+/// The lab that a cloud file describes, whose hosts have packages `with` too.
+fn spec(project: &Project, with: Vec<String>) -> Result<LabSpec, Failure> {
     let (vault, _) = project.vault_for_change(None)?;
     let mut packages: Vec<String> = project
         .desired
         .hosts
         .values()
         .flat_map(|h| h.packages.clone())
+        .chain(with)
         .collect();
     packages.sort();
     packages.dedup();
@@ -76,9 +77,9 @@ fn spec(project: &Project) -> Result<LabSpec, Failure> {
 /// Runs it.
 pub async fn run(args: LabArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
     match args.verb {
-        LabVerb::Up { file } => {
+        LabVerb::Up { file, with } => {
             let project = Project::open(&file, catalog)?;
-            let spec = spec(&project)?;
+            let spec = spec(&project, with)?;
             let report = lab::up(&spec, &|line| anstream::eprintln!("{line}")).await?;
             anstream::println!(
                 "{}: {} hosts answer {} s after power-on",

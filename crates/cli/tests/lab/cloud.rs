@@ -138,7 +138,14 @@ impl Cloud {
     }
 
     pub fn up(&self) {
-        let said = self.say(&["lab", "up"]).good();
+        self.up_with(&[]);
+    }
+
+    /// With packages that the cloud does not need.
+    pub fn up_with(&self, packages: &[&str]) {
+        let with = packages.iter().flat_map(|package| ["--with", package]);
+        let words: Vec<&str> = ["lab", "up"].into_iter().chain(with).collect();
+        let said = self.say(&words).good();
         tell(&format!("{}: up in {:.1} s", self.name, said.took.as_secs_f64()));
     }
 

@@ -18,9 +18,9 @@ const MORE: [&str; 2] = ["backup.md", "architectures.md"];
 const BOOTS: Duration = Duration::from_mins(2);
 
 /// A command, and what the page shows below it.
-struct Shown {
-    command: String,
-    output: Vec<String>,
+pub struct Shown {
+    pub command: String,
+    pub output: Vec<String>,
 }
 
 #[test]
@@ -103,7 +103,7 @@ impl Reader {
     }
 }
 
-fn folder_of_the_repository() -> std::path::PathBuf {
+pub fn folder_of_the_repository() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
         .nth(2)
@@ -112,7 +112,7 @@ fn folder_of_the_repository() -> std::path::PathBuf {
 }
 
 /// The commands of a page's console blocks.
-fn blocks(page: &str) -> Vec<Shown> {
+pub fn blocks(page: &str) -> Vec<Shown> {
     let mut found: Vec<Shown> = vec![];
     let (mut inside, mut left_out) = (false, false);
     for line in page.lines() {
@@ -144,6 +144,9 @@ fn blocks(page: &str) -> Vec<Shown> {
 
 /// Whether the shell would not ask for more lines.
 fn whole(command: &str) -> bool {
+    if command.ends_with('\\') {
+        return false;
+    }
     let status = Command::new("bash")
         .args(["-n", "-c", command])
         .stderr(Stdio::null())
@@ -191,7 +194,7 @@ fn follow(folder: &std::path::Path, shown: &Shown, booting: bool) -> Said {
 
 /// Shown lines come out, in their order; what shows nothing ends well.
 #[track_caller]
-fn compare(page: &str, shown: &Shown, said: &Said) {
+pub fn compare(page: &str, shown: &Shown, said: &Said) {
     let out = said.all().replace('\r', "");
     let mut lines = out.lines().map(str::trim_end);
     for wanted in shown.output.iter().filter(|l| l.trim() != "…") {

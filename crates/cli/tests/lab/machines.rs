@@ -31,6 +31,19 @@ fn describe(cloud: &Cloud) {
     fs_err::write(cloud.file(), text).unwrap();
 }
 
+/// Waits until Nova knows of the host beside the cluster.
+pub fn until_runs_vms(cloud: &Cloud) {
+    until("n1 to run VMs", Duration::from_mins(3), || {
+        let ask = ". /root/openrc; openstack hypervisor list -f value -c 'Hypervisor Hostname' -c State";
+        let said = cloud.shell("c1", ask);
+        if said.out.contains("n1 up") {
+            Ok(())
+        } else {
+            Err(said.to_string())
+        }
+    });
+}
+
 /// A router with a network behind it, made and taken away.
 const NETWORKS: &str = ". /root/openrc; set -e
 openstack network create story
@@ -88,15 +101,7 @@ fn long_networks_go_on_after_each_controller_is_lost() {
     cloud.until_redundant(Duration::from_mins(3));
     let plan = cloud.say(&["plan"]).good();
     assert!(plan.out.contains("nothing to do"), "{plan}");
-    until("n1 to run VMs", Duration::from_mins(3), || {
-        let ask = ". /root/openrc; openstack hypervisor list -f value -c 'Hypervisor Hostname' -c State";
-        let said = cloud.shell("c1", ask);
-        if said.out.contains("n1 up") {
-            Ok(())
-        } else {
-            Err(said.to_string())
-        }
-    });
+    until_runs_vms(&cloud);
 
     for (lost, other) in [("c1", "c2"), ("c2", "c3"), ("c3", "c1")] {
         cloud.lab("cut", &[lost]).good();

@@ -36,6 +36,7 @@ mod services;
 mod support;
 mod survives;
 mod upkeep;
+mod user;
 mod volumes;
 mod walks;
 mod writers;
