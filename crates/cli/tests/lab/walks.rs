@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use plan::{Fault, Loss, Of, Until};
 use probe::Traveller;
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
@@ -28,7 +29,7 @@ fn every(kind: JourneyKind) -> Duration {
 }
 
 /// After one that failed the next begins so soon.
-const AGAIN: Duration = Duration::from_secs(1);
+pub const AGAIN: Duration = Duration::from_secs(1);
 
 /// Most walks of one journey at a time.
 const AT_ONCE: usize = 3;
@@ -51,12 +52,31 @@ pub struct Walks {
     begin: Vec<Arc<Notify>>,
 }
 
-/// The journeys of a cloud, ready to be walked.
-pub fn journeys(cloud: &Cloud) -> Vec<Journey> {
+/// A file of those that a cloud is rendered to.
+fn rendered(cloud: &Cloud, name: &str) -> String {
     let to = tempfile::tempdir().unwrap();
     let to = to.path().join("rendered");
     cloud.say(&["render", "--to", to.to_str().unwrap()]).good();
-    let text = fs_err::read_to_string(to.join("journeys.json")).unwrap();
+    fs_err::read_to_string(to.join(name)).unwrap()
+}
+
+/// What each loss is foretold to cost.
+pub fn foretold(cloud: &Cloud) -> Vec<Loss> {
+    serde_json::from_str(&rendered(cloud, "losses.json")).unwrap()
+}
+
+/// Until when a journey is foretold to work again after a power cut.
+pub fn worst_of_a_cut(foretold: &[Loss], host: &str, service: &str, kind: JourneyKind) -> Until {
+    let mut cuts = foretold
+        .iter()
+        .filter(|l| l.fault == Fault::Power && l.host == host);
+    let found = cuts.find(|l| l.service == service && l.of == Of::Journey(kind));
+    found.map_or(Until::NOW, |l| l.worst)
+}
+
+/// The journeys of a cloud, ready to be walked.
+pub fn journeys(cloud: &Cloud) -> Vec<Journey> {
+    let text = rendered(cloud, "journeys.json");
     let mut op = Op::Walk(serde_json::from_str(&text).unwrap());
     let vault = cloud.vault();
     op.fill(&|text: &str| vault.fill(text)).unwrap();
@@ -153,6 +173,19 @@ impl Walks {
             *best = took.min(*best);
         }
         out
+    }
+
+    /// What the longest good walk of a journey took that had ended before a moment.
+    pub fn took_before(&self, moment: Instant, service: &str, kind: JourneyKind) -> Duration {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let good = log.iter().filter(|w| {
+            w.walked.failed.is_none()
+                && w.ended < moment
+                && (w.walked.service.as_str(), w.walked.kind) == (service, kind)
+        });
+        good.map(|w| w.ended.duration_since(w.began))
+            .max()
+            .unwrap_or_default()
     }
 
     fn last_failure(&self, service: &str, kind: JourneyKind) -> Option<String> {
