@@ -55,8 +55,16 @@ async fn dispatch(args: Args) -> Result<ExitCode, Failure> {
         Verb::Check(a) => commands::check::run(&a, catalog),
         Verb::Observe(a) => commands::observe::run(&a, catalog).await,
         Verb::Plan(a) => commands::plan::run(&a, catalog).await,
-        Verb::Apply(a) => commands::apply::run(&a.run, &a.target, catalog, engines::Intent::Converge).await,
-        Verb::Recover(a) => commands::apply::run(&a, &[], catalog, engines::Intent::Recover).await,
+        Verb::Apply(a) => {
+            Box::pin(commands::apply::run(
+                &a.run,
+                &a.target,
+                catalog,
+                engines::Intent::Converge,
+            ))
+            .await
+        }
+        Verb::Recover(a) => Box::pin(commands::apply::run(&a, &[], catalog, engines::Intent::Recover)).await,
         Verb::Host(a) => commands::host::run(&a.verb, catalog).await,
         Verb::Rotate(a) => commands::rotate::run(&a, catalog).await,
         Verb::Upkeep(a) => commands::upkeep::run(&a, catalog).await,

@@ -14,6 +14,7 @@ mod files;
 mod identity;
 mod ini;
 mod journeys;
+mod parts;
 mod periodic;
 mod refuse;
 mod rings;
@@ -32,10 +33,11 @@ use wire::{Expect, FileWrite, Op, Query};
 
 pub use absent::DesiredAbsent;
 pub use budget::{Counted, Held, budget_page};
-pub use catalog::UnitRun;
+pub use catalog::{Kind, UnitRun};
 pub use context::{Templates, secret};
 pub use cures::{DesiredCure, Standing};
 pub use identity::{IDENTITY, hosts_told, services_told};
+pub use parts::{Asked, DesiredNeeds, DesiredPart};
 
 /// A file (or directory) on a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -254,6 +256,12 @@ pub struct Desired {
     /// Services that the catalogue has and this cloud does not.
     #[serde(skip)]
     pub absent: IndexMap<String, DesiredAbsent>,
+    /// Its components.
+    #[serde(skip)]
+    pub parts: Vec<DesiredPart>,
+    /// What each service stands on.
+    #[serde(skip)]
+    pub needs: IndexMap<String, DesiredNeeds>,
     /// How long each layer waits for another, here.
     #[serde(skip)]
     pub budget: (Vec<Counted>, Vec<Held>),
@@ -288,6 +296,7 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
         links: cluster::links(model),
         services: model.services.keys().cloned().collect(),
         budget: budget::of(model, &templates),
+        needs: parts::needs(model),
         ..Desired::default()
     };
     refuse::refuse(model, &mut templates);
@@ -398,6 +407,7 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
             });
         }
     }
+    out.parts = parts::of(model, &mut templates);
     out.journeys = journeys::of(model, &mut templates);
     findings.extend(templates.finish());
     (out, findings)

@@ -1,5 +1,6 @@
 //! `quorate render`: what each host would get, as files to read; secrets stay
-//! placeholders. Golden tests compare just this. Beside it the budget of times.
+//! placeholders. Golden tests compare just this. Beside it the budget of times, and what
+//! losses cost.
 
 use std::process::ExitCode;
 
@@ -41,6 +42,18 @@ pub fn run(args: &RenderArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failu
         render::budget_page(&project.desired)
     );
     fs_err::write(args.to.join("budget.md"), page)?;
+    let losses = plan::losses(&project.desired);
+    let page = format!(
+        "# What a loss costs in {}\n\nUntil when what a user begins after a fault comes to a good end again; \
+         the names in brackets are numbers of budget.md.\n{}",
+        project.model.cloud.name.value,
+        plan::losses_page(&losses)
+    );
+    fs_err::write(args.to.join("losses.md"), page)?;
+    fs_err::write(
+        args.to.join("losses.json"),
+        serde_json::to_string_pretty(&losses)?,
+    )?;
     anstream::println!("{}", args.to);
     Ok(ExitCode::SUCCESS)
 }

@@ -3,11 +3,13 @@
 
 use std::time::{Duration, Instant};
 
+use plan::Until;
+
 use crate::cloud::{Cloud, HOSTS};
 use crate::machines::hosts;
 use crate::said::tell;
 use crate::volumes::{SHARE, mount};
-use crate::walks::{Walks, journeys};
+use crate::walks::{AGAIN, Walks, foretold, journeys, worst_of_a_cut};
 use crate::writers::{self, Writers};
 
 /// From a cut until all journeys have been walked: fencing, the one instance that
@@ -45,12 +47,14 @@ fn long_eight_services_outlive_each_controller() {
     for host in HOSTS {
         mount(&cloud, host);
     }
+    let mut longer = Vec::new();
     for architecture in ["full", "core"] {
         describe(&cloud, architecture, NETWORKS);
         cloud.apply();
         cloud.until_redundant(WHOLE);
         let again = cloud.apply();
         assert!(again.out.contains(": 0 changes in "), "{again}");
+        let foretold = foretold(&cloud);
         let walks = Walks::start(journeys(&cloud));
         for host in HOSTS {
             let writers = Writers::start(vec![writers::sql(&cloud, &cloud.vip("galera"), 100)]);
@@ -59,14 +63,29 @@ fn long_eight_services_outlive_each_controller() {
             cloud.lab("cut", &[host]).good();
             let worked = walks.until_all_work(cut, WORKS);
             tell(&format!(
-                "{architecture}: {host} was cut; journeys begun after that came to a good end after"
+                "{architecture}: {host} was cut; journeys begun after that came to a good end after; foretold at worst; by itself"
             ));
             for ((service, kind), took) in worked {
-                tell(&format!(
-                    "  {service:<10} {:<7} {:5.1} s",
+                let itself = walks.took_before(cut, &service, kind);
+                let (worst, late) = match worst_of_a_cut(&foretold, host, &service, kind) {
+                    Until::Ms(ms) => {
+                        let worst = Duration::from_millis(ms);
+                        // A walk that fails is begun again a moment later.
+                        let limit = worst + AGAIN + itself;
+                        (format!("{:5.1} s", worst.as_secs_f64()), took > limit)
+                    }
+                    Until::Repaired => ("when repaired".to_owned(), false),
+                };
+                let row = format!(
+                    "{service:<10} {:<7} {:5.1} s  {worst}  {:5.1} s",
                     kind.as_str(),
-                    took.as_secs_f64()
-                ));
+                    took.as_secs_f64(),
+                    itself.as_secs_f64()
+                );
+                tell(&format!("  {row}"));
+                if late {
+                    longer.push(format!("{architecture}, {host}: {row}"));
+                }
             }
             cloud.until_redundant(WHOLE);
             writers.stop().kept();
@@ -76,6 +95,7 @@ fn long_eight_services_outlive_each_controller() {
         stuck(&cloud);
     }
     cloud.down();
+    assert!(longer.is_empty(), "longer than foretold:\n{}", longer.join("\n"));
 }
 
 /// Nothing that was begun is half done: instances, volumes and stacks in between.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use plan::{Fault, Loss, Of, Until};
 use probe::Traveller;
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
@@ -28,7 +29,7 @@ fn every(kind: JourneyKind) -> Duration {
 }
 
 /// After one that failed the next begins so soon.
-const AGAIN: Duration = Duration::from_secs(5);
+pub const AGAIN: Duration = Duration::from_secs(5);
 /// Between the beginnings of different journeys: all at once they would be a storm.
 const APART: Duration = Duration::from_millis(300);
 
@@ -49,16 +50,37 @@ pub struct Walks {
     _runtime: Runtime,
     log: Log,
     names: Vec<(String, JourneyKind)>,
+    /// What the first good walk of each took.
+    first: BTreeMap<(String, JourneyKind), Duration>,
     /// Has each journey begun once more at once.
     begin: Vec<Arc<Notify>>,
 }
 
-/// The journeys of a cloud, ready to be walked.
-pub fn journeys(cloud: &Cloud) -> Vec<Journey> {
+/// A file of those that a cloud is rendered to.
+fn rendered(cloud: &Cloud, name: &str) -> String {
     let to = tempfile::tempdir().unwrap();
     let to = to.path().join("rendered");
     cloud.say(&["render", "--to", to.to_str().unwrap()]).good();
-    let text = fs_err::read_to_string(to.join("journeys.json")).unwrap();
+    fs_err::read_to_string(to.join(name)).unwrap()
+}
+
+/// What each loss is foretold to cost.
+pub fn foretold(cloud: &Cloud) -> Vec<Loss> {
+    serde_json::from_str(&rendered(cloud, "losses.json")).unwrap()
+}
+
+/// Until when a journey is foretold to work again after a power cut.
+pub fn worst_of_a_cut(foretold: &[Loss], host: &str, service: &str, kind: JourneyKind) -> Until {
+    let mut cuts = foretold
+        .iter()
+        .filter(|l| l.fault == Fault::Power && l.host == host);
+    let found = cuts.find(|l| l.service == service && l.of == Of::Journey(kind));
+    found.map_or(Until::NOW, |l| l.worst)
+}
+
+/// The journeys of a cloud, ready to be walked.
+pub fn journeys(cloud: &Cloud) -> Vec<Journey> {
+    let text = rendered(cloud, "journeys.json");
     let mut op = Op::Walk(serde_json::from_str(&text).unwrap());
     let vault = cloud.vault();
     op.fill(&|text: &str| vault.fill(text)).unwrap();
@@ -93,8 +115,10 @@ pub fn until_well(journey: &Journey, limit: Duration) -> (Duration, Vec<String>)
 impl Walks {
     /// Walks each journey until it comes to a good end, and from then on all of them.
     pub fn start(journeys: Vec<Journey>) -> Self {
+        let mut first = Vec::new();
         for journey in &journeys {
             let (took, _) = until_well(journey, Duration::from_mins(5));
+            first.push(took);
             tell(&format!(
                 "  {:<10} {:<7} {:5.1} s with nothing lost",
                 journey.service,
@@ -104,7 +128,8 @@ impl Walks {
         }
         let runtime = Runtime::new().unwrap();
         let log = Log::default();
-        let names = journeys.iter().map(|j| (j.service.clone(), j.kind)).collect();
+        let names: Vec<_> = journeys.iter().map(|j| (j.service.clone(), j.kind)).collect();
+        let first = names.iter().cloned().zip(first).collect();
         let mut begin = Vec::new();
         for journey in journeys {
             let now = Arc::new(Notify::new());
@@ -115,6 +140,7 @@ impl Walks {
             _runtime: runtime,
             log,
             names,
+            first,
             begin,
         }
     }
@@ -163,6 +189,21 @@ impl Walks {
             *best = took.min(*best);
         }
         out
+    }
+
+    /// What the longest good walk of a journey took that had ended before a moment.
+    pub fn took_before(&self, moment: Instant, service: &str, kind: JourneyKind) -> Duration {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let good = log.iter().filter(|w| {
+            w.walked.failed.is_none()
+                && w.ended < moment
+                && (w.walked.service.as_str(), w.walked.kind) == (service, kind)
+        });
+        let first = self.first.get(&(service.to_owned(), kind)).copied();
+        good.map(|w| w.ended.duration_since(w.began))
+            .chain(first)
+            .max()
+            .unwrap_or_default()
     }
 
     fn last_failure(&self, service: &str, kind: JourneyKind) -> Option<String> {

@@ -1,0 +1,141 @@
+//! What the loss of something will cost those who use the cloud, before it is lost.
+//!
+//! One pure function from what a cloud consists of and its budget of times to the time,
+//! usual and worst, until what a user begins after a fault comes to a good end again, with
+//! its reasons. It asks nobody, and knows nothing of what a plan costs: that is [`outage`].
+//!
+//! Layers wait beside each other, not one after another, so of what a fault takes the
+//! longest counts. What was begun before the fault is not foretold, nor two faults at once.
+//!
+//! [`outage`]: crate::outage
+
+mod chain;
+mod page;
+mod reach;
+mod stores;
+mod times;
+mod work;
+
+use render::{Desired, DesiredPart};
+use serde::{Deserialize, Serialize};
+use wire::JourneyKind;
+
+use chain::Chain;
+pub use page::losses_page;
+
+/// How something is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fault {
+    /// The power of a host is cut.
+    Power,
+    /// The processes of a component are killed.
+    Killed,
+    /// The processes of a component stand still, all of them (SIGSTOP).
+    Frozen,
+}
+
+/// A moment after a fault. Any number of milliseconds is before the repair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Until {
+    /// After so many milliseconds, by itself.
+    Ms(u64),
+    /// When somebody has repaired it, and not before.
+    Repaired,
+}
+
+impl Until {
+    /// At once.
+    pub const NOW: Self = Self::Ms(0);
+}
+
+impl std::ops::Add for Until {
+    type Output = Self;
+
+    fn add(self, later: Self) -> Self {
+        match (self, later) {
+            (Self::Ms(a), Self::Ms(b)) => Self::Ms(a.saturating_add(b)),
+            _ => Self::Repaired,
+        }
+    }
+}
+
+/// What a user has of the cloud.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Of {
+    /// An address and port, by the resource behind it: it takes requests.
+    Endpoint(String),
+    /// What is done with the service comes to a good end.
+    Journey(JourneyKind),
+}
+
+/// What a fault costs one of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    /// What happens.
+    pub fault: Fault,
+    /// On which host.
+    pub host: String,
+    /// To which component, by its resource; empty: to the whole host.
+    pub component: String,
+    /// Whose service it is that is asked.
+    pub service: String,
+    /// What is asked of it.
+    pub of: Of,
+    /// Usually good again after this. Of what stands on one host only, it is what a fault
+    /// on that host costs.
+    pub usual: Until,
+    /// At worst.
+    pub worst: Until,
+    /// How it comes about, a reason a line: the longest at worst, then the usually longest.
+    pub why: Vec<String>,
+}
+
+/// All that can be lost and costs somebody something: hosts in the file's order, then
+/// component by component.
+pub fn losses(desired: &Desired) -> Vec<Loss> {
+    let mut out = Vec::new();
+    let chain = Chain::new(desired);
+    let targets = reach::targets(desired);
+    for (fault, host, part) in faults(desired) {
+        for (service, of, scope) in &targets {
+            let costs = chain.costs(fault, host, part, scope);
+            let worst = costs.iter().map(|c| c.worst).max().unwrap_or(Until::NOW);
+            if worst == Until::NOW {
+                continue;
+            }
+            let usual = costs.iter().map(|c| c.usual).max().unwrap_or(Until::NOW);
+            let mut why: Vec<String> = Vec::new();
+            for cost in costs {
+                if !why.contains(&cost.why) {
+                    why.push(cost.why);
+                }
+            }
+            out.push(Loss {
+                fault,
+                host: host.to_owned(),
+                component: part.map(|p| p.resource.clone()).unwrap_or_default(),
+                service: service.clone(),
+                of: of.clone(),
+                usual,
+                worst,
+                why,
+            });
+        }
+    }
+    out
+}
+
+/// Every single fault of a cloud.
+fn faults(desired: &Desired) -> impl Iterator<Item = (Fault, &str, Option<&DesiredPart>)> {
+    let hosts = desired.hosts.keys().map(|h| (Fault::Power, h.as_str(), None));
+    let parts = desired.parts.iter().flat_map(|part| {
+        let on = part.hosts.iter().map(String::as_str);
+        on.flat_map(move |host| [Fault::Killed, Fault::Frozen].map(|f| (f, host, Some(part))))
+    });
+    let mut parts: Vec<_> = parts.collect();
+    parts.sort_by_key(|(fault, ..)| *fault);
+    hosts.chain(parts)
+}

@@ -1,0 +1,316 @@
+//! The reasons why a fault costs something, by the kinds of the components that it takes:
+//! each is a rule of its own, with the numbers of the budget that it is made of.
+
+use render::{Desired, DesiredBalanced, DesiredPart, Kind};
+
+use super::reach::{Scope, is_worker};
+use super::times::Times;
+use super::{Fault, Until};
+
+/// One reason.
+#[derive(Clone, Debug)]
+pub struct Cost {
+    pub usual: Until,
+    pub worst: Until,
+    pub why: String,
+}
+
+fn cost(usual: Until, worst: Until, why: impl Into<String>) -> Cost {
+    let why = why.into();
+    Cost { usual, worst, why }
+}
+
+pub fn ms(usual: u64, worst: u64, why: impl Into<String>) -> Cost {
+    cost(Until::Ms(usual), Until::Ms(worst.max(usual)), why)
+}
+
+pub fn never(why: impl Into<String>) -> Cost {
+    cost(Until::Repaired, Until::Repaired, why)
+}
+
+/// Whether those that are left of so many are more than half of them.
+pub fn majority(members: usize) -> bool {
+    members.saturating_sub(1) * 2 > members
+}
+
+pub struct Chain<'a> {
+    pub desired: &'a Desired,
+    pub times: Times<'a>,
+}
+
+impl<'a> Chain<'a> {
+    pub fn new(desired: &'a Desired) -> Self {
+        let times = Times::new(desired);
+        Self { desired, times }
+    }
+
+    /// All reasons why a fault of a host, or of a component on it, costs a target
+    /// something: the longest at worst, then the others, the usually longest first.
+    pub fn costs(&self, fault: Fault, host: &str, part: Option<&DesiredPart>, scope: &Scope) -> Vec<Cost> {
+        // Who is no member any more is switched off, or else could be a second holder.
+        if let Some(part) = part.filter(|p| leaves(p, fault) && self.desired.nodes.len() > 1) {
+            let cut = self.costs(Fault::Power, host, None, scope);
+            let usual = cut.iter().map(|c| c.usual).max();
+            let worst = cut.iter().map(|c| c.worst).max();
+            let both = usual.zip(worst).map(|(usual, worst)| {
+                let why =
+                    "without {} the host is out of the cluster and switched off, as if its power were cut";
+                cost(usual, worst, why.replace("{}", &part.resource))
+            });
+            return both.into_iter().collect();
+        }
+        let mut out = Vec::new();
+        if fault == Fault::Power && self.desired.is_member(host) && !majority(self.desired.nodes.len()) {
+            out.push(never(
+                "the hosts that are left are no majority of the cluster, which runs nothing",
+            ));
+        } else {
+            self.address(fault, host, part, scope, &mut out);
+            let all = self
+                .desired
+                .parts
+                .iter()
+                .filter(|p| p.hosts.iter().any(|h| h == host));
+            for p in all.filter(|p| part.is_none_or(|own| own.resource == p.resource)) {
+                self.part(fault, host, p, scope, &mut out);
+            }
+        }
+        out.retain(|c| c.worst > Until::NOW);
+        out.sort_by(|a, b| b.worst.cmp(&a.worst).then(b.usual.cmp(&a.usual)));
+        if let Some((_, others)) = out.split_first_mut() {
+            others.sort_by_key(|c| std::cmp::Reverse(c.usual));
+        }
+        out
+    }
+
+    fn part(&self, fault: Fault, host: &str, part: &DesiredPart, scope: &Scope, out: &mut Vec<Cost>) {
+        let section = |resource: &str| self.desired.balanced.iter().find(|b| b.resource == resource);
+        if part.resource == self.desired.sql_resource {
+            let asked = section(&part.resource);
+            out.extend(self.databases(fault, host, part, scope, asked));
+        } else if self.desired.stores.iter().any(|s| s.resource == part.resource) {
+            out.extend(self.brokers(fault, part, scope));
+        } else if scope.sections.contains(&part.resource) {
+            out.extend(section(&part.resource).and_then(|b| self.servers(fault, host, part, b)));
+        }
+        // Who answers for another component is out as that is.
+        let told = (self.desired.parts.iter()).find(|p| {
+            p.service == part.service
+                && p.resource != part.resource
+                && p.asked
+                    .as_ref()
+                    .and_then(|a| a.port)
+                    .is_some_and(|port| part.ports.contains(&port))
+        });
+        if let Some(told) = told {
+            let sql = told.resource == self.desired.sql_resource;
+            let touched = (sql && self.keeps(scope)) || scope.sections.contains(&told.resource);
+            let asked = section(&told.resource).filter(|_| touched && fault != Fault::Power);
+            out.extend(asked.and_then(|b| self.servers(fault, host, told, b)));
+        }
+        let works = scope.services.contains(&part.service);
+        let speaks = self.desired.needs.get(&part.service).is_some_and(|n| n.messages);
+        if works && scope.messages && is_worker(part) && (speaks || part.kind == Kind::Singleton) {
+            out.push(match part.kind {
+                Kind::Singleton => self.single(fault, part),
+                _ => self.workers(fault, part),
+            });
+        }
+        if works && scope.executed && part.kind == Kind::PerHost && part.connected {
+            out.push(self.executors(fault, part));
+        }
+        let replicas = self.desired.needs.get(&part.service).is_some_and(|n| n.replicas);
+        if works && replicas && part.kind == Kind::PerHost && !part.ports.is_empty() {
+            out.push(self.replicas(fault, part));
+        }
+        if self.needed(&part.service, scope) && part.asked.is_none() {
+            match part.kind {
+                Kind::Clustered if !self.is_store(part) => out.extend(self.leaders(fault, part, scope)),
+                Kind::Stateless if !part.ports.is_empty() => out.push(self.caches(fault, part)),
+                _ => {}
+            }
+        }
+    }
+
+    fn is_store(&self, part: &DesiredPart) -> bool {
+        self.desired.stores.iter().any(|s| s.resource == part.resource)
+    }
+
+    /// Whether a service that works for it needs another.
+    fn needed(&self, service: &str, scope: &Scope) -> bool {
+        let needs = |s: &String| {
+            self.desired
+                .needs
+                .get(s)
+                .is_some_and(|n| n.services.iter().any(|n| n == service))
+        };
+        scope.services.iter().any(needs)
+    }
+
+    /// Whether a service that works for it keeps a database.
+    pub fn keeps(&self, scope: &Scope) -> bool {
+        let database = |s: &String| self.desired.needs.get(s).is_some_and(|n| n.database);
+        scope.services.iter().any(database)
+    }
+
+    /// What is down on its only host: there is no other.
+    pub fn only(&self, fault: Fault, part: &DesiredPart) -> Cost {
+        let name = &part.resource;
+        match fault {
+            Fault::Power => never(format!("{name} is on this host alone")),
+            Fault::Killed => {
+                let (usual, worst) = self.times.again(part);
+                cost(
+                    usual,
+                    worst,
+                    format!("{name} is on this host alone, and is started again"),
+                )
+            }
+            Fault::Frozen => {
+                let (usual, worst, seen) = self.times.noticed(part);
+                cost(usual, worst, format!("{name} is on this host alone; {seen}"))
+            }
+        }
+    }
+
+    /// The addresses of what is asked: the move of those that stand on the host.
+    fn address(
+        &self,
+        fault: Fault,
+        host: &str,
+        part: Option<&DesiredPart>,
+        scope: &Scope,
+        out: &mut Vec<Cost>,
+    ) {
+        let Some(found) = self.move_of(fault, host, part) else {
+            return;
+        };
+        let mut services: Vec<&str> = Vec::new();
+        let mut sections: Vec<&str> = scope.sections.iter().map(String::as_str).collect();
+        if self.keeps(scope) {
+            sections.push(&self.desired.sql_resource);
+        }
+        for b in self
+            .desired
+            .balanced
+            .iter()
+            .filter(|b| sections.contains(&b.resource.as_str()))
+        {
+            services.push(&b.service);
+        }
+        let home =
+            (self.desired.vips.iter()).any(|v| v.home == host && services.contains(&v.service.as_str()));
+        if services.is_empty() {
+            return;
+        }
+        if home {
+            out.push(found);
+        } else {
+            out.push(Cost {
+                usual: Until::NOW,
+                why: format!("where an address has not come home: {}", found.why),
+                ..found
+            });
+        }
+    }
+
+    /// What an address costs that stands on the host.
+    fn move_of(&self, fault: Fault, host: &str, part: Option<&DesiredPart>) -> Option<Cost> {
+        let balancer = (self.desired.parts.iter())
+            .find(|p| p.balances && p.hosts.iter().any(|h| h == host))
+            .filter(|p| part.is_none_or(|own| own.resource == p.resource))?;
+        if balancer.hosts.len() == 1 {
+            return Some(self.only(fault, balancer));
+        }
+        Some(match fault {
+            Fault::Power => {
+                let gone = self.times.of("membership") + self.times.of("decide");
+                let usual = gone + self.times.of("address_start");
+                let worst = self.times.asked_again(gone + self.times.of("address_slow"));
+                ms(
+                    usual,
+                    worst,
+                    "the address moves (membership + decide + address_start); a client that asked before asks again (connect_again)",
+                )
+            }
+            Fault::Killed => {
+                let (usual, worst) = self.times.again(balancer);
+                cost(
+                    usual,
+                    worst,
+                    format!(
+                        "the address waits for {}, which is started again",
+                        balancer.resource
+                    ),
+                )
+            }
+            Fault::Frozen => {
+                let (usual, worst, seen) = self.times.noticed(balancer);
+                cost(
+                    usual,
+                    worst,
+                    format!("the address stays with {}: {seen}", balancer.resource),
+                )
+            }
+        })
+    }
+
+    /// Instances behind the balancers.
+    pub fn servers(
+        &self,
+        fault: Fault,
+        host: &str,
+        part: &DesiredPart,
+        on: &DesiredBalanced,
+    ) -> Option<Cost> {
+        if !on.members.iter().any(|m| m == host) {
+            return None;
+        }
+        if on.members.len() == 1 {
+            return Some(self.only(fault, part));
+        }
+        let asked = part.asked.as_ref()?;
+        let checks = self.times.checks(asked);
+        let name = &on.resource;
+        let all_there = asked.single_writer;
+        Some(match fault {
+            Fault::Power => {
+                let usual = if all_there {
+                    checks.silent_usual()
+                } else {
+                    self.times.of("connect")
+                };
+                let why =
+                    format!("balancers try another {name} (connect), and take this one out (server_out)");
+                ms(usual, checks.silent(), why)
+            }
+            Fault::Killed => {
+                let usual = if all_there { checks.refused() } else { 0 };
+                let why =
+                    format!("balancers are refused by {name}, and take it out (check_every + check_suspect)");
+                ms(usual, checks.refused(), why)
+            }
+            Fault::Frozen if asked.answers => {
+                let why = format!("{name} answers no question of balancers, which take it out (server_out)");
+                ms(checks.silent_usual(), checks.silent(), why)
+            }
+            Fault::Frozen => cost(
+                Until::NOW,
+                Until::Repaired,
+                format!(
+                    "whom balancers send to this {name} waits: they ask only whether it takes connections"
+                ),
+            ),
+        })
+    }
+}
+
+/// Whether a host is no member of the cluster without a component.
+fn leaves(part: &DesiredPart, fault: Fault) -> bool {
+    match part.resource.as_str() {
+        "corosync" => true,
+        // The cluster still hears Corosync of one that stands still.
+        "pacemaker" => fault == Fault::Killed,
+        _ => false,
+    }
+}

@@ -1,0 +1,266 @@
+//! The budget's numbers as what a loss costs reads them, and the questions of balancers.
+//! All times are milliseconds.
+
+use std::collections::BTreeMap;
+
+use render::{Asked, Desired, DesiredPart, UnitRun};
+
+use super::Until;
+
+/// The budget by name, and how often the cluster looks.
+pub struct Times<'a> {
+    numbers: BTreeMap<&'a str, u64>,
+    desired: &'a Desired,
+}
+
+/// How a balancer asks a server.
+pub struct Checks {
+    every: u64,
+    suspect: u64,
+    timeout: u64,
+    falls: u64,
+}
+
+impl Checks {
+    /// A server that is silent is out after this, at the latest.
+    pub fn silent(&self) -> u64 {
+        self.every + self.timeout + self.falls * (self.suspect + self.timeout)
+    }
+
+    /// A server that refuses is out after this, at the latest.
+    pub fn refused(&self) -> u64 {
+        self.every + self.falls * self.suspect
+    }
+
+    /// A silent server is usually out after this: it fails between two questions.
+    pub fn silent_usual(&self) -> u64 {
+        self.silent() - self.every / 2
+    }
+}
+
+/// Milliseconds of a number with its unit, of which those that count something have none.
+fn in_ms(value: &str, unit: &str) -> Option<u64> {
+    let value: f64 = value.parse().ok()?;
+    let value = if unit == "s" { value * 1000.0 } else { value };
+    // Written so, since there is no conversion that fails: a number of the budget is small.
+    format!("{:.0}", value.round()).parse().ok()
+}
+
+/// A time with its unit as balancers and the cluster write it: `250ms`, `5s`, `10m`, `500`.
+fn with_unit(text: &str, without: &str) -> Option<u64> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = text.get(digits.len()..)?;
+    let unit = if unit.is_empty() { without } else { unit };
+    let factor = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" | "min" => 60_000,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok().map(|n| n * factor)
+}
+
+impl<'a> Times<'a> {
+    pub fn new(desired: &'a Desired) -> Self {
+        let numbers = desired.budget.0.iter();
+        Self {
+            numbers: numbers
+                .filter_map(|n| Some((n.name.as_str(), in_ms(&n.value, &n.unit)?)))
+                .collect(),
+            desired,
+        }
+    }
+
+    /// A number of the budget; a test sees that each that is read here is there.
+    pub fn of(&self, name: &str) -> u64 {
+        self.numbers.get(name).copied().unwrap_or_default()
+    }
+
+    /// How a balancer asks one of its sections: the budget's numbers, and what the section
+    /// says otherwise.
+    pub fn checks(&self, asked: &Asked) -> Checks {
+        let said = |key: &str| {
+            let mut words = asked.options.iter().flat_map(|line| line.split(' '));
+            words.find(|w| *w == key)?;
+            words.next()
+        };
+        let timeout = asked
+            .options
+            .iter()
+            .find_map(|l| l.strip_prefix("timeout check "));
+        let time = |text: Option<&str>, name: &str| {
+            let own = text.and_then(|t| with_unit(t, "ms"));
+            own.unwrap_or_else(|| self.of(name))
+        };
+        let falls = said("fall").and_then(|n| n.parse().ok());
+        Checks {
+            every: time(said("inter"), "check_every"),
+            suspect: time(said("fastinter"), "check_suspect"),
+            timeout: time(timeout, "check_timeout"),
+            falls: falls.unwrap_or_else(|| self.of("check_fall")).saturating_sub(1),
+        }
+    }
+
+    /// After which time at the latest the cluster has asked an instance, and how long it
+    /// waits for the answer.
+    fn monitor(&self, resource: &str) -> (u64, u64) {
+        let found = self
+            .desired
+            .cib
+            .resources
+            .iter()
+            .map(pacemaker::Resource::primitive);
+        let operations = found.filter(|p| p.id == resource).flat_map(|p| &p.operations);
+        let times = operations.filter(|o| o.name == "monitor").map(|o| {
+            let timeout = o.options.get("timeout").and_then(|t| with_unit(t, "s"));
+            (
+                with_unit(&o.interval, "s").unwrap_or_default(),
+                timeout.unwrap_or_default(),
+            )
+        });
+        times.max().unwrap_or_default()
+    }
+
+    /// Until an instance that ended is back on its host, usual and worst.
+    pub fn again(&self, part: &DesiredPart) -> (Until, Until) {
+        let (start, slow) = (self.of("start"), self.of("start_slow"));
+        match part.run {
+            UnitRun::Cluster => {
+                let (every, _) = self.monitor(&part.resource);
+                let decided = every + self.of("decide");
+                (Until::Ms(every / 2 + start), Until::Ms(decided + slow))
+            }
+            UnitRun::Systemd => {
+                let pause = self.of("restart");
+                (Until::Ms(pause + start), Until::Ms(pause + slow))
+            }
+            UnitRun::Nobody => (Until::Repaired, Until::Repaired),
+        }
+    }
+
+    /// Until what a worker that stands still was given goes to another.
+    pub fn silent(&self, part: &DesiredPart) -> u64 {
+        let gone = self.of("broker_gone");
+        if part.connected {
+            gone.min(self.of("broker_silent") + self.of("worker_look"))
+        } else {
+            gone
+        }
+    }
+
+    /// Until somebody sees that an instance stands still, and it is back; with who sees it.
+    pub fn noticed(&self, part: &DesiredPart) -> (Until, Until, String) {
+        let (usual, worst) = self.again(part);
+        if part.connected {
+            let (said, lost) = (
+                self.silent(part),
+                self.of("broker_gone") + self.of("worker_alone"),
+            );
+            return (
+                Until::Ms(said) + usual,
+                Until::Ms(lost.max(said)) + worst,
+                "it is ended when it sends nothing (broker_silent + worker_look), or has lost its connection (broker_gone + worker_alone)".to_owned(),
+            );
+        }
+        let mut all = (self.desired.cib.resources.iter()).map(pacemaker::Resource::primitive);
+        let agent = all.find(|p| p.id == part.resource).map(|p| &p.agent);
+        if agent.is_some_and(|a| !a.starts_with("systemd:")) {
+            let (_, timeout) = self.monitor(&part.resource);
+            return (
+                Until::Ms(timeout) + usual,
+                Until::Ms(timeout) + worst,
+                "the cluster's question to it finds no answer (timeout of its monitor)".to_owned(),
+            );
+        }
+        let nobody = "nobody asks it whether it stands still".to_owned();
+        (Until::Repaired, Until::Repaired, nobody)
+    }
+
+    /// When a client that began at the fault is answered, where nobody takes its
+    /// connection for a time: it asks again after a while, and then after twice that.
+    pub fn asked_again(&self, after: u64) -> u64 {
+        let first = self.of("connect_again").max(1);
+        let mut at = first;
+        while at < after {
+            at = at * 2 + first;
+        }
+        at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use render::Counted;
+
+    use super::*;
+
+    #[test]
+    fn times_are_milliseconds() {
+        let check = |value, unit, expect| assert_eq!(in_ms(value, unit), expect, "{value} {unit}");
+        check("1.5", "s", Some(1500));
+        check("2200", "ms", Some(2200));
+        check("2", "checks", Some(2));
+        check("none", "s", None);
+        let check = |text, without, expect| assert_eq!(with_unit(text, without), expect, "{text}");
+        check("250ms", "ms", Some(250));
+        check("500", "ms", Some(500));
+        check("10", "s", Some(10_000));
+        check("10m", "ms", Some(600_000));
+        check("2h", "ms", None);
+    }
+
+    fn desired(numbers: &[(&str, &str, &str)]) -> Desired {
+        let numbers = numbers.iter().map(|(name, value, unit)| Counted {
+            name: (*name).to_owned(),
+            value: (*value).to_owned(),
+            unit: (*unit).to_owned(),
+            from: String::new(),
+            why: String::new(),
+            readers: Vec::new(),
+        });
+        Desired {
+            budget: (numbers.collect(), Vec::new()),
+            ..Desired::default()
+        }
+    }
+
+    #[test]
+    fn a_client_asks_again_after_twice_the_time() {
+        let desired = desired(&[("connect_again", "1", "s")]);
+        let times = Times::new(&desired);
+        let check = |after, expect| assert_eq!(times.asked_again(after), expect, "{after}");
+        check(0, 1000);
+        check(1000, 1000);
+        check(1001, 3000);
+        check(3550, 7000);
+        check(7001, 15_000);
+    }
+
+    #[test]
+    fn a_section_says_how_it_is_asked() {
+        let desired = desired(&[
+            ("check_every", "1000", "ms"),
+            ("check_suspect", "250", "ms"),
+            ("check_timeout", "800", "ms"),
+            ("check_fall", "2", "checks"),
+        ]);
+        let times = Times::new(&desired);
+        let check = |options: &[&str], silent, refused| {
+            let checks = times.checks(&Asked {
+                answers: true,
+                single_writer: false,
+                options: options.iter().map(|o| (*o).to_owned()).collect(),
+                port: None,
+            });
+            assert_eq!(
+                (checks.silent(), checks.refused()),
+                (silent, refused),
+                "{options:?}"
+            );
+        };
+        check(&[], 2850, 1250);
+        check(&["timeout client 10m", "timeout check 2s"], 5250, 1250);
+        check(&["default-server inter 500ms fastinter 200ms fall 2"], 2300, 700);
+        check(&["default-server inter 5s fastinter 1s fall 3"], 9400, 7000);
+    }
+}

@@ -1,0 +1,110 @@
+//! What the loss of those costs who do what an API has taken on: workers, what runs
+//! once, hosts that do what they are told, and servers that keep replicas.
+
+use render::DesiredPart;
+
+use super::Fault;
+use super::chain::{Chain, Cost, ms};
+
+impl Chain<'_> {
+    /// Workers of which any takes what is to be done.
+    pub fn workers(&self, fault: Fault, part: &DesiredPart) -> Cost {
+        if part.hosts.len() == 1 {
+            return self.only(fault, part);
+        }
+        let name = &part.resource;
+        let answer = self.times.of("rpc_answer");
+        let gone = self.times.of("broker_gone");
+        match fault {
+            Fault::Power => {
+                let why = format!(
+                    "what this {name} was given goes to another when the broker gives it up (broker_gone); an answer is waited for (rpc_answer)"
+                );
+                ms(gone, answer.max(gone), why)
+            }
+            Fault::Frozen => {
+                let said = if part.connected {
+                    "it is ended (broker_silent + worker_look)"
+                } else {
+                    "the broker gives it up (broker_gone)"
+                };
+                let why = format!(
+                    "what this {name} was given goes to another when {said}; an answer is waited for (rpc_answer)"
+                );
+                ms(self.times.silent(part), answer.max(gone), why)
+            }
+            Fault::Killed => {
+                let why = format!(
+                    "what this {name} had taken is not answered (rpc_answer); another takes what comes"
+                );
+                ms(0, answer, why)
+            }
+        }
+    }
+
+    /// What runs once only. Where it runs is the cluster's choice, so it is counted as if
+    /// it ran on the host.
+    pub fn single(&self, fault: Fault, part: &DesiredPart) -> Cost {
+        if part.hosts.len() == 1 || fault != Fault::Power {
+            let mut only = self.only(fault, part);
+            only.why = only
+                .why
+                .replace("is on this host alone", "where it runs here, runs nowhere else");
+            return only;
+        }
+        let name = &part.resource;
+        let requires = self
+            .desired
+            .cib
+            .resources
+            .iter()
+            .map(pacemaker::Resource::primitive);
+        let mut metas = requires
+            .filter(|p| p.id == part.resource)
+            .filter_map(|p| p.meta.get("requires"));
+        let fenced = metas.any(|r| r == "fencing");
+        let (fence, slow, said) = if fenced {
+            (self.times.of("fence"), self.times.of("fence_slow"), " + fence")
+        } else {
+            (0, 0, "")
+        };
+        let gone = self.times.of("membership") + self.times.of("decide");
+        ms(
+            gone + fence + self.times.of("start"),
+            (gone + slow + self.times.of("start_slow")).max(self.times.of("rpc_answer")),
+            format!("{name}, where it runs here, is started elsewhere (membership{said} + decide + start)"),
+        )
+    }
+
+    /// Hosts that do what the control plane says.
+    pub fn executors(&self, fault: Fault, part: &DesiredPart) -> Cost {
+        if part.hosts.len() == 1 {
+            return self.only(fault, part);
+        }
+        let why = format!(
+            "work is given to this {} until it is missed (executor_missed)",
+            part.resource
+        );
+        ms(0, self.times.of("executor_missed"), why)
+    }
+
+    /// Servers that keep replicas of what another has too.
+    pub fn replicas(&self, fault: Fault, part: &DesiredPart) -> Cost {
+        if part.hosts.len() == 1 {
+            return self.only(fault, part);
+        }
+        let name = &part.resource;
+        let (connect, answer) = (self.times.of("replica_connect"), self.times.of("replica_answer"));
+        match fault {
+            Fault::Power => {
+                let why = format!("another {name} is asked (replica_connect, at worst replica_answer)");
+                ms(connect, answer, why)
+            }
+            Fault::Killed => ms(0, connect, format!("another {name} is asked (replica_connect)")),
+            Fault::Frozen => {
+                let why = format!("this {name} takes connections and does not answer (replica_answer)");
+                ms(answer, answer, why)
+            }
+        }
+    }
+}
