@@ -292,6 +292,16 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Re
 mod tests {
     use super::*;
 
+    /// What a member answers of the nodes that it knows, and whether it sees each running.
+    fn told(nodes: &[(&str, bool)]) -> Fact<Answer> {
+        let node = |(n, up): &(&str, bool)| format!("{{\"name\":\"rabbit@{n}\",\"running\":{up}}}");
+        Fact::Known(Answer::Http {
+            status: 200,
+            body: format!("[{}]", nodes.iter().map(node).collect::<Vec<_>>().join(",")),
+            headers: std::collections::BTreeMap::new(),
+        })
+    }
+
     fn said(data: &str, crm_mon: Fact<String>) -> Vec<String> {
         let store = Store {
             engine: "rabbitmq".to_owned(),
@@ -336,13 +346,7 @@ mod tests {
         // What c1 remembers, whether c2 holds anything, and whom c1 forgets.
         let check = |knows: &[(&str, bool)], data: &str, forgets: &[&str]| {
             let mut one = crate::silent();
-            let node = |(n, up): &(&str, bool)| format!("{{\"name\":\"rabbit@{n}\",\"running\":{up}}}");
-            let answer = Answer::Http {
-                status: 200,
-                body: format!("[{}]", knows.iter().map(node).collect::<Vec<_>>().join(",")),
-                headers: std::collections::BTreeMap::new(),
-            };
-            one.answers.insert(store.answer("nodes"), Fact::Known(answer));
+            one.answers.insert(store.answer("nodes"), told(knows));
             let mut two = crate::silent();
             let ran = Answer::Ran {
                 status: 0,
@@ -375,15 +379,9 @@ mod tests {
         // What each member knows, and whether that is refused.
         let check = |knows: [&[&str]; 2], refused: bool| {
             let facts = knows.map(|names| {
-                let one = |n: &&str| format!("{{\"name\":\"rabbit@{n}\",\"running\":false}}");
-                let body = format!("[{}]", names.iter().map(one).collect::<Vec<_>>().join(","));
                 let mut facts = crate::silent();
-                let answer = Answer::Http {
-                    status: 200,
-                    body,
-                    headers: std::collections::BTreeMap::new(),
-                };
-                facts.answers.insert(store.answer("nodes"), Fact::Known(answer));
+                let nodes: Vec<(&str, bool)> = names.iter().map(|n| (*n, false)).collect();
+                facts.answers.insert(store.answer("nodes"), told(&nodes));
                 facts
             });
             let seen: Seen<'_> = store
@@ -417,18 +415,9 @@ mod tests {
                 ..Store::default()
             };
             let mut facts = crate::silent();
-            let node = |(n, host): (usize, &String)| {
-                format!("{{\"name\":\"rabbit@{host}\",\"running\":{}}}", n < sees)
-            };
-            let answer = Answer::Http {
-                status: 200,
-                body: format!(
-                    "[{}]",
-                    hosts.iter().enumerate().map(node).collect::<Vec<_>>().join(",")
-                ),
-                headers: std::collections::BTreeMap::new(),
-            };
-            facts.answers.insert(store.answer("nodes"), Fact::Known(answer));
+            let nodes = hosts.iter().enumerate();
+            let nodes: Vec<(&str, bool)> = nodes.map(|(n, host)| (host.as_str(), n < sees)).collect();
+            facts.answers.insert(store.answer("nodes"), told(&nodes));
             let seen: Seen<'_> = [("c1".to_owned(), Some(&facts))].into_iter().collect();
             let member = members(&store, &seen).swap_remove(0);
             assert_eq!(

@@ -20,7 +20,7 @@ use render::{Desired, DesiredPart};
 use serde::{Deserialize, Serialize};
 use wire::JourneyKind;
 
-use chain::Chain;
+use chain::{Chain, longest};
 pub use page::losses_page;
 
 /// How something is lost.
@@ -102,11 +102,10 @@ pub fn losses(desired: &Desired) -> Vec<Loss> {
     for (fault, host, part) in faults(desired) {
         for (service, of, scope) in &targets {
             let costs = chain.costs(fault, host, part, scope);
-            let worst = costs.iter().map(|c| c.worst).max().unwrap_or(Until::NOW);
+            let (usual, worst) = longest(&costs);
             if worst == Until::NOW {
                 continue;
             }
-            let usual = costs.iter().map(|c| c.usual).max().unwrap_or(Until::NOW);
             let mut why: Vec<String> = Vec::new();
             for cost in costs {
                 if !why.contains(&cost.why) {

@@ -137,6 +137,14 @@ impl Cloud {
         run(program(), &all)
     }
 
+    /// Files of those that the cloud is rendered to.
+    pub fn rendered<const N: usize>(&self, names: [&str; N]) -> [String; N] {
+        let to = tempfile::tempdir().unwrap();
+        let to = to.path().join("rendered");
+        self.say(&["render", "--to", to.to_str().unwrap()]).good();
+        names.map(|name| fs_err::read_to_string(to.join(name)).unwrap())
+    }
+
     pub fn up(&self) {
         self.up_with(&[]);
     }

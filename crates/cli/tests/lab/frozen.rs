@@ -125,12 +125,10 @@ struct Parts {
 }
 
 fn parts(cloud: &Cloud) -> Parts {
-    let to = tempfile::tempdir().unwrap();
-    let to = to.path().join("rendered");
-    cloud.say(&["render", "--to", to.to_str().unwrap()]).good();
-    let read = |path: &str| fs_err::read_to_string(to.join(HOST).join(path)).unwrap();
-    let (described, balancer) = (read("host.txt"), read("etc/haproxy/haproxy.cfg"));
-    let liveness: serde_json::Value = serde_json::from_str(&read("etc/quorate/liveness.json")).unwrap();
+    let files = ["host.txt", "etc/haproxy/haproxy.cfg", "etc/quorate/liveness.json"];
+    let paths = files.map(|file| format!("{HOST}/{file}"));
+    let [described, balancer, liveness] = cloud.rendered(paths.each_ref().map(String::as_str));
+    let liveness: serde_json::Value = serde_json::from_str(&liveness).unwrap();
     let mut parts = Parts::default();
     // unit UNIT of SERVICE, run by WHOM, as RESOURCE, …
     for line in described.lines().filter_map(|l| l.strip_prefix("unit ")) {
@@ -303,11 +301,10 @@ fn others(cloud: &Cloud, parts: &Parts, table: &mut Table) {
             signal(cloud, "CONT", &[unit])
         };
         until(&format!("{unit} to be missed"), FROZEN, || {
-            let whole = cloud.redundant();
-            if whole.is_ok() && now() - from < MISSED {
-                Err("nothing is missed".to_owned())
-            } else {
+            if now() - from >= MISSED || cloud.redundant().is_err() {
                 Ok(())
+            } else {
+                Err("nothing is missed".to_owned())
             }
         });
         cloud.until_redundant(NEVER);

@@ -56,17 +56,10 @@ pub struct Walks {
     begin: Vec<Arc<Notify>>,
 }
 
-/// A file of those that a cloud is rendered to.
-fn rendered(cloud: &Cloud, name: &str) -> String {
-    let to = tempfile::tempdir().unwrap();
-    let to = to.path().join("rendered");
-    cloud.say(&["render", "--to", to.to_str().unwrap()]).good();
-    fs_err::read_to_string(to.join(name)).unwrap()
-}
-
 /// What each loss is foretold to cost.
 pub fn foretold(cloud: &Cloud) -> Vec<Loss> {
-    serde_json::from_str(&rendered(cloud, "losses.json")).unwrap()
+    let [text] = cloud.rendered(["losses.json"]);
+    serde_json::from_str(&text).unwrap()
 }
 
 /// Until when a journey is foretold to work again after a power cut.
@@ -80,7 +73,7 @@ pub fn worst_of_a_cut(foretold: &[Loss], host: &str, service: &str, kind: Journe
 
 /// The journeys of a cloud, ready to be walked.
 pub fn journeys(cloud: &Cloud) -> Vec<Journey> {
-    let text = rendered(cloud, "journeys.json");
+    let [text] = cloud.rendered(["journeys.json"]);
     let mut op = Op::Walk(serde_json::from_str(&text).unwrap());
     let vault = cloud.vault();
     op.fill(&|text: &str| vault.fill(text)).unwrap();

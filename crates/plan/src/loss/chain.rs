@@ -3,7 +3,7 @@
 
 use render::{Desired, DesiredBalanced, DesiredPart, Kind};
 
-use super::reach::{Scope, is_worker};
+use super::reach::{Scope, is_worker, stands_on};
 use super::times::Times;
 use super::{Fault, Until};
 
@@ -28,6 +28,14 @@ pub fn never(why: impl Into<String>) -> Cost {
     cost(Until::Repaired, Until::Repaired, why)
 }
 
+/// Until when the longest of several takes, usually and at worst: layers wait beside each
+/// other.
+pub fn longest(costs: &[Cost]) -> (Until, Until) {
+    let usual = costs.iter().map(|c| c.usual).max();
+    let worst = costs.iter().map(|c| c.worst).max();
+    (usual.unwrap_or(Until::NOW), worst.unwrap_or(Until::NOW))
+}
+
 /// Whether those that are left of so many are more than half of them.
 pub fn majority(members: usize) -> bool {
     members.saturating_sub(1) * 2 > members
@@ -50,14 +58,15 @@ impl<'a> Chain<'a> {
         // Who is no member any more is switched off, or else could be a second holder.
         if let Some(part) = part.filter(|p| leaves(p, fault) && self.desired.nodes.len() > 1) {
             let cut = self.costs(Fault::Power, host, None, scope);
-            let usual = cut.iter().map(|c| c.usual).max();
-            let worst = cut.iter().map(|c| c.worst).max();
-            let both = usual.zip(worst).map(|(usual, worst)| {
-                let why =
-                    "without {} the host is out of the cluster and switched off, as if its power were cut";
-                cost(usual, worst, why.replace("{}", &part.resource))
-            });
-            return both.into_iter().collect();
+            if cut.is_empty() {
+                return cut;
+            }
+            let (usual, worst) = longest(&cut);
+            let why = format!(
+                "without {} the host is out of the cluster and switched off, as if its power were cut",
+                part.resource
+            );
+            return vec![cost(usual, worst, why)];
         }
         let mut out = Vec::new();
         if fault == Fault::Power && self.desired.is_member(host) && !majority(self.desired.nodes.len()) {
@@ -88,7 +97,7 @@ impl<'a> Chain<'a> {
         if part.resource == self.desired.sql_resource {
             let asked = section(&part.resource);
             out.extend(self.databases(fault, host, part, scope, asked));
-        } else if self.desired.stores.iter().any(|s| s.resource == part.resource) {
+        } else if self.is_store(part) {
             out.extend(self.brokers(fault, part, scope));
         } else if scope.sections.contains(&part.resource) {
             out.extend(section(&part.resource).and_then(|b| self.servers(fault, host, part, b)));
@@ -109,7 +118,7 @@ impl<'a> Chain<'a> {
             out.extend(asked.and_then(|b| self.servers(fault, host, told, b)));
         }
         let works = scope.services.contains(&part.service);
-        let speaks = self.desired.needs.get(&part.service).is_some_and(|n| n.messages);
+        let speaks = stands_on(self.desired, &part.service, |n| n.messages);
         if works && scope.messages && is_worker(part) && (speaks || part.kind == Kind::Singleton) {
             out.push(match part.kind {
                 Kind::Singleton => self.single(fault, part),
@@ -119,7 +128,7 @@ impl<'a> Chain<'a> {
         if works && scope.executed && part.kind == Kind::PerHost && part.connected {
             out.push(self.executors(fault, part));
         }
-        let replicas = self.desired.needs.get(&part.service).is_some_and(|n| n.replicas);
+        let replicas = stands_on(self.desired, &part.service, |n| n.replicas);
         if works && replicas && part.kind == Kind::PerHost && !part.ports.is_empty() {
             out.push(self.replicas(fault, part));
         }
@@ -138,18 +147,13 @@ impl<'a> Chain<'a> {
 
     /// Whether a service that works for it needs another.
     fn needed(&self, service: &str, scope: &Scope) -> bool {
-        let needs = |s: &String| {
-            self.desired
-                .needs
-                .get(s)
-                .is_some_and(|n| n.services.iter().any(|n| n == service))
-        };
+        let needs = |s: &String| stands_on(self.desired, s, |n| n.services.iter().any(|n| n == service));
         scope.services.iter().any(needs)
     }
 
     /// Whether a service that works for it keeps a database.
     pub fn keeps(&self, scope: &Scope) -> bool {
-        let database = |s: &String| self.desired.needs.get(s).is_some_and(|n| n.database);
+        let database = |s: &String| stands_on(self.desired, s, |n| n.database);
         scope.services.iter().any(database)
     }
 
@@ -182,28 +186,21 @@ impl<'a> Chain<'a> {
         scope: &Scope,
         out: &mut Vec<Cost>,
     ) {
-        let Some(found) = self.move_of(fault, host, part) else {
-            return;
+        let keeps = self.keeps(scope);
+        let passed = |b: &&DesiredBalanced| {
+            scope.sections.contains(&b.resource) || (keeps && b.resource == self.desired.sql_resource)
         };
-        let mut services: Vec<&str> = Vec::new();
-        let mut sections: Vec<&str> = scope.sections.iter().map(String::as_str).collect();
-        if self.keeps(scope) {
-            sections.push(&self.desired.sql_resource);
-        }
-        for b in self
-            .desired
-            .balanced
-            .iter()
-            .filter(|b| sections.contains(&b.resource.as_str()))
-        {
-            services.push(&b.service);
-        }
-        let home =
-            (self.desired.vips.iter()).any(|v| v.home == host && services.contains(&v.service.as_str()));
+        let services: Vec<&String> = (self.desired.balanced.iter())
+            .filter(passed)
+            .map(|b| &b.service)
+            .collect();
         if services.is_empty() {
             return;
         }
-        if home {
+        let Some(found) = self.move_of(fault, host, part) else {
+            return;
+        };
+        if (self.desired.vips.iter()).any(|v| v.home == host && services.contains(&&v.service)) {
             out.push(found);
         } else {
             out.push(Cost {

@@ -1,7 +1,7 @@
 //! What a user's requests stand on: which sections of the balancers they go through, and
 //! which services work for them. It counts nothing.
 
-use render::{Desired, DesiredPart, Kind};
+use render::{Desired, DesiredNeeds, DesiredPart, Kind};
 use wire::{Journey, JourneyKind, JourneyRequest};
 
 use super::Of;
@@ -99,7 +99,7 @@ fn journey(desired: &Desired, journey: &Journey) -> Scope {
     // Who can write nothing without workers reads nothing without them either.
     let alone =
         (desired.journeys.iter()).any(|j| j.service == journey.service && j.kind == JourneyKind::Write);
-    let speaks = desired.needs.get(&journey.service).is_some_and(|n| n.messages);
+    let speaks = stands_on(desired, &journey.service, |n| n.messages);
     let has_workers = desired
         .parts
         .iter()
@@ -108,6 +108,11 @@ fn journey(desired: &Desired, journey: &Journey) -> Scope {
     scope.messages = acts || (speaks && has_workers && !alone);
     scope.executed = acts;
     scope
+}
+
+/// Whether a service stands on something.
+pub fn stands_on(desired: &Desired, service: &str, what: impl Fn(&DesiredNeeds) -> bool) -> bool {
+    desired.needs.get(service).is_some_and(what)
 }
 
 /// Whether it takes its work from a queue, or from a lock.

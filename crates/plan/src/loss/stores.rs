@@ -4,8 +4,16 @@
 use render::{DesiredBalanced, DesiredPart};
 
 use super::chain::{Chain, Cost, majority, ms, never};
-use super::reach::Scope;
+use super::reach::{Scope, stands_on};
 use super::{Fault, Until};
+
+/// What those that are left cannot do.
+fn minority(part: &DesiredPart) -> Cost {
+    never(format!(
+        "the members of {} that are left are no majority",
+        part.resource
+    ))
+}
 
 impl Chain<'_> {
     /// Members of the databases.
@@ -25,10 +33,7 @@ impl Chain<'_> {
             return vec![self.only(fault, part)];
         }
         if !majority(part.hosts.len()) {
-            return vec![never(format!(
-                "the members of {} that are left are no majority",
-                part.resource
-            ))];
+            return vec![minority(part)];
         }
         let mut out: Vec<Cost> = asked
             .and_then(|b| self.servers(fault, host, part, b))
@@ -55,7 +60,7 @@ impl Chain<'_> {
 
     /// Members of the brokers.
     pub fn brokers(&self, fault: Fault, part: &DesiredPart, scope: &Scope) -> Option<Cost> {
-        let speaks = |s: &String| self.desired.needs.get(s).is_some_and(|n| n.messages);
+        let speaks = |s: &String| stands_on(self.desired, s, |n| n.messages);
         if !scope.messages || !scope.services.iter().any(speaks) {
             return None;
         }
@@ -67,10 +72,7 @@ impl Chain<'_> {
             return Some(only);
         }
         if !majority(part.hosts.len()) && fault != Fault::Killed {
-            return Some(never(format!(
-                "the members of {} that are left are no majority",
-                part.resource
-            )));
+            return Some(minority(part));
         }
         Some(match fault {
             Fault::Power => {
@@ -107,10 +109,7 @@ impl Chain<'_> {
             return Some(self.only(fault, part));
         }
         if !majority(part.hosts.len()) {
-            return Some(never(format!(
-                "the members of {} that are left are no majority",
-                part.resource
-            )));
+            return Some(minority(part));
         }
         let probe = self.times.of("member_probe");
         let usual = if fault == Fault::Killed { 0 } else { probe };

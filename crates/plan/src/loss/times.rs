@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use pacemaker::{Primitive, Resource};
 use render::{Asked, Desired, DesiredPart, UnitRun};
 
 use super::Until;
@@ -101,16 +102,16 @@ impl<'a> Times<'a> {
         }
     }
 
+    /// What the cluster is told of a component that it runs.
+    pub fn primitive(&self, resource: &str) -> Option<&'a Primitive> {
+        let mut all = self.desired.cib.resources.iter().map(Resource::primitive);
+        all.find(|p| p.id == resource)
+    }
+
     /// After which time at the latest the cluster has asked an instance, and how long it
     /// waits for the answer.
     fn monitor(&self, resource: &str) -> (u64, u64) {
-        let found = self
-            .desired
-            .cib
-            .resources
-            .iter()
-            .map(pacemaker::Resource::primitive);
-        let operations = found.filter(|p| p.id == resource).flat_map(|p| &p.operations);
+        let operations = self.primitive(resource).into_iter().flat_map(|p| &p.operations);
         let times = operations.filter(|o| o.name == "monitor").map(|o| {
             let timeout = o.options.get("timeout").and_then(|t| with_unit(t, "s"));
             (
@@ -162,9 +163,8 @@ impl<'a> Times<'a> {
                 "it is ended when it sends nothing (broker_silent + worker_look), or has lost its connection (broker_gone + worker_alone)".to_owned(),
             );
         }
-        let mut all = (self.desired.cib.resources.iter()).map(pacemaker::Resource::primitive);
-        let agent = all.find(|p| p.id == part.resource).map(|p| &p.agent);
-        if agent.is_some_and(|a| !a.starts_with("systemd:")) {
+        let asked = self.primitive(&part.resource);
+        if asked.is_some_and(|p| !p.agent.starts_with("systemd:")) {
             let (_, timeout) = self.monitor(&part.resource);
             return (
                 Until::Ms(timeout) + usual,

@@ -53,16 +53,8 @@ impl Chain<'_> {
             return only;
         }
         let name = &part.resource;
-        let requires = self
-            .desired
-            .cib
-            .resources
-            .iter()
-            .map(pacemaker::Resource::primitive);
-        let mut metas = requires
-            .filter(|p| p.id == part.resource)
-            .filter_map(|p| p.meta.get("requires"));
-        let fenced = metas.any(|r| r == "fencing");
+        let requires = self.times.primitive(name).and_then(|p| p.meta.get("requires"));
+        let fenced = requires.is_some_and(|r| r == "fencing");
         let (fence, slow, said) = if fenced {
             (self.times.of("fence"), self.times.of("fence_slow"), " + fence")
         } else {
