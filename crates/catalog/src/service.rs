@@ -106,6 +106,12 @@ impl Endpoint {
         self.process_port.parse().ok()
     }
 
+    /// Whether balancers ask it for an answer; else only whether a connection is taken,
+    /// which the kernel does for a process that stands still.
+    pub fn answers(&self) -> bool {
+        !self.check.is_empty() || self.process_port().is_some()
+    }
+
     /// Its ports on each host.
     pub fn ports(&self) -> impl Iterator<Item = u16> {
         std::iter::once(self.port.value).chain(self.process_port())
@@ -160,6 +166,20 @@ impl Component {
             None if alone && architecture == Architecture::Core => UnitRun::Systemd,
             None => UnitRun::Cluster,
         }
+    }
+
+    /// TCP ports of one that is for itself and whom nobody asks for an answer there: it must
+    /// be looked at whether it takes a connection.
+    pub fn unasked(&self) -> Vec<u16> {
+        if !matches!(self.kind, Kind::Stateless | Kind::PerHost) || self.unit.is_empty() {
+            return Vec::new();
+        }
+        let endpoint = self
+            .endpoint
+            .iter()
+            .filter(|e| !e.answers())
+            .map(|e| e.port.value);
+        endpoint.chain(self.ports.iter().copied()).collect()
     }
 
     /// Whether the architecture says who runs it, and says systemd.

@@ -78,15 +78,8 @@ fn each_kind_costs_what_its_chain_says() {
     // The address: where it stands, and where it may.
     check(Power, home, "", identity.clone(), ms(3550), ms(7000));
     check(Power, away, "", identity.clone(), ms(500), ms(7000));
-    check(Killed, home, "haproxy", identity.clone(), ms(7500), ms(36_000));
-    check(
-        Frozen,
-        home,
-        "haproxy",
-        identity.clone(),
-        Until::Repaired,
-        Until::Repaired,
-    );
+    check(Killed, home, "haproxy", identity.clone(), ms(6000), ms(33_000));
+    check(Frozen, home, "haproxy", identity.clone(), ms(10_000), ms(39_000));
     // Behind it.
     check(Killed, "c1", "keystone-api", identity.clone(), ms(0), ms(1250));
     check(Frozen, "c1", "keystone-api", identity.clone(), ms(2350), ms(2850));
@@ -95,8 +88,8 @@ fn each_kind_costs_what_its_chain_says() {
         "c1",
         "nova-novncproxy",
         endpoint("nova", "nova-novncproxy"),
-        ms(0),
-        Until::Repaired,
+        ms(14_000),
+        ms(47_000),
     );
     check(
         Frozen,

@@ -197,11 +197,13 @@ fn host_view(model: &Model, ids: &[(String, u32)], host: &cloud::Host) -> HostVi
     }
 }
 
-/// A unit that is alive as long as it has a connection.
+/// A unit that is alive as long as it has a connection to the port of its peers, or as long
+/// as it takes those to its own.
 #[derive(Serialize)]
 struct WatchedView {
     unit: String,
-    connected: u16,
+    connected: Option<u16>,
+    listens: Vec<u16>,
     hosts: Vec<String>,
 }
 
@@ -209,12 +211,13 @@ fn watched(model: &Model) -> Vec<WatchedView> {
     let mut out: Vec<WatchedView> = Vec::new();
     for (_, component) in model.components() {
         // Two components may be of one unit, of which the settings choose one.
-        if let Some(connected) = component.connected
-            && !out.iter().any(|w| w.unit == component.unit)
-        {
+        let (connected, listens) = (component.connected, component.unasked());
+        let watched = connected.is_some() || !listens.is_empty();
+        if watched && !out.iter().any(|w| w.unit == component.unit) {
             out.push(WatchedView {
                 unit: component.unit.clone(),
                 connected,
+                listens,
                 hosts: model.names_on(&component.runs_on),
             });
         }

@@ -11,6 +11,7 @@ mod cluster;
 mod context;
 mod cures;
 mod files;
+mod hostpage;
 mod identity;
 mod ini;
 mod journeys;
@@ -36,6 +37,7 @@ pub use budget::{Counted, Held, budget_page};
 pub use catalog::{Kind, UnitRun};
 pub use context::{Templates, secret};
 pub use cures::{DesiredCure, Standing};
+pub use hostpage::host_page;
 pub use identity::{IDENTITY, hosts_told, services_told};
 pub use parts::{Asked, DesiredNeeds, DesiredPart};
 

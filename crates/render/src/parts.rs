@@ -26,6 +26,8 @@ pub struct DesiredPart {
     pub ports: Vec<u16>,
     /// It works only while it is connected to its peers, and is ended when it is not.
     pub connected: bool,
+    /// It is ended where it takes no connection and stands still.
+    pub unasked: bool,
     /// Addresses stand where it runs.
     pub balances: bool,
     /// Work that recurs: nobody waits for it.
@@ -63,7 +65,7 @@ pub struct DesiredNeeds {
 pub fn of(model: &Model, templates: &mut Templates) -> Vec<DesiredPart> {
     let parts = crate::present(model, templates).map(|(placed, component)| {
         let service = &placed.service.name.value;
-        let on = |role: &str| component.runs_on.iter().any(|r| r.value == role);
+        let only_on = |role: &str| component.runs_on.iter().all(|r| r.value == role);
         DesiredPart {
             service: service.clone(),
             resource: resource_id(service, &component.name.value),
@@ -71,14 +73,15 @@ pub fn of(model: &Model, templates: &mut Templates) -> Vec<DesiredPart> {
             run: component.run_in(model.cloud.architecture),
             hosts: model.names_on(&component.runs_on),
             asked: component.endpoint.as_ref().map(|e| Asked {
-                answers: !e.check.is_empty() || e.process_port().is_some(),
+                answers: e.answers(),
                 single_writer: e.single_writer,
                 options: e.options.clone(),
                 port: e.check_port.filter(|p| *p != e.port.value),
             }),
             ports: component.ports.clone(),
             connected: component.connected.is_some(),
-            balances: on("balancer") && component.kind == Kind::PerHost,
+            unasked: !component.unasked().is_empty(),
+            balances: only_on("balancer") && component.kind == Kind::PerHost,
             periodic: placed.service.periodic.contains_key(&component.name.value),
         }
     });

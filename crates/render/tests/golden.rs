@@ -17,74 +17,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use hashring::Ring;
-use render::{Desired, DesiredHost, DesiredUnit, UnitRun};
-use wire::Query;
-
-/// Packages, units, files with their owners: what is not a file's content.
-fn list(host: &DesiredHost) -> String {
-    let mut out = String::new();
-    for package in &host.packages {
-        let _ = writeln!(out, "package {package}");
-    }
-    for unit in &host.mask {
-        let _ = writeln!(out, "mask {unit}");
-    }
-    for unit in &host.units {
-        let who = match unit.run {
-            UnitRun::Cluster => format!("pacemaker, as {}", unit.resource),
-            UnitRun::Systemd if !unit.resource.is_empty() => {
-                let gated = if unit.gated { ", after its scripts" } else { "" };
-                format!("systemd, as {}{gated}, asked by {}", unit.resource, asked(unit))
-            }
-            UnitRun::Systemd => "systemd".to_owned(),
-            UnitRun::Nobody => "nobody".to_owned(),
-        };
-        let _ = writeln!(out, "unit {} of {}, run by {who}", unit.unit, unit.service);
-    }
-    for (port, service, unit) in &host.ports {
-        let _ = writeln!(
-            out,
-            "port {port} of {service}, {}",
-            if unit.is_empty() { "by its agent" } else { unit }
-        );
-    }
-    for path in &host.absent {
-        let _ = writeln!(out, "no file {path}");
-    }
-    for (key, value) in &host.sysctls {
-        let _ = writeln!(out, "sysctl {key} = {value}");
-    }
-    for f in &host.files {
-        let w = &f.write;
-        let kind = if w.directory { "directory" } else { "file" };
-        let _ = write!(out, "{kind} {} {}:{} {:04o}", w.path, w.owner, w.group, w.mode);
-        for (said, holds) in [(", secret", f.secret), (", once", f.once)] {
-            out.push_str(if holds { said } else { "" });
-        }
-        for (said, names) in [("restart", &f.restart), ("reload", &f.reload)] {
-            if !names.is_empty() {
-                let _ = write!(out, ", {said} {}", names.join(" "));
-            }
-        }
-        if !f.identity.is_empty() {
-            let _ = write!(out, ", known by `{}`", f.identity);
-        }
-        out.push('\n');
-    }
-    out
-}
-
-/// How an instance is asked on its host.
-fn asked(unit: &DesiredUnit) -> String {
-    let Some(check) = &unit.check else {
-        return "nothing".to_owned();
-    };
-    match &check.query {
-        Query::Http(get) => format!("{} {}: {:?}", get.method, get.url, check.expect),
-        Query::Tcp(to) => format!("{to}: {:?}", check.expect),
-        other => panic!("{other:?}"),
-    }
-}
+use render::{Desired, host_page};
 
 /// One element a line, so that a difference can be read.
 fn lines(xml: &str) -> String {
@@ -130,7 +63,7 @@ fn files(desired: &Desired) -> BTreeMap<String, String> {
     let mut out = BTreeMap::new();
     let mut first: BTreeMap<String, String> = BTreeMap::new();
     for (index, (name, host)) in desired.hosts.iter().enumerate() {
-        let mut all = BTreeMap::from([("host.txt".to_owned(), list(host))]);
+        let mut all = BTreeMap::from([("host.txt".to_owned(), host_page(host))]);
         for file in host.files.iter().filter(|f| !f.write.directory) {
             let path = file.write.path.trim_start_matches('/').to_owned();
             let text = match &file.ring {

@@ -291,13 +291,14 @@ impl<'a> Chain<'a> {
                 let why = format!("{name} answers no question of balancers, which take it out (server_out)");
                 ms(checks.silent_usual(), checks.silent(), why)
             }
-            Fault::Frozen => cost(
-                Until::NOW,
-                Until::Repaired,
-                format!(
-                    "whom balancers send to this {name} waits: they ask only whether it takes connections"
-                ),
-            ),
+            Fault::Frozen => {
+                let (usual, worst, seen) = self.times.noticed(part);
+                cost(
+                    usual,
+                    worst,
+                    format!("whom balancers send to this {name} waits: {seen}"),
+                )
+            }
         })
     }
 }

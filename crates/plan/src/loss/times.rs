@@ -163,6 +163,15 @@ impl<'a> Times<'a> {
                 "it is ended when it sends nothing (broker_silent + worker_look), or has lost its connection (broker_gone + worker_alone)".to_owned(),
             );
         }
+        if part.unasked {
+            let look = self.of("worker_look");
+            return (
+                Until::Ms(2 * look) + usual,
+                Until::Ms(3 * look) + worst,
+                "it is ended when it does not take a connection (worker_look, at worst three times)"
+                    .to_owned(),
+            );
+        }
         let asked = self.primitive(&part.resource);
         if asked.is_some_and(|p| !p.agent.starts_with("systemd:")) {
             let (_, timeout) = self.monitor(&part.resource);
