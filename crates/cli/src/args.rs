@@ -458,6 +458,9 @@ pub enum LabVerb {
         /// A package that the hosts have beyond what the file needs; may be said again
         #[arg(long, value_name = "PACKAGE")]
         with: Vec<String>,
+        /// How long a host that is switched on again tests itself before its system starts
+        #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+        self_test: u16,
     },
     /// Remove a lab without a trace
     Down {

@@ -85,6 +85,7 @@ fn nameless(lab: &str) -> LabSpec {
             password: String::new(),
         },
         keep_debs: vec![],
+        self_test: 0,
         runner: None,
     }
 }

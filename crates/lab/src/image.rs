@@ -249,6 +249,7 @@ mod tests {
                 password: String::new(),
             },
             keep_debs: kept.iter().map(|&p| p.to_owned()).collect(),
+            self_test: 0,
             runner: None,
         };
         let path_of = |packages, kept| path(&spec(packages, kept));

@@ -35,6 +35,11 @@ pub struct LabSpec {
     /// be installed again without a network.
     #[serde(default)]
     pub keep_debs: Vec<String>,
+    /// Seconds from a host's power to the start of its system, but for its first start. A
+    /// real machine tests itself for minutes; one that is back at once takes processors
+    /// from those that do its work meanwhile, which real ones do not share.
+    #[serde(default)]
+    pub self_test: u16,
     /// The program that answers `lab bmc` and `lab host-supervisor`; this very
     /// one if absent. A test names the built tool here.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -134,6 +134,7 @@ fn boot(spec: &LabSpec, host: &LabHost) -> Result<Child, LabError> {
         .env("LAB_MACHINE", &machine)
         .env("LAB_HOST", &host.name)
         .env("LAB_BINDS", binds)
+        .env("LAB_SELF_TEST", spec.self_test.to_string())
         .stdin(Stdio::null())
         .stdout(console)
         .stderr(errors)

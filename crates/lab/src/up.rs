@@ -292,6 +292,7 @@ mod tests {
                 password: "b".to_owned(),
             },
             keep_debs: vec![],
+            self_test: 0,
             runner: None,
         }
     }

@@ -62,6 +62,7 @@ impl Lab {
                 password: "for-tests".to_owned(),
             },
             keep_debs: vec!["rsync".to_owned()],
+            self_test: 0,
             runner: Some(runner.try_into().unwrap()),
         };
         lab::down(name).unwrap();

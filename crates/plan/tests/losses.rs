@@ -76,8 +76,8 @@ fn each_kind_costs_what_its_chain_says() {
     let volume = journey("cinder", JourneyKind::Action);
     let machine = journey("nova", JourneyKind::Action);
     // The address: where it stands, and where it may.
-    check(Power, home, "", identity.clone(), ms(3550), ms(7000));
-    check(Power, away, "", identity.clone(), ms(500), ms(7000));
+    check(Power, home, "", identity.clone(), ms(3550), ms(15_000));
+    check(Power, away, "", identity.clone(), ms(500), ms(15_000));
     check(Killed, home, "haproxy", identity.clone(), ms(6000), ms(33_000));
     check(Frozen, home, "haproxy", identity.clone(), ms(10_000), ms(39_000));
     // Behind it.
@@ -88,8 +88,8 @@ fn each_kind_costs_what_its_chain_says() {
         "c1",
         "nova-novncproxy",
         endpoint("nova", "nova-novncproxy"),
-        ms(14_000),
-        ms(47_000),
+        ms(2350),
+        ms(2850),
     );
     check(
         Frozen,
@@ -142,7 +142,7 @@ fn each_kind_costs_what_its_chain_says() {
     check(Power, "n1", "", machine, Until::Repaired, Until::Repaired);
     check(Power, "n1", "", volume, ms(0), ms(0));
     // Who is out of the cluster is switched off.
-    check(Frozen, home, "corosync", identity.clone(), ms(3550), ms(7000));
+    check(Frozen, home, "corosync", identity.clone(), ms(3550), ms(15_000));
     check(Frozen, home, "pacemaker", identity.clone(), ms(0), ms(0));
     check(Killed, "c1", "chrony", identity, ms(0), ms(0));
 }

@@ -39,7 +39,7 @@ pub use context::{Templates, secret};
 pub use cures::{DesiredCure, Standing};
 pub use hostpage::host_page;
 pub use identity::{IDENTITY, hosts_told, services_told};
-pub use parts::{Asked, DesiredNeeds, DesiredPart};
+pub use parts::{Asked, DesiredNeeds, DesiredPart, Watched};
 
 /// A file (or directory) on a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -24,14 +24,23 @@ pub struct DesiredPart {
     pub asked: Option<Asked>,
     /// TCP ports it listens on besides.
     pub ports: Vec<u16>,
-    /// It works only while it is connected to its peers, and is ended when it is not.
-    pub connected: bool,
-    /// It is ended where it takes no connection and stands still.
-    pub unasked: bool,
+    /// How its host tells that it stands still, and ends it.
+    pub watched: Watched,
     /// Addresses stand where it runs.
     pub balances: bool,
     /// Work that recurs: nobody waits for it.
     pub periodic: bool,
+}
+
+/// How the host of a component tells that it stands still.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watched {
+    /// It does not: others ask the component, or nobody.
+    Not,
+    /// By its connection to its peers, without which it does not work.
+    Connected,
+    /// By a connection that it does not take.
+    Listens,
 }
 
 /// How balancers ask a component whether it serves.
@@ -79,8 +88,13 @@ pub fn of(model: &Model, templates: &mut Templates) -> Vec<DesiredPart> {
                 port: e.check_port.filter(|p| *p != e.port.value),
             }),
             ports: component.ports.clone(),
-            connected: component.connected.is_some(),
-            unasked: !component.unasked().is_empty(),
+            watched: if component.connected.is_some() {
+                Watched::Connected
+            } else if component.unasked().is_empty() {
+                Watched::Not
+            } else {
+                Watched::Listens
+            },
             balances: only_on("balancer") && component.kind == Kind::PerHost,
             periodic: placed.service.periodic.contains_key(&component.name.value),
         }

@@ -46,13 +46,15 @@ pub fn unit(model: &Model, placed: &Placed, component: &Component, host: &Host) 
 fn check(model: &Model, component: &Component, host: &Host) -> Option<LocalCheck> {
     let address = url_host(model.address(host.name.as_str())?);
     if let Some(e) = component.endpoint.as_ref().filter(|e| !e.check.is_empty()) {
-        let scheme = if e.backend_tls { "https" } else { "http" };
         let port = e.check_port.unwrap_or(e.port.value);
+        // Who answers for another has nothing to hide.
+        let tls = e.backend_tls && port == e.port.value;
+        let scheme = if tls { "https" } else { "http" };
         return Some(LocalCheck {
             query: Query::Http(HttpGet {
                 method: "GET".to_owned(),
                 url: format!("{scheme}://{address}:{port}{}", e.check),
-                ca: e.backend_tls.then(|| secret("tls/ca.crt")),
+                ca: tls.then(|| secret("tls/ca.crt")),
                 auth: None,
                 headers: Vec::new(),
                 body: None,

@@ -20,8 +20,9 @@ fn keep(packages: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// The lab that a cloud file describes, whose hosts have packages `with` too.
-fn spec(project: &Project, with: Vec<String>) -> Result<LabSpec, Failure> {
+/// The lab that a cloud file describes, whose hosts have packages `with` too, and test
+/// themselves for so many seconds.
+fn spec(project: &Project, with: Vec<String>, self_test: u16) -> Result<LabSpec, Failure> {
     let (vault, _) = project.vault_for_change(None)?;
     let mut packages: Vec<String> = project
         .desired
@@ -45,6 +46,7 @@ fn spec(project: &Project, with: Vec<String>) -> Result<LabSpec, Failure> {
             .unwrap_or_else(|| project.state.clone()),
         suite: "trixie".to_owned(),
         keep_debs: keep(&packages),
+        self_test,
         packages,
         networks: cloud
             .networks
@@ -77,9 +79,13 @@ fn spec(project: &Project, with: Vec<String>) -> Result<LabSpec, Failure> {
 /// Runs it.
 pub async fn run(args: LabArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
     match args.verb {
-        LabVerb::Up { file, with } => {
+        LabVerb::Up {
+            file,
+            with,
+            self_test,
+        } => {
             let project = Project::open(&file, catalog)?;
-            let spec = spec(&project, with)?;
+            let spec = spec(&project, with, self_test)?;
             let report = lab::up(&spec, &|line| anstream::eprintln!("{line}")).await?;
             anstream::println!(
                 "{}: {} hosts answer {} s after power-on",

@@ -149,10 +149,9 @@ impl Cloud {
         self.up_with(&[]);
     }
 
-    /// With packages that the cloud does not need.
-    pub fn up_with(&self, packages: &[&str]) {
-        let with = packages.iter().flat_map(|package| ["--with", package]);
-        let words: Vec<&str> = ["lab", "up"].into_iter().chain(with).collect();
+    /// With further words.
+    pub fn up_with(&self, words: &[&str]) {
+        let words = [&["lab", "up"], words].concat();
         let said = self.say(&words).good();
         tell(&format!("{}: up in {:.1} s", self.name, said.took.as_secs_f64()));
     }

@@ -50,7 +50,9 @@ fn long_eight_services_outlive_each_controller_in_core() {
 
 fn outlive(cloud: &Cloud, architecture: &str, networks: [&str; 2]) {
     describe(cloud, architecture, networks);
-    cloud.up();
+    // Two processors run all: a host that is back at once, with forty services to start,
+    // would take them from the others while it is measured what those do without it.
+    cloud.up_with(&["--self-test", "120"]);
     for host in HOSTS {
         mount(cloud, host);
     }
@@ -62,6 +64,7 @@ fn outlive(cloud: &Cloud, architecture: &str, networks: [&str; 2]) {
     let walks = Walks::start(journeys(cloud));
     // All at once as after a cut: what the walks cost each other is no outage.
     walks.until_all_work(Instant::now(), WORKS);
+    let whole = Instant::now();
     let mut longer = Vec::new();
     for host in HOSTS {
         let writers = Writers::start(vec![writers::sql(cloud, &cloud.vip("galera"), 100)]);
@@ -73,12 +76,12 @@ fn outlive(cloud: &Cloud, architecture: &str, networks: [&str; 2]) {
             "{architecture}: {host} was cut; journeys begun after that came to a good end after; foretold at worst; by itself"
         ));
         for ((service, kind), took) in worked {
-            let itself = walks.took_before(cut, &service, kind);
+            let itself = walks.took_before(whole, &service, kind);
             let (worst, late) = match worst_of_a_cut(&foretold, host, &service, kind) {
                 Until::Ms(ms) => {
                     let worst = Duration::from_millis(ms);
                     // A walk that fails is begun again a moment later.
-                    let limit = worst + AGAIN + itself;
+                    let limit = walks.begun_after(&service, kind) + worst + AGAIN + itself;
                     (format!("{:5.1} s", worst.as_secs_f64()), took > limit)
                 }
                 Until::Repaired => ("when repaired".to_owned(), false),

@@ -2,7 +2,7 @@
 //! balancers send nobody there any more, when they do again, and how long it takes until
 //! something is done for a user that was asked for at that moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::process::Child;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -118,12 +118,14 @@ fn now() -> f64 {
 }
 
 /// What the product says of a host: units with the name of what a balancer sends to, units
-/// that work for others, with the service that they are of, and what else the cluster runs.
+/// that work for others, with the service that they are of, those that it knocks at, and
+/// what else the cluster runs.
 #[derive(Default)]
 struct Parts {
     balanced: BTreeMap<String, String>,
     workers: BTreeMap<String, String>,
-    others: BTreeMap<String, String>,
+    listeners: BTreeSet<String>,
+    others: BTreeSet<String>,
 }
 
 fn parts(cloud: &Cloud) -> Parts {
@@ -148,23 +150,23 @@ fn parts(cloud: &Cloud) -> Parts {
             && balancer.contains(&format!("listen {resource}\n"))
         {
             parts.balanced.insert((*unit).to_owned(), (*resource).to_owned());
-        } else if liveness["units"].get(unit).is_some() {
+        } else if liveness["units"][unit].get("port").is_some() {
             parts.workers.insert((*unit).to_owned(), (*service).to_owned());
-        } else if let Some(resource) = after("as")
-            && unit.ends_with(".service")
-        {
-            parts.others.insert((*unit).to_owned(), (*resource).to_owned());
+        } else if liveness["units"].get(unit).is_some() {
+            parts.listeners.insert((*unit).to_owned());
+        } else if after("as").is_some() && unit.ends_with(".service") {
+            parts.others.insert((*unit).to_owned());
         }
     }
     assert!(parts.balanced.len() > 5 && parts.workers.len() > 2, "{described}");
     parts
 }
 
-fn signal(cloud: &Cloud, name: &str, units: &[&str]) -> f64 {
+fn signal(cloud: &Cloud, host: &str, name: &str, units: &[&str]) -> f64 {
     let units = units.join(" ");
     let at = now();
     cloud
-        .shell(HOST, &format!("systemctl kill --signal={name} {units}"))
+        .shell(host, &format!("systemctl kill --signal={name} {units}"))
         .good();
     at
 }
@@ -220,7 +222,7 @@ fn balanced(cloud: &Cloud, parts: &Parts, table: &mut Table) {
         assert!(balancers.until_all_think(proxy, "up", 0.0).is_finite(), "{proxy}");
     }
     for (unit, proxy) in &parts.balanced {
-        let killed = signal(cloud, "KILL", &[unit]);
+        let killed = signal(cloud, HOST, "KILL", &[unit]);
         let out = balancers.until_all_think(proxy, "out", killed);
         let back = balancers.until_all_think(proxy, "up", out);
         table.row(
@@ -231,12 +233,12 @@ fn balanced(cloud: &Cloud, parts: &Parts, table: &mut Table) {
     }
     cloud.until_redundant(NEVER);
     let units: Vec<&str> = parts.balanced.keys().map(String::as_str).collect();
-    let stopped = signal(cloud, "STOP", &units);
+    let stopped = signal(cloud, HOST, "STOP", &units);
     let outs: Vec<f64> = (parts.balanced.values())
         .map(|proxy| balancers.until_all_think(proxy, "out", stopped))
         .collect();
     std::thread::sleep(FROZEN.saturating_sub(Duration::from_secs_f64(now() - stopped)));
-    let going = signal(cloud, "CONT", &units);
+    let going = signal(cloud, HOST, "CONT", &units);
     for ((unit, proxy), out) in parts.balanced.iter().zip(outs) {
         // Who was ended, since nobody asks him, may be back before.
         let back = balancers.until_all_think(proxy, "up", out).max(going);
@@ -261,11 +263,10 @@ fn workers(cloud: &Cloud, parts: &Parts, table: &mut Table) {
         };
         let (whole, _) = until_well(action, NEVER);
         for (name, fault) in [("KILL", "killed"), ("STOP", "frozen")] {
-            if !cloud.shell(HOST, &format!("systemctl is-active {unit}")).ok() {
-                // The one instance of the cloud runs elsewhere now.
-                continue;
-            }
-            signal(cloud, name, &[unit]);
+            // The one instance of a cloud may run elsewhere.
+            let runs = |host: &&str| cloud.shell(host, &format!("systemctl is-active {unit}")).ok();
+            let host = HOSTS.into_iter().find(|host| runs(host)).unwrap();
+            signal(cloud, host, name, &[unit]);
             let (took, failures) = until_well(action, NEVER);
             let own = whole.as_secs_f64();
             table.row(
@@ -284,7 +285,7 @@ fn workers(cloud: &Cloud, parts: &Parts, table: &mut Table) {
                     "grep -l . /sys/fs/cgroup/system.slice/{unit}/cgroup.procs && ! ps -o stat= -p \
                      $(systemctl show --property=MainPID --value {unit}) | grep T"
                 );
-                let said = cloud.shell(HOST, &ask);
+                let said = cloud.shell(host, &ask);
                 if said.ok() { Ok(()) } else { Err(said.to_string()) }
             });
             cloud.until_redundant(NEVER);
@@ -292,17 +293,19 @@ fn workers(cloud: &Cloud, parts: &Parts, table: &mut Table) {
     }
 }
 
-/// Stores and what carries all: killed, until nothing of the cloud is missing any more. A
-/// broker also stands still for a while that is longer than the others wait for it and
-/// shorter than the cluster does, after which it has to join them again.
+/// Stores and what carries all: killed, until nothing of the cloud is missing any more, and
+/// what nobody but this host itself asks also frozen for good. A broker stands still for a
+/// while that is longer than the others wait for it and shorter than the cluster does, after
+/// which it has to join them again.
 fn others(cloud: &Cloud, parts: &Parts, table: &mut Table) {
     let mut row = |unit: &str, fault: &str, pause: Duration| {
         let from = if pause.is_zero() {
-            signal(cloud, "KILL", &[unit])
+            let name = if fault == "frozen" { "STOP" } else { "KILL" };
+            signal(cloud, HOST, name, &[unit])
         } else {
-            signal(cloud, "STOP", &[unit]);
+            signal(cloud, HOST, "STOP", &[unit]);
             std::thread::sleep(pause);
-            signal(cloud, "CONT", &[unit])
+            signal(cloud, HOST, "CONT", &[unit])
         };
         until(&format!("{unit} to be missed"), FROZEN, || {
             if now() - from >= MISSED || cloud.redundant().is_err() {
@@ -314,8 +317,11 @@ fn others(cloud: &Cloud, parts: &Parts, table: &mut Table) {
         cloud.until_redundant(NEVER);
         table.row(unit, fault, &[("whole", now() - from, NEVER.as_secs_f64())]);
     };
-    for unit in parts.others.keys() {
+    for unit in parts.others.iter().chain(&parts.listeners) {
         row(unit, "killed", Duration::ZERO);
+    }
+    for unit in &parts.listeners {
+        row(unit, "frozen", Duration::ZERO);
     }
     row("rabbitmq-server.service", "15 s", BROKER);
 }

@@ -93,7 +93,7 @@ END"#;
 fn long_a_user_works_end_to_end() {
     let cloud = Cloud::new("st-user", 71);
     describe(&cloud);
-    cloud.up_with(&WITH);
+    cloud.up_with(&WITH.map(|package| ["--with", package]).concat());
     for host in ["c1", "n1"] {
         mount(&cloud, host);
     }

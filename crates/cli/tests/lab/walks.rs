@@ -155,7 +155,7 @@ impl Walks {
             let missing: Vec<String> = (self.names.iter())
                 .filter(|name| !found.contains_key(name))
                 .map(|(service, kind)| {
-                    let why = self.last_failure(service, *kind).unwrap_or_default();
+                    let why = self.failures(since, service, *kind).join("; ");
                     format!("{service} {}: {why}", kind.as_str())
                 })
                 .collect();
@@ -166,6 +166,13 @@ impl Walks {
             }
         });
         self.first_good(since)
+    }
+
+    /// How much later than the first a journey is begun where all are.
+    pub fn begun_after(&self, service: &str, kind: JourneyKind) -> Duration {
+        let mut names = self.names.iter();
+        let at = names.position(|n| *n == (service.to_owned(), kind));
+        APART * u32::try_from(at.unwrap_or_default()).unwrap()
     }
 
     fn first_good(&self, since: Instant) -> BTreeMap<(String, JourneyKind), Duration> {
@@ -199,10 +206,17 @@ impl Walks {
             .unwrap_or_default()
     }
 
-    fn last_failure(&self, service: &str, kind: JourneyKind) -> Option<String> {
+    /// The walks of a journey that failed, which were begun after a moment: from when to
+    /// when, in seconds after it, and why.
+    fn failures(&self, since: Instant, service: &str, kind: JourneyKind) -> Vec<String> {
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        let of = |w: &&Walk| w.walked.service == service && w.walked.kind == kind;
-        log.iter().rev().filter(of).find_map(|w| w.walked.failed.clone())
+        let of = |w: &&Walk| w.began >= since && w.walked.service == service && w.walked.kind == kind;
+        let after = |at: Instant| at.duration_since(since).as_secs();
+        let failed = log.iter().filter(of).filter_map(|w| {
+            let why = w.walked.failed.as_ref()?;
+            Some(format!("{}-{} s: {why}", after(w.began), after(w.ended)))
+        });
+        failed.collect()
     }
 }
 

@@ -22,7 +22,9 @@ mkdir -p "$LAB_MOUNTS/disk/upper" "$LAB_MOUNTS/disk/work"
 mount -t overlay \
     -o "lowerdir=$LAB_IMAGE,upperdir=$LAB_MOUNTS/disk/upper,workdir=$LAB_MOUNTS/disk/work,redirect_dir=on" \
     overlay "$LAB_MOUNTS/root"
-if [ ! -e "$LAB_MOUNTS/disk/seeded" ]; then
+if [ -e "$LAB_MOUNTS/disk/seeded" ]; then
+    sleep "$LAB_SELF_TEST"
+else
     cp -a "$LAB_SEED/." "$LAB_MOUNTS/root/"
     sync -f "$LAB_MOUNTS/disk"
     : > "$LAB_MOUNTS/disk/seeded"

@@ -1,7 +1,7 @@
 //! The reasons why a fault costs something, by the kinds of the components that it takes:
 //! each is a rule of its own, with the numbers of the budget that it is made of.
 
-use render::{Desired, DesiredBalanced, DesiredPart, Kind};
+use render::{Desired, DesiredBalanced, DesiredPart, Kind, Watched};
 
 use super::reach::{Scope, is_worker, stands_on};
 use super::times::Times;
@@ -125,7 +125,7 @@ impl<'a> Chain<'a> {
                 _ => self.workers(fault, part),
             });
         }
-        if works && scope.executed && part.kind == Kind::PerHost && part.connected {
+        if works && scope.executed && part.kind == Kind::PerHost && part.watched == Watched::Connected {
             out.push(self.executors(fault, part));
         }
         let replicas = stands_on(self.desired, &part.service, |n| n.replicas);

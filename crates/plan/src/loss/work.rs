@@ -1,7 +1,7 @@
 //! What the loss of those costs who do what an API has taken on: workers, what runs
 //! once, hosts that do what they are told, and servers that keep replicas.
 
-use render::DesiredPart;
+use render::{DesiredPart, Watched};
 
 use super::Fault;
 use super::chain::{Chain, Cost, ms};
@@ -23,7 +23,7 @@ impl Chain<'_> {
                 ms(gone, answer.max(gone), why)
             }
             Fault::Frozen => {
-                let said = if part.connected {
+                let said = if part.watched == Watched::Connected {
                     "it is ended (broker_silent + worker_look)"
                 } else {
                     "the broker gives it up (broker_gone)"
