@@ -25,7 +25,7 @@ pub use lint::unsafe_value;
 pub use service::{
     BY_SYSTEMD, Broker, Budget, Component, Cure, Cured, Database, DoneWhen, Endpoint, FileSpec, HashRing,
     Interval, Kind, Law, Number, Operation, Packages, Pairs, Periodic, Platform, Refused, Release,
-    ResourceSpec, SecretSpec, Service, SqlAccess, Step, UnitRun,
+    ResourceSpec, SecretSpec, Service, SqlAccess, Step, UnitRun, Watched,
 };
 
 /// The budget's file.

@@ -118,6 +118,17 @@ impl Endpoint {
     }
 }
 
+/// How the host of a component tells that it stands still, and ends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Watched {
+    /// It does not: others ask the component, or nobody.
+    Not,
+    /// By its connection to this TCP port of its peers, without which it does not work.
+    Connected(u16),
+    /// By a connection to these TCP ports of its own, which it does not take.
+    Listens(Vec<u16>),
+}
+
 /// A part of a service that runs somewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Component {
@@ -168,18 +179,21 @@ impl Component {
         }
     }
 
-    /// TCP ports of one that is for itself and whom nobody asks for an answer there: it must
-    /// be looked at whether it takes a connection.
-    pub fn unasked(&self) -> Vec<u16> {
-        if !matches!(self.kind, Kind::Stateless | Kind::PerHost) || self.unit.is_empty() {
-            return Vec::new();
+    /// How its host tells that it stands still. One that is for itself, and that nobody asks
+    /// for an answer where it listens, must be looked at whether it takes a connection.
+    pub fn watched(&self) -> Watched {
+        if let Some(port) = self.connected {
+            return Watched::Connected(port);
         }
-        let endpoint = self
-            .endpoint
-            .iter()
-            .filter(|e| !e.answers())
-            .map(|e| e.port.value);
-        endpoint.chain(self.ports.iter().copied()).collect()
+        let alone = matches!(self.kind, Kind::Stateless | Kind::PerHost) && !self.unit.is_empty();
+        let unasked = self.endpoint.iter().filter(|e| !e.answers());
+        let ports = unasked.map(|e| e.port.value).chain(self.ports.iter().copied());
+        let ports: Vec<u16> = ports.filter(|_| alone).collect();
+        if ports.is_empty() {
+            Watched::Not
+        } else {
+            Watched::Listens(ports)
+        }
     }
 
     /// Whether the architecture says who runs it, and says systemd.

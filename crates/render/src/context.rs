@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use catalog::Spanned;
+use catalog::{Spanned, Watched};
 use diagnostic::Diagnostic;
 use indexmap::IndexMap;
 use minijinja::syntax::SyntaxConfig;
@@ -210,10 +210,13 @@ struct WatchedView {
 fn watched(model: &Model) -> Vec<WatchedView> {
     let mut out: Vec<WatchedView> = Vec::new();
     for (_, component) in model.components() {
+        let (connected, listens) = match component.watched() {
+            Watched::Not => continue,
+            Watched::Connected(port) => (Some(port), Vec::new()),
+            Watched::Listens(ports) => (None, ports),
+        };
         // Two components may be of one unit, of which the settings choose one.
-        let (connected, listens) = (component.connected, component.unasked());
-        let watched = connected.is_some() || !listens.is_empty();
-        if watched && !out.iter().any(|w| w.unit == component.unit) {
+        if !out.iter().any(|w| w.unit == component.unit) {
             out.push(WatchedView {
                 unit: component.unit.clone(),
                 connected,

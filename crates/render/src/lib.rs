@@ -34,12 +34,12 @@ use wire::{Expect, FileWrite, Op, Query};
 
 pub use absent::DesiredAbsent;
 pub use budget::{Counted, Held, budget_page};
-pub use catalog::{Kind, UnitRun};
+pub use catalog::{Kind, UnitRun, Watched};
 pub use context::{Templates, secret};
 pub use cures::{DesiredCure, Standing};
 pub use hostpage::host_page;
 pub use identity::{IDENTITY, hosts_told, services_told};
-pub use parts::{Asked, DesiredNeeds, DesiredPart, Watched};
+pub use parts::{Asked, DesiredNeeds, DesiredPart};
 
 /// A file (or directory) on a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -2,7 +2,7 @@
 //! components with their kinds and places, and what services stand on. It decides
 //! nothing; `plan` makes times of it.
 
-use catalog::{Kind, UnitRun};
+use catalog::{Kind, UnitRun, Watched};
 use model::{Model, resource_id};
 
 use crate::context::Templates;
@@ -30,17 +30,6 @@ pub struct DesiredPart {
     pub balances: bool,
     /// Work that recurs: nobody waits for it.
     pub periodic: bool,
-}
-
-/// How the host of a component tells that it stands still.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Watched {
-    /// It does not: others ask the component, or nobody.
-    Not,
-    /// By its connection to its peers, without which it does not work.
-    Connected,
-    /// By a connection that it does not take.
-    Listens,
 }
 
 /// How balancers ask a component whether it serves.
@@ -88,13 +77,7 @@ pub fn of(model: &Model, templates: &mut Templates) -> Vec<DesiredPart> {
                 port: e.check_port.filter(|p| *p != e.port.value),
             }),
             ports: component.ports.clone(),
-            watched: if component.connected.is_some() {
-                Watched::Connected
-            } else if component.unasked().is_empty() {
-                Watched::Not
-            } else {
-                Watched::Listens
-            },
+            watched: component.watched(),
             balances: only_on("balancer") && component.kind == Kind::PerHost,
             periodic: placed.service.periodic.contains_key(&component.name.value),
         }

@@ -20,10 +20,11 @@ pub fn run(args: &RenderArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failu
         )));
     }
     for (host, desired) in &project.desired.hosts {
-        fs_err::create_dir_all(args.to.join(host))?;
-        fs_err::write(args.to.join(host).join("host.txt"), render::host_page(desired))?;
+        let folder = args.to.join(host);
+        fs_err::create_dir_all(&folder)?;
+        fs_err::write(folder.join("host.txt"), render::host_page(desired))?;
         for file in desired.files.iter().filter(|f| !f.write.directory) {
-            let path = args.to.join(host).join(file.write.path.trim_start_matches('/'));
+            let path = folder.join(file.write.path.trim_start_matches('/'));
             if let Some(parent) = path.parent() {
                 fs_err::create_dir_all(parent)?;
             }

@@ -298,15 +298,8 @@ fn workers(cloud: &Cloud, parts: &Parts, table: &mut Table) {
 /// while that is longer than the others wait for it and shorter than the cluster does, after
 /// which it has to join them again.
 fn others(cloud: &Cloud, parts: &Parts, table: &mut Table) {
-    let mut row = |unit: &str, fault: &str, pause: Duration| {
-        let from = if pause.is_zero() {
-            let name = if fault == "frozen" { "STOP" } else { "KILL" };
-            signal(cloud, HOST, name, &[unit])
-        } else {
-            signal(cloud, HOST, "STOP", &[unit]);
-            std::thread::sleep(pause);
-            signal(cloud, HOST, "CONT", &[unit])
-        };
+    let send = |name: &str, unit: &str| signal(cloud, HOST, name, &[unit]);
+    let mut row = |unit: &str, fault: &str, from: f64| {
         until(&format!("{unit} to be missed"), FROZEN, || {
             if now() - from >= MISSED || cloud.redundant().is_err() {
                 Ok(())
@@ -318,10 +311,13 @@ fn others(cloud: &Cloud, parts: &Parts, table: &mut Table) {
         table.row(unit, fault, &[("whole", now() - from, NEVER.as_secs_f64())]);
     };
     for unit in parts.others.iter().chain(&parts.listeners) {
-        row(unit, "killed", Duration::ZERO);
+        row(unit, "killed", send("KILL", unit));
     }
     for unit in &parts.listeners {
-        row(unit, "frozen", Duration::ZERO);
+        row(unit, "frozen", send("STOP", unit));
     }
-    row("rabbitmq-server.service", "15 s", BROKER);
+    let broker = "rabbitmq-server.service";
+    send("STOP", broker);
+    std::thread::sleep(BROKER);
+    row(broker, "15 s", send("CONT", broker));
 }

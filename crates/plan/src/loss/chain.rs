@@ -125,7 +125,11 @@ impl<'a> Chain<'a> {
                 _ => self.workers(fault, part),
             });
         }
-        if works && scope.executed && part.kind == Kind::PerHost && part.watched == Watched::Connected {
+        if works
+            && scope.executed
+            && part.kind == Kind::PerHost
+            && matches!(part.watched, Watched::Connected(_))
+        {
             out.push(self.executors(fault, part));
         }
         let replicas = stands_on(self.desired, &part.service, |n| n.replicas);

@@ -142,7 +142,7 @@ impl<'a> Times<'a> {
     /// Until what a worker that stands still was given goes to another.
     pub fn silent(&self, part: &DesiredPart) -> u64 {
         let gone = self.of("broker_gone");
-        if part.watched == Watched::Connected {
+        if matches!(part.watched, Watched::Connected(_)) {
             gone.min(self.of("broker_silent") + self.of("worker_look"))
         } else {
             gone
@@ -152,7 +152,7 @@ impl<'a> Times<'a> {
     /// Until somebody sees that an instance stands still, and it is back; with who sees it.
     pub fn noticed(&self, part: &DesiredPart) -> (Until, Until, String) {
         let (usual, worst) = self.again(part);
-        if part.watched == Watched::Connected {
+        if matches!(part.watched, Watched::Connected(_)) {
             let (said, lost) = (
                 self.silent(part),
                 self.of("broker_gone") + self.of("worker_alone"),
@@ -163,7 +163,7 @@ impl<'a> Times<'a> {
                 "it is ended when it sends nothing (broker_silent + worker_look), or has lost its connection (broker_gone + worker_alone)".to_owned(),
             );
         }
-        if part.watched == Watched::Listens {
+        if matches!(part.watched, Watched::Listens(_)) {
             let look = self.of("worker_look");
             return (
                 Until::Ms(2 * look) + usual,

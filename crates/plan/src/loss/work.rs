@@ -23,7 +23,7 @@ impl Chain<'_> {
                 ms(gone, answer.max(gone), why)
             }
             Fault::Frozen => {
-                let said = if part.watched == Watched::Connected {
+                let said = if matches!(part.watched, Watched::Connected(_)) {
                     "it is ended (broker_silent + worker_look)"
                 } else {
                     "the broker gives it up (broker_gone)"
