@@ -10,9 +10,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use wire::{Journey, JourneyKind};
 
 use crate::cloud::{Cloud, HOSTS};
-use crate::eight::describe;
+use crate::eight::stands;
 use crate::said::{tell, until, wait};
-use crate::volumes::mount;
 use crate::walks::{journeys, until_well};
 
 /// The host whose components fail.
@@ -197,13 +196,7 @@ impl Table {
 #[ignore = "lab"]
 fn long_each_component_is_killed_and_frozen() {
     let cloud = Cloud::new("st-frozen", 73);
-    describe(&cloud, "full", ["198.18.73", "198.18.74"]);
-    cloud.up();
-    for host in HOSTS {
-        mount(&cloud, host);
-    }
-    cloud.apply();
-    cloud.until_redundant(NEVER);
+    stands(&cloud, "full", ["198.18.73", "198.18.74"], &[]);
     let parts = parts(&cloud);
     let mut table = Table::default();
     balanced(&cloud, &parts, &mut table);

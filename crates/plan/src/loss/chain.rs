@@ -134,7 +134,7 @@ impl<'a> Chain<'a> {
         }
         let replicas = stands_on(self.desired, &part.service, |n| n.replicas);
         if works && replicas && part.kind == Kind::PerHost && !part.ports.is_empty() {
-            out.push(self.replicas(fault, part));
+            out.push(self.replicas(fault, part, scope));
         }
         if self.needed(&part.service, scope) && part.asked.is_none() {
             match part.kind {

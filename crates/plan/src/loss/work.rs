@@ -5,6 +5,7 @@ use render::{DesiredPart, Watched};
 
 use super::Fault;
 use super::chain::{Chain, Cost, ms};
+use super::reach::Scope;
 
 impl Chain<'_> {
     /// Workers of which any takes what is to be done.
@@ -81,13 +82,21 @@ impl Chain<'_> {
     }
 
     /// Servers that keep replicas of what another has too.
-    pub fn replicas(&self, fault: Fault, part: &DesiredPart) -> Cost {
+    ///
+    /// A write may reach one of those that are left alone, until they have told each other.
+    pub fn replicas(&self, fault: Fault, part: &DesiredPart, scope: &Scope) -> Cost {
         if part.hosts.len() == 1 {
             return self.only(fault, part);
         }
         let name = &part.resource;
         let (connect, answer) = (self.times.of("replica_connect"), self.times.of("replica_answer"));
         match fault {
+            Fault::Power if scope.writes => {
+                let why = format!(
+                    "another {name} is asked (replica_connect, at worst replica_answer), and those that are left tell each other (replica_agree)"
+                );
+                ms(connect, answer + self.times.of("replica_agree"), why)
+            }
             Fault::Power => {
                 let why = format!("another {name} is asked (replica_connect, at worst replica_answer)");
                 ms(connect, answer, why)
