@@ -8,7 +8,7 @@ file, whose vault has the secrets that stand as placeholders in rendered files. 
 folder for its owner alone, with
 
     HOST.tar        a host's files and folders, each with its owner and mode
-    first.xml       the cluster's configuration without what needs a schema
+    first.xml       the cluster's configuration without stores and what needs a schema
     cib.xml         all of it
     vars.json       what a playbook must know besides: secrets, addresses, units that are
                     masked, run by systemd, or disabled, and the cluster's by service
@@ -34,6 +34,8 @@ PLACEHOLDER = re.compile("⟦secret:([^⟧]+)⟧")
 OF_SERVICES = "quorate-"
 # ... and the databases of the networks, which make their own.
 BUT_NOT = "quorate-ovn-"
+# Stores that were born before are taken over with the services, when nobody writes.
+BORN = ("galera", "rabbitmq")
 
 
 def vault(state):
@@ -91,17 +93,18 @@ class Host:
                     archive.addfile(entry, io.BytesIO(content))
 
 
-def configuration(text, without_services):
+def configuration(text, first):
     """The element that `cibadmin --replace --scope configuration` takes."""
     whole = xml.fromstring(text).find("configuration")
-    if not without_services:
+    if not first:
         return xml.tostring(whole, encoding="unicode")
     resources, constraints = whole.find("resources"), whole.find("constraints")
     gone = set()
     for resource in list(resources):
         primitive = resource if resource.tag == "primitive" else resource.find("primitive")
         unit = primitive.get("type")
-        if unit.startswith(OF_SERVICES) and not unit.startswith(BUT_NOT):
+        of_service = unit.startswith(OF_SERVICES) and not unit.startswith(BUT_NOT)
+        if of_service or primitive.get("id") in BORN:
             gone |= {resource.get("id"), primitive.get("id")}
             resources.remove(resource)
     for constraint in list(constraints):
@@ -117,8 +120,8 @@ def main(rendered, state, to):
     for name, host in hosts.items():
         host.archive(to / f"{name}.tar", secrets)
     cib = fill((rendered / "cib.xml").read_bytes(), secrets).decode()
-    (to / "first.xml").write_text(configuration(cib, True))
-    (to / "cib.xml").write_text(configuration(cib, False))
+    (to / "first.xml").write_text(configuration(cib, first=True))
+    (to / "cib.xml").write_text(configuration(cib, first=False))
     first = next(iter(hosts))
     cloud = json.loads((rendered / first / "var/lib/quorate/model.json").read_text())["cloud"]
     told = {
