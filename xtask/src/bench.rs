@@ -199,21 +199,14 @@ fn chain(script: &Path, args: &[PathBuf]) -> Result<Duration, Error> {
         .ok_or_else(|| Error::Said(format!("{} told no time: `{}`", script.display(), said.trim())))
 }
 
-/// A program of Ansible's own environment, which is made where it is absent. It has
-/// `pyrage` too, by which what a vault holds is put into rendered files.
+/// A program of Ansible's own environment, which is made where it is absent.
 fn of_ansible(name: &str) -> Result<PathBuf, Error> {
-    let venv = root().join("target/ansible");
-    let made = |program: &str| venv.join("bin").join(program).exists();
-    if !made("ansible") {
-        run_quietly(program("python3").args(["-m", "venv"]).arg(&venv))?;
-        run_quietly(program(venv.join("bin/pip")).args(["install", "--quiet", "ansible-core"]))?;
+    let programs = root().join("target/ansible/bin");
+    if !programs.join("ansible").exists() {
+        run_quietly(program("python3").args(["-m", "venv", "target/ansible"]))?;
+        run_quietly(program(programs.join("pip")).args(["install", "--quiet", "ansible-core"]))?;
     }
-    // Asked for by its name: an environment made before has Ansible alone.
-    let mut asked = program(venv.join("bin/python"));
-    if run_quietly(asked.args(["-c", "import pyrage"])).is_err() {
-        run_quietly(program(venv.join("bin/pip")).args(["install", "--quiet", "pyrage"]))?;
-    }
-    Ok(venv.join("bin").join(name))
+    Ok(programs.join(name))
 }
 
 /// What all measurements of a cloud share.

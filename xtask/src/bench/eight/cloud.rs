@@ -104,7 +104,12 @@ impl Eight {
             let _ = fs::remove_dir_all(folder);
         }
         run_quietly(self.bench.verb(&["render"]).arg("--to").arg(&rendered))?;
-        let mut prepare = program(of_ansible("python")?);
+        let python = of_ansible("python")?;
+        // By which a vault is read.
+        if run_quietly(program(&python).args(["-c", "import pyrage"])).is_err() {
+            run_quietly(program(of_ansible("pip")?).args(["install", "--quiet", "pyrage"]))?;
+        }
+        let mut prepare = program(&python);
         prepare.arg(root().join("benches/playbook/prepare.py"));
         run_quietly(prepare.args([&rendered, &self.bench.state(), &prepared]))?;
         Ok(prepared)
