@@ -8,6 +8,7 @@
 //! reason, and is the only thing that makes the chore fail: a missed goal is
 //! said and no more. No number is printed that was not measured.
 
+mod eight;
 mod journal;
 mod table;
 mod truth;
@@ -47,6 +48,8 @@ const QUIET: u64 = 10;
 enum What {
     /// What plans foretell beside what their changes cost; fails where they are wrong
     Truth(truth::Args),
+    /// A cloud with all services: apply, plan and memory, beside a playbook and a chain
+    Eight(eight::Args),
 }
 
 /// What and how often to measure.
@@ -75,20 +78,13 @@ pub struct Args {
 
 /// Runs everything that can be run here and prints the table.
 pub fn run(args: &Args) -> Result<(), Error> {
-    if let Some(What::Truth(args)) = &args.what {
-        return truth::run(args);
+    match &args.what {
+        Some(What::Truth(args)) => return truth::run(args),
+        Some(What::Eight(args)) => return eight::run(args),
+        None => {}
     }
-    let quorate = match &args.binary {
-        // Programs are run in the repository's root, which need not be here.
-        Some(path) => fs::canonicalize(path).map_err(|e| Error::Said(format!("{}: {e}", path.display())))?,
-        None => build(true)?,
-    };
-    let bench = Bench::new(quorate)?;
-    let (busy, cpus) = machine();
-    println!("machine: {cpus} CPUs, {busy} % busy with other things");
-    if busy > QUIET {
-        println!("machine: not quiet: what is measured now holds for a busy machine only");
-    }
+    let bench = Bench::new(given_or_built(args.binary.as_deref())?)?;
+    tell_machine();
     let size = dist::size(&bench.quorate)?;
     let what = if args.binary.is_some() {
         "binary, as given"
@@ -116,6 +112,24 @@ pub fn run(args: &Args) -> Result<(), Error> {
         power_cuts(args.cuts)?;
     }
     Ok(())
+}
+
+/// The binary that is measured: the one that was named, or a release that is built now.
+fn given_or_built(binary: Option<&Path>) -> Result<PathBuf, Error> {
+    match binary {
+        // Programs are run in the repository's root, which need not be here.
+        Some(path) => fs::canonicalize(path).map_err(|e| Error::Said(format!("{}: {e}", path.display()))),
+        None => build(true),
+    }
+}
+
+/// Says what else the machine has to do: a number holds for a quiet one.
+fn tell_machine() {
+    let (busy, cpus) = machine();
+    println!("machine: {cpus} CPUs, {busy} % busy with other things");
+    if busy > QUIET {
+        println!("machine: not quiet: what is measured now holds for a busy machine only");
+    }
 }
 
 /// What planning costs on a large cloud: the whole process, from the cloud file and
@@ -158,12 +172,51 @@ fn power_cuts(rounds: usize) -> Result<(), Error> {
     shell::run(&mut story).map(drop)
 }
 
-/// What all measurements share.
+/// A chain by hand, and its table of parts. The time is its own: what it does
+/// afterwards to prove its work does not count.
+fn chain(script: &Path, args: &[PathBuf]) -> Result<Duration, Error> {
+    let start = |why| Error::Start {
+        command: script.display().to_string(),
+        why,
+    };
+    let output = program(script)
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(start)?;
+    print!("{}", String::from_utf8_lossy(&output.stderr));
+    if !output.status.success() {
+        return Err(Error::Failed {
+            command: script.display().to_string(),
+            status: output.status,
+        });
+    }
+    let said = String::from_utf8_lossy(&output.stdout);
+    said.trim()
+        .parse()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| Error::Said(format!("{} told no time: `{}`", script.display(), said.trim())))
+}
+
+/// A program of Ansible's own environment, which is made where it is absent.
+fn of_ansible(name: &str) -> Result<PathBuf, Error> {
+    let programs = root().join("target/ansible/bin");
+    if !programs.join("ansible").exists() {
+        run_quietly(program("python3").args(["-m", "venv", "target/ansible"]))?;
+        run_quietly(program(programs.join("pip")).args(["install", "--quiet", "ansible-core"]))?;
+    }
+    Ok(programs.join(name))
+}
+
+/// What all measurements of a cloud share.
 struct Bench {
     quorate: PathBuf,
-    /// The cloud file: the example under another name and in another range, so
-    /// that the demonstration's lab and secrets are left alone.
+    /// The cloud file, of a name and in a range of its own, so that the lab and the
+    /// secrets of the example are left alone.
     cloud: PathBuf,
+    /// The cloud's name.
+    name: &'static str,
 }
 
 impl Bench {
@@ -177,7 +230,11 @@ impl Bench {
             .replace(RANGES.0, RANGES.1);
         fs::create_dir_all(cloud.parent().unwrap_or(Path::new("."))).map_err(failed)?;
         fs::write(&cloud, text).map_err(failed)?;
-        Ok(Self { quorate, cloud })
+        Ok(Self {
+            quorate,
+            cloud,
+            name: NAME,
+        })
     }
 
     fn verb(&self, words: &[&str]) -> Command {
@@ -209,7 +266,7 @@ impl Bench {
     }
 
     fn down(&self) -> Result<(), Error> {
-        run_quietly(program(&self.quorate).args(["lab", "down", NAME]))?;
+        run_quietly(program(&self.quorate).args(["lab", "down", self.name]))?;
         // New hosts get new secrets: what was kept belongs to a cloud that is gone.
         let _ = fs::remove_dir_all(self.state());
         Ok(())
@@ -230,7 +287,8 @@ impl Bench {
         for round in 1..=args.applies {
             println!("round {round} of {}: the chain by hand", args.applies);
             self.fresh()?;
-            chains.0.push(self.chain()?);
+            let script = root().join("benches/chain.sh");
+            chains.0.push(chain(&script, &[self.state().join("ssh_config")])?);
             println!("round {round} of {}: apply", args.applies);
             ups.0.push(self.fresh()?);
             let log = self.log("apply");
@@ -272,44 +330,11 @@ impl Bench {
         ansible.map(|_| ())
     }
 
-    /// The chain by hand, and its table of parts. The time is its own: what it
-    /// does afterwards to prove its work does not count.
-    fn chain(&self) -> Result<Duration, Error> {
-        let script = root().join("benches/chain.sh");
-        let start = |why| Error::Start {
-            command: script.display().to_string(),
-            why,
-        };
-        let output = program(&script)
-            .arg(self.state().join("ssh_config"))
-            .stdin(Stdio::null())
-            .output()
-            .map_err(start)?;
-        print!("{}", String::from_utf8_lossy(&output.stderr));
-        if !output.status.success() {
-            return Err(Error::Failed {
-                command: script.display().to_string(),
-                status: output.status,
-            });
-        }
-        let said = String::from_utf8_lossy(&output.stdout);
-        said.trim()
-            .parse()
-            .ok()
-            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-            .ok_or_else(|| Error::Said(format!("{} told no time: `{}`", script.display(), said.trim())))
-    }
-
     /// Ansible asking the same hosts for their facts: as it comes, which keeps
     /// connections open between its runs (`plan` makes new ones), and tuned: one
     /// exchange a task (pipelining) and no search for the hosts' Python.
     fn ansible(&self, times: usize) -> Result<(Runs, Runs), Error> {
-        let venv = root().join("target/ansible");
-        let ansible = venv.join("bin/ansible");
-        if !ansible.exists() {
-            run_quietly(program("python3").args(["-m", "venv"]).arg(&venv))?;
-            run_quietly(program(venv.join("bin/pip")).args(["install", "--quiet", "ansible-core"]))?;
-        }
+        let ansible = of_ansible("ansible")?;
         let config = self.state().join("ssh_config");
         let text =
             fs::read_to_string(&config).map_err(|e| Error::Said(format!("{}: {e}", config.display())))?;

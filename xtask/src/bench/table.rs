@@ -116,6 +116,15 @@ impl Row {
         }
     }
 
+    /// How many there were of what there should be few of.
+    pub fn count(what: &'static str, count: u64, goal: u64) -> Self {
+        Self {
+            goal: format!("≤ {goal}"),
+            verdict: verdict(Some(count <= goal)),
+            ..Self::plain(what, count.to_string())
+        }
+    }
+
     /// The same, beside its yardstick.
     pub fn beside(self, beside: String) -> Self {
         Self { beside, ..self }
