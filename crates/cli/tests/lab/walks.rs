@@ -22,9 +22,9 @@ use crate::said::{tell, until};
 /// processors run all of its hosts.
 fn every(kind: JourneyKind) -> Duration {
     Duration::from_secs(match kind {
-        JourneyKind::Read => 10,
-        JourneyKind::Write => 30,
-        JourneyKind::Action => 60,
+        JourneyKind::Read => 30,
+        JourneyKind::Write => 60,
+        JourneyKind::Action => 120,
     })
 }
 
