@@ -169,8 +169,9 @@ fn what_runs_once_is_fenced_first() {
         .iter()
         .find(|l| l.host == "lb1" && l.component.is_empty() && l.of == action.1);
     assert!(row.unwrap().why.first().unwrap().contains("fence"));
+    // Half of 3 s until the cluster looks, and 5 s to start; at worst all of it, 1 s and 30 s.
     let is = |fault| of(&all, fault, "lb1", "lonely-volume", &action);
-    assert_eq!(is(Fault::Killed), (ms(10_000), ms(41_000)));
+    assert_eq!(is(Fault::Killed), (ms(6_500), ms(34_000)));
     assert_eq!(is(Fault::Frozen), (Until::Repaired, Until::Repaired));
 }
 

@@ -101,7 +101,13 @@ pub fn resource(
         operation("stop", "0s", &[("timeout", "120s")]),
     ];
     if !spec.operations.iter().any(|o| o.name == "monitor") {
-        operations.push(operation("monitor", "10s", &[("timeout", "30s")]));
+        // Nobody else does meanwhile what there is one of.
+        let every = if component.kind == Kind::Singleton {
+            "3s"
+        } else {
+            "10s"
+        };
+        operations.push(operation("monitor", every, &[("timeout", "30s")]));
     }
     for op in &spec.operations {
         let mut options = op.options.clone();

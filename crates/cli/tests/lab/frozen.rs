@@ -259,6 +259,15 @@ fn workers(cloud: &Cloud, parts: &Parts, table: &mut Table) {
             // The one instance of a cloud may run elsewhere.
             let runs = |host: &&str| cloud.shell(host, &format!("systemctl is-active {unit}")).ok();
             let host = HOSTS.into_iter().find(|host| runs(host)).unwrap();
+            // One that has only just been started may wait for something else, and is left alone.
+            until(&format!("{unit} to have reached a broker"), NEVER, || {
+                let ask = format!(
+                    "ss -Htnp state established '( dport = :5671 )' | grep -E \"pid=($(paste -sd '|' \
+                     /sys/fs/cgroup/system.slice/{unit}/cgroup.procs)),\""
+                );
+                let said = cloud.shell(host, &ask);
+                if said.ok() { Ok(()) } else { Err(said.to_string()) }
+            });
             signal(cloud, host, name, &[unit]);
             let (took, failures) = until_well(action, NEVER);
             let own = whole.as_secs_f64();
