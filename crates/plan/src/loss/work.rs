@@ -91,15 +91,15 @@ impl Chain<'_> {
         let name = &part.resource;
         let (connect, answer) = (self.times.of("replica_connect"), self.times.of("replica_answer"));
         match fault {
-            Fault::Power if scope.writes => {
-                let why = format!(
-                    "another {name} is asked (replica_connect, at worst replica_answer), and those that are left tell each other (replica_agree)"
-                );
-                ms(connect, answer + self.times.of("replica_agree"), why)
-            }
             Fault::Power => {
-                let why = format!("another {name} is asked (replica_connect, at worst replica_answer)");
-                ms(connect, answer, why)
+                let (agree, said) = if scope.writes {
+                    let said = ", and those that are left tell each other (replica_agree)";
+                    (self.times.of("replica_agree"), said)
+                } else {
+                    (0, "")
+                };
+                let why = format!("another {name} is asked (replica_connect, at worst replica_answer){said}");
+                ms(connect, answer + agree, why)
             }
             Fault::Killed => ms(0, connect, format!("another {name} is asked (replica_connect)")),
             Fault::Frozen => {
