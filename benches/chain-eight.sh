@@ -40,7 +40,6 @@ set -euo pipefail
 usage="usage: benches/chain-eight.sh SSH_CONFIG PREPARED"
 config=${1:?$usage}
 prepared=${2:?$usage}
-here=$(mktemp -d /tmp/chain.XXXXXX)
 mapfile -t hosts < <(sed -n 's/^Host //p' "$config")
 # first, and by host or service: addresses, vips, secrets, units, services.
 # shellcheck source=/dev/null
@@ -52,59 +51,8 @@ others=()
 for host in "${controllers[@]}"; do [ "$host" = "$first" ] || others+=("$host"); done
 identity=https://${vips[keystone]}:5000/v3
 
-# One connection a host, as any tool would keep it.
-ssh_to() { ssh -F "$config" -o ControlMaster=auto -o ControlPersist=60 -o ControlPath="$here/%n" -o LogLevel=ERROR "$@"; }
-
-finish() {
-    local pids
-    pids=$(jobs -p)
-    [ -z "$pids" ] || kill $pids 2>/dev/null || :
-    for host in "${hosts[@]}"; do ssh_to -O exit "$host" 2>/dev/null || :; done
-    rm -rf "$here"
-}
-trap finish EXIT
-
-now() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
-
-# part NAME COMMAND...: runs it and notes from when to when it ran.
-part() {
-    local name=$1 from
-    shift
-    from=$(now)
-    # A part runs in a shell of its own: inside of `||`, `set -e` would not hold.
-    local ok=0
-    ("$@") >"$here/said.$name" 2>&1 & wait $! || ok=$?
-    if [ "$ok" != 0 ]; then
-        echo "chain: $name failed:" >&2
-        tail -30 "$here/said.$name" >&2
-        return 1
-    fi
-    echo "$((from - began)) $(($(now) - began)) $name" >>"$here/parts"
-}
-
-all_of() { for pid in "$@"; do wait "$pid"; done; }
-
-# on HOSTS COMMAND...: a function whose last word is a host's name, on all at once.
-on() {
-    local pids=() names=$1 host
-    shift
-    for host in $names; do "$@" "$host" & pids+=($!); done
-    all_of "${pids[@]}"
-}
-
-# run HOST: the script on standard input, there. `until_true SECONDS COMMAND` polls.
-prelude='
-set -eu
-cd /
-until_true() {
-    limit=$((SECONDS + $1)); shift
-    until "$@"; do
-        [ "$SECONDS" -lt "$limit" ] || { echo "not so in time: $*" >&2; exit 1; }
-        sleep 0.25
-    done
-}
-'
-run() { { echo "$prelude" && cat; } | ssh_to "$1" bash; }
+# shellcheck source=benches/chain-parts.sh
+. "$(dirname "$0")/chain-parts.sh"
 
 # --- files ------------------------------------------------------------------
 
@@ -406,7 +354,6 @@ EOS
 
 # --- all of it --------------------------------------------------------------
 
-began=$(now)
 part files on "${hosts[*]}" files
 part galera-first galera_alone "$first" & founded=$!
 part galera-others on "${others[*]}" galera_alone & alone=$!
@@ -421,9 +368,4 @@ all_of "${waited[@]}"
 part addresses addresses_answer
 took=$(($(now) - began))
 part proof proof
-
-{
-    printf '%-16s %8s %8s %8s\n' 'part, seconds' from to took
-    sort -n "$here/parts" | awk '{ printf "%-16s %8.2f %8.2f %8.2f\n", $3, $1 / 1000, $2 / 1000, ($2 - $1) / 1000 }'
-} >&2
-printf '%d.%03d\n' $((took / 1000)) $((took % 1000))
+told $took

@@ -36,7 +36,6 @@
 set -euo pipefail
 
 config=${1:?usage: benches/chain.sh SSH_CONFIG}
-here=$(mktemp -d /tmp/chain.XXXXXX)
 mapfile -t hosts < <(sed -n 's/^Host //p' "$config")
 mapfile -t addresses < <(sed -n 's/^ *HostName //p' "$config")
 [ "${#hosts[@]}" = 3 ] || { echo "three hosts are wanted in $config" >&2 && exit 1; }
@@ -45,56 +44,10 @@ address=${addresses[0]}
 vip=${address%.*}.100
 password=throw-away
 
-# One connection a host, as any tool would keep it.
-ssh_to() { ssh -F "$config" -o ControlMaster=auto -o ControlPersist=60 -o ControlPath="$here/%n" -o LogLevel=ERROR "$@"; }
+# shellcheck source=benches/chain-parts.sh
+. "$(dirname "$0")/chain-parts.sh"
 
-finish() {
-    local pids
-    pids=$(jobs -p)
-    [ -z "$pids" ] || kill $pids 2>/dev/null || :
-    for host in "${hosts[@]}"; do ssh_to -O exit "$host" 2>/dev/null || :; done
-    rm -rf "$here"
-}
-trap finish EXIT
-
-now() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
-began=$(now)
-
-# part NAME COMMAND...: runs it and notes from when to when it ran.
-part() {
-    local name=$1 from
-    shift
-    from=$(now)
-    # A part runs in a shell of its own: inside of `||`, `set -e` would not hold.
-    local ok=0
-    ("$@") >"$here/said.$name" 2>&1 & wait $! || ok=$?
-    if [ "$ok" != 0 ]; then
-        echo "chain: $name failed:" >&2
-        tail -30 "$here/said.$name" >&2
-        return 1
-    fi
-    echo "$((from - began)) $(($(now) - began)) $name" >>"$here/parts"
-}
-
-# on_all COMMAND [HOSTS...]: a function of one host's name, on all at once.
-on_all() {
-    local command=$1 pids=() pid
-    shift
-    for host in "${@:-${hosts[@]}}"; do "$command" "$host" & pids+=($!); done
-    for pid in "${pids[@]}"; do wait "$pid"; done
-}
-
-# The functions that poll are the same on every host: `until_true SECONDS COMMAND`.
-prelude='
-set -eu
-# Whoever can tell by itself that it is ready is not asked; questions cost CPU.
-until_true() {
-    limit=$((SECONDS + $1)); shift
-    until "$@"; do
-        [ "$SECONDS" -lt "$limit" ] || { echo "not so in time: $*" >&2; exit 1; }
-        sleep 0.25
-    done
-}
+prelude+='
 synced() {
     case "$(mariadb -N -B -e "SHOW GLOBAL STATUS WHERE Variable_name IN (\"wsrep_local_state_comment\", \"wsrep_ready\")" 2>/dev/null)" in
     *Synced*ON*) ;;
@@ -102,8 +55,6 @@ synced() {
     esac
 }
 '
-# run HOST: the script on standard input, there.
-run() { { echo "$prelude" && cat; } | ssh_to "$1" bash; }
 
 # --- files ------------------------------------------------------------------
 
@@ -288,7 +239,7 @@ EOS
 }
 
 cluster() {
-    on_all cluster_start
+    on "${hosts[*]}" cluster_start
     cluster_whole
 }
 
@@ -308,7 +259,7 @@ until_true 120 joined
 EOS
 }
 
-rabbitmq() { on_all broker; }
+rabbitmq() { on "${hosts[*]}" broker; }
 
 # --- databases --------------------------------------------------------------
 
@@ -326,7 +277,7 @@ galera_first() { echo "$member start --wsrep-new-cluster" | run "$first"; }
 join() { echo "$member start" | run "$1"; }
 
 galera_joins() {
-    on_all join "${hosts[@]:1}"
+    on "${hosts[*]:1}" join
     run "$first" <<'EOS'
 [ "$(mariadb -N -B -e "SHOW GLOBAL STATUS LIKE 'wsrep_cluster_size'" | cut -f2)" = 3 ]
 EOS
@@ -387,7 +338,7 @@ EOS
     answers "$(address_of "$1")" 200 'GET /v3'
 }
 
-keystone() { on_all serve; }
+keystone() { on "${hosts[*]}" serve; }
 
 # What the clock stops at.
 address_answers() { answers "$vip" 200 'GET /v3'; }
@@ -405,7 +356,7 @@ proof() {
 # --- all of it --------------------------------------------------------------
 
 secrets
-part files on_all files
+part files on "${hosts[*]}" files
 part cluster cluster & cluster=$!
 part rabbitmq rabbitmq & rabbitmq=$!
 part galera-first galera_first
@@ -414,13 +365,8 @@ part database database
 part db_sync db_sync
 part keystone keystone & keystone=$!
 part bootstrap bootstrap
-for pid in $keystone $joins $rabbitmq $cluster; do wait "$pid"; done
+all_of $keystone $joins $rabbitmq $cluster
 part address address_answers
 took=$(($(now) - began))
 part proof proof
-
-{
-    printf '%-14s %8s %8s %8s\n' 'part, seconds' from to took
-    sort -n "$here/parts" | awk '{ printf "%-14s %8.2f %8.2f %8.2f\n", $3, $1 / 1000, $2 / 1000, ($2 - $1) / 1000 }'
-} >&2
-printf '%d.%03d\n' $((took / 1000)) $((took % 1000))
+told $took

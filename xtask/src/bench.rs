@@ -256,7 +256,7 @@ impl Bench {
     }
 
     fn state(&self) -> PathBuf {
-        self.cloud.with_file_name(".quorate").join(NAME)
+        self.cloud.with_file_name(".quorate").join(self.name)
     }
 
     /// Hosts that have never been touched.
