@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 use plan::Until;
 
 use crate::cloud::{Cloud, HOSTS};
-use crate::machines::hosts;
+use crate::guide::folder_of_the_repository;
 use crate::said::tell;
-use crate::volumes::{SHARE, mount};
 use crate::walks::{AGAIN, Walks, foretold, journeys, worst_of_a_cut};
 use crate::writers::{self, Writers};
 
@@ -18,33 +17,20 @@ const WORKS: Duration = Duration::from_mins(3);
 /// Until the host that was cut is a member again.
 const WHOLE: Duration = Duration::from_mins(6);
 
-/// A cloud of [`describe`] that stands; the lab is made with further words.
-pub fn stands(cloud: &Cloud, architecture: &str, networks: [&str; 2], words: &[&str]) {
-    describe(cloud, architecture, networks);
+/// The example's cloud, in this architecture and in two networks that begin so, stands;
+/// the lab is made with further words.
+pub fn stands(cloud: &Cloud, architecture: &str, [management, provider]: [&str; 2], words: &[&str]) {
+    let example = fs_err::read_to_string(folder_of_the_repository().join("examples/eight-services.yaml")).unwrap();
+    let [name, first, second] = ["\ncloud: eight\n", "198.18.0.", "198.18.1."];
+    assert!([name, first, second].iter().all(|part| example.contains(part)), "{example}");
+    let text = example
+        .replace(name, &format!("\ncloud: {}\narchitecture: {architecture}\n", cloud.name))
+        .replace(first, &format!("{management}."))
+        .replace(second, &format!("{provider}."));
+    fs_err::write(cloud.file(), text).unwrap();
     cloud.up_with(words);
-    for host in HOSTS {
-        mount(cloud, host);
-    }
     cloud.apply();
     cloud.until_redundant(WHOLE);
-}
-
-/// Three controllers and a host that runs VMs, in two networks that begin so; as one has
-/// it who did what `check` says, which is to cure what is known of the packages.
-fn describe(cloud: &Cloud, architecture: &str, [management, provider]: [&str; 2]) {
-    let hosts = hosts(management, provider);
-    let (server, path) = SHARE.split_once(':').unwrap_or_default();
-    let text = format!(
-        "cloud: {}\nrelease: \"2025.1\"\narchitecture: {architecture}\nhosts:\n{hosts}networks:\n  \
-         management: {{ cidr: {management}.0/24 }}\n  provider: {{ cidr: {provider}.0/24, use: tunnel }}\n\
-         vips: {{ pool: {management}.100-{management}.119 }}\n\
-         services: [keystone, placement, swift, glance, nova, neutron, cinder, heat, horizon]\n\
-         cures: [rpc-reply-poll, ovn-hash-ring, tls-error-of-another]\n\
-         settings:\n  ovn: {{ datapath: netdev, provider-nic: eth1 }}\n  \
-         cinder: {{ backend: nfs, nfs-host: {server}, nfs-path: {path} }}\n",
-        cloud.name
-    );
-    fs_err::write(cloud.file(), text).unwrap();
 }
 
 #[test]

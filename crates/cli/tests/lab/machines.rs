@@ -7,20 +7,16 @@ use std::time::Duration;
 use crate::cloud::{Cloud, HOSTS};
 use crate::said::{tell, until};
 
-/// Three controllers and a host that runs VMs, each in two networks that begin so.
-pub fn hosts(management: &str, provider: &str) -> String {
-    [("c1", 11), ("c2", 12), ("c3", 13), ("n1", 21)]
+/// Three controllers and a host that runs VMs, each in two networks.
+fn describe(cloud: &Cloud) {
+    let hosts = [("c1", 11), ("c2", 12), ("c3", 13), ("n1", 21)]
         .map(|(host, last)| {
             let role = if host == "n1" { "compute" } else { "controller" };
             format!(
-                "  {host}: {{ role: {role}, address: {management}.{last}, addresses: {{ provider: {provider}.{last} }} }}\n"
+                "  {host}: {{ role: {role}, address: 198.18.65.{last}, addresses: {{ provider: 198.18.66.{last} }} }}\n"
             )
         })
-        .concat()
-}
-
-fn describe(cloud: &Cloud) {
-    let hosts = hosts("198.18.65", "198.18.66");
+        .concat();
     let text = format!(
         "cloud: {}\nrelease: \"2025.1\"\nhosts:\n{hosts}networks:\n  management: {{ cidr: 198.18.65.0/24 }}\n  \
          provider: {{ cidr: 198.18.66.0/24, use: tunnel }}\nvips: {{ pool: 198.18.65.100-198.18.65.119 }}\n\

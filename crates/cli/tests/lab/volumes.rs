@@ -2,18 +2,16 @@
 //! time all three work again by themselves, and who had logged in stays so.
 //!
 //! The kernel of a lab host has neither NFS nor device-mapper nor iSCSI targets.
-//! So the program by which a share is mounted binds a folder that all hosts of the lab
-//! have: drivers mount, use and unmount it as they do theirs. That the one instance moves
-//! and works is shown, not what a server of files does.
+//! So a lab's share is a folder that all its hosts have: drivers mount, use and unmount
+//! it as they do theirs. That the one instance moves and works is shown, not what a
+//! server of files does.
 
 use std::time::Duration;
 
-use crate::cloud::{Cloud, HOSTS};
+use crate::cloud::Cloud;
 use crate::said::{tell, until};
 
 const SERVICES: &str = "[keystone, cinder, heat, horizon]";
-/// Where the driver is told that its share is.
-pub const SHARE: &str = "198.18.0.5:/volumes";
 const SETTINGS: &str = "settings: { cinder: { backend: nfs, nfs-host: 198.18.0.5, nfs-path: /volumes } }\n";
 /// From a cut until everything works: fencing, the one instance's start, and work
 /// that another engine takes up.
@@ -102,9 +100,6 @@ fn long_stacks_volumes_and_sessions_outlive_hosts() {
     let cloud = Cloud::new("st-volumes", 56);
     cloud.describe_services(SERVICES, SETTINGS);
     cloud.up();
-    for host in HOSTS {
-        mount(&cloud, host);
-    }
     cloud.apply();
     let site = cloud.vip("horizon");
     let session = cloud
@@ -127,15 +122,6 @@ fn long_stacks_volumes_and_sessions_outlive_hosts() {
         }
     }
     cloud.down();
-}
-
-/// What mounts a share gives a host the lab's own folder.
-pub fn mount(cloud: &Cloud, host: &str) {
-    let script = r#"mkdir -p /srv/lab/volumes
-rm -f /usr/sbin/mount.nfs
-printf '#!/bin/sh\nexec mount --bind /srv/lab/volumes "$2"\n' > /usr/sbin/mount.nfs
-chmod 755 /usr/sbin/mount.nfs"#;
-    cloud.shell(host, script).good();
 }
 
 fn works(cloud: &Cloud, host: &str, session: &str) {

@@ -1,7 +1,6 @@
 //! The cloud of `bench eight`: its file, fresh hosts for it, and the three ways to make
 //! it of them. What is measured of it, and against which bar, is the parent's.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,17 +11,18 @@ use super::super::{Bench, chain, of_ansible};
 use crate::shell::{Error, program, root, run_quietly};
 
 const NAME: &str = "bench-eight";
-const MANAGEMENT: &str = "198.18.77";
-const PROVIDER: &str = "198.18.78";
 /// Hosts with a vote.
 pub const CONTROLLERS: [&str; 3] = ["c1", "c2", "c3"];
 
-/// The kernel of a lab host has no NFS: what mounts a share binds a folder that all
-/// hosts of the lab have. The driver mounts, uses and unmounts it as it does its own.
-const MOUNT: &str = r#"mkdir -p /srv/lab/volumes
-rm -f /usr/sbin/mount.nfs
-printf '#!/bin/sh\nexec mount --bind /srv/lab/volumes "$2"\n' > /usr/sbin/mount.nfs
-chmod 755 /usr/sbin/mount.nfs"#;
+/// What the example has, and what the bench puts in its place: a name and ranges of its
+/// own, so that the lab and the secrets of the example are left alone.
+const EXAMPLE: [(&str, &str); 3] = [
+    ("\ncloud: eight\n", "\ncloud: bench-eight\n"),
+    ("198.18.0.", "198.18.77."),
+    ("198.18.1.", "198.18.78."),
+];
+/// Of the example, what begins so says which services there are.
+const SERVICES: &str = "services: ";
 
 /// The cloud, and the folder beside its file for what is made of it.
 pub struct Eight {
@@ -45,30 +45,18 @@ impl Eight {
         })
     }
 
-    /// Writes the cloud file with these services. The half second of each RPC is cured,
-    /// as `check` says.
+    /// Writes the cloud file: the example's, with these services.
     pub fn describe(&self, services: &str) -> Result<(), Error> {
-        let mut text = format!("cloud: {NAME}\nrelease: \"2025.1\"\nhosts:\n");
-        for (host, role, last) in [
-            ("c1", "controller", 11),
-            ("c2", "controller", 12),
-            ("c3", "controller", 13),
-            ("n1", "compute", 21),
-        ] {
-            let _ = writeln!(
-                text,
-                "  {host}: {{ role: {role}, address: {MANAGEMENT}.{last}, addresses: {{ provider: {PROVIDER}.{last} }} }}"
-            );
+        let example = root().join("examples/eight-services.yaml");
+        let mut text = fs::read_to_string(&example).map_err(at(&example))?;
+        for (of_example, here) in EXAMPLE {
+            text = text.replace(of_example, here);
         }
-        let _ = write!(
-            text,
-            "networks:\n  management: {{ cidr: {MANAGEMENT}.0/24 }}\n  \
-             provider: {{ cidr: {PROVIDER}.0/24, use: tunnel }}\n\
-             vips: {{ pool: {MANAGEMENT}.100-{MANAGEMENT}.119 }}\nservices: [{services}]\n\
-             cures: [rpc-reply-poll]\nsettings:\n  ovn: {{ datapath: netdev, provider-nic: eth1 }}\n  \
-             cinder: {{ backend: nfs, nfs-host: 198.18.0.5, nfs-path: /volumes }}\n"
-        );
-        fs::write(&self.bench.cloud, text).map_err(at(&self.bench.cloud))
+        let lines = text.lines().map(|line| match line.strip_prefix(SERVICES) {
+            Some(_) => format!("{SERVICES}[{services}]\n"),
+            None => format!("{line}\n"),
+        });
+        fs::write(&self.bench.cloud, lines.collect::<String>()).map_err(at(&self.bench.cloud))
     }
 
     /// Runs a script on a host, past its network; what it prints.
@@ -84,9 +72,6 @@ impl Eight {
         let mut words = vec!["lab", "up"];
         words.extend(with.iter().flat_map(|package| ["--with", package]));
         run_quietly(&mut self.bench.verb(&words))?;
-        for host in CONTROLLERS {
-            self.shell(host, MOUNT)?;
-        }
         Ok(())
     }
 

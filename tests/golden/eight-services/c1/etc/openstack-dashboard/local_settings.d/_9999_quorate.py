@@ -3,7 +3,7 @@ import os
 
 SECRET_KEY = "⟦secret:horizon/cookies⟧"
 # The balancers ask by the service's name.
-ALLOWED_HOSTS = ["198.18.0.109", "[198.18.0.109]", "horizon"]
+ALLOWED_HOSTS = ["198.18.0.108", "[198.18.0.108]", "horizon"]
 OPENSTACK_KEYSTONE_URL = "https://198.18.0.101:5000/v3"
 OPENSTACK_SSL_CACERT = "/etc/openstack-dashboard/tls/ca.pem"
 OPENSTACK_KEYSTONE_DEFAULT_ROLE = "member"
