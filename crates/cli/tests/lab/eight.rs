@@ -20,11 +20,18 @@ const WHOLE: Duration = Duration::from_mins(6);
 /// The example's cloud, in this architecture and in two networks that begin so, stands;
 /// the lab is made with further words.
 pub fn stands(cloud: &Cloud, architecture: &str, [management, provider]: [&str; 2], words: &[&str]) {
-    let example = fs_err::read_to_string(folder_of_the_repository().join("examples/eight-services.yaml")).unwrap();
+    let example =
+        fs_err::read_to_string(folder_of_the_repository().join("examples/eight-services.yaml")).unwrap();
     let [name, first, second] = ["\ncloud: eight\n", "198.18.0.", "198.18.1."];
-    assert!([name, first, second].iter().all(|part| example.contains(part)), "{example}");
+    assert!(
+        [name, first, second].iter().all(|part| example.contains(part)),
+        "{example}"
+    );
     let text = example
-        .replace(name, &format!("\ncloud: {}\narchitecture: {architecture}\n", cloud.name))
+        .replace(
+            name,
+            &format!("\ncloud: {}\narchitecture: {architecture}\n", cloud.name),
+        )
         .replace(first, &format!("{management}."))
         .replace(second, &format!("{provider}."));
     fs_err::write(cloud.file(), text).unwrap();
