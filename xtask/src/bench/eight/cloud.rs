@@ -14,15 +14,8 @@ const NAME: &str = "bench-eight";
 /// Hosts with a vote.
 pub const CONTROLLERS: [&str; 3] = ["c1", "c2", "c3"];
 
-/// What the example has, and what the bench puts in its place: a name and ranges of its
-/// own, so that the lab and the secrets of the example are left alone.
-const EXAMPLE: [(&str, &str); 3] = [
-    ("\ncloud: eight\n", "\ncloud: bench-eight\n"),
-    ("198.18.0.", "198.18.77."),
-    ("198.18.1.", "198.18.78."),
-];
-/// Of the example, what begins so says which services there are.
-const SERVICES: &str = "services: ";
+/// The ranges of the example, and those that the bench has in their place.
+const RANGES: [(&str, &str); 2] = [("198.18.0.", "198.18.77."), ("198.18.1.", "198.18.78.")];
 
 /// The cloud, and the folder beside its file for what is made of it.
 pub struct Eight {
@@ -45,16 +38,18 @@ impl Eight {
         })
     }
 
-    /// Writes the cloud file: the example's, with these services.
+    /// Writes the cloud file: the example's with these services, of a name and in ranges of
+    /// its own, so that the lab and the secrets of the example are left alone.
     pub fn describe(&self, services: &str) -> Result<(), Error> {
         let example = root().join("examples/eight-services.yaml");
         let mut text = fs::read_to_string(&example).map_err(at(&example))?;
-        for (of_example, here) in EXAMPLE {
+        for (of_example, here) in RANGES {
             text = text.replace(of_example, here);
         }
-        let lines = text.lines().map(|line| match line.strip_prefix(SERVICES) {
-            Some(_) => format!("{SERVICES}[{services}]\n"),
-            None => format!("{line}\n"),
+        let lines = text.lines().map(|line| match line.split_once(": ") {
+            Some(("cloud", _)) => format!("cloud: {NAME}\n"),
+            Some(("services", _)) => format!("services: [{services}]\n"),
+            _ => format!("{line}\n"),
         });
         fs::write(&self.bench.cloud, lines.collect::<String>()).map_err(at(&self.bench.cloud))
     }
@@ -71,8 +66,7 @@ impl Eight {
         self.bench.down()?;
         let mut words = vec!["lab", "up"];
         words.extend(with.iter().flat_map(|package| ["--with", package]));
-        run_quietly(&mut self.bench.verb(&words))?;
-        Ok(())
+        run_quietly(&mut self.bench.verb(&words)).map(|_| ())
     }
 
     /// Makes it by `quorate apply`.
