@@ -7,7 +7,7 @@ use plan::Until;
 
 use crate::cloud::{Cloud, HOSTS};
 use crate::guide::folder_of_the_repository;
-use crate::said::tell;
+use crate::said::{tell, until};
 use crate::walks::{AGAIN, Walks, foretold, journeys, worst_of_a_cut};
 use crate::writers::{self, Writers};
 
@@ -16,6 +16,8 @@ use crate::writers::{self, Writers};
 const WORKS: Duration = Duration::from_mins(3);
 /// Until the host that was cut is a member again.
 const WHOLE: Duration = Duration::from_mins(6);
+/// Connections of a host that is gone; two hours, where nobody says otherwise.
+const ORPHANED: Duration = Duration::from_mins(1);
 
 /// The example's cloud, in this architecture and in two networks that begin so, stands;
 /// the lab is made with further words.
@@ -69,6 +71,7 @@ fn outlive(cloud: &Cloud, architecture: &str, networks: [&str; 2]) {
         writers.mark(&format!("{host} cut"));
         let cut = Instant::now();
         cloud.lab("cut", &[host]).good();
+        orphans_end(cloud, host);
         let worked = walks.until_all_work(cut, WORKS);
         tell(&format!(
             "{architecture}: {host} was cut; journeys begun after that came to a good end after; foretold at worst; by itself"
@@ -105,13 +108,36 @@ fn outlive(cloud: &Cloud, architecture: &str, networks: [&str; 2]) {
     assert!(longer.is_empty(), "longer than foretold:\n{}", longer.join("\n"));
 }
 
+/// The databases give up whom the host that was cut had connected: what it had under way
+/// there holds its locks until then.
+fn orphans_end(cloud: &Cloud, cut: &str) {
+    let ask = format!(
+        "ss --no-header --tcp --numeric state established 'sport = :3306 and dst {}'",
+        cloud.address(cut)
+    );
+    for host in HOSTS.into_iter().filter(|h| *h != cut) {
+        until(
+            &format!("{host} to give up what {cut} had connected"),
+            ORPHANED,
+            || {
+                let said = cloud.shell(host, &ask).good();
+                if said.out.trim().is_empty() {
+                    Ok(())
+                } else {
+                    Err(said.out)
+                }
+            },
+        );
+    }
+}
+
 /// Nothing that was begun is half done: instances, volumes and stacks in between.
 fn stuck(cloud: &Cloud) {
     let ask = ". /root/openrc
 openstack server list --all-projects -f value -c Name -c Status
 openstack volume list --all-projects -f value -c Name -c Status
 openstack stack list -f value -c 'Stack Name' -c 'Stack Status'";
-    crate::said::until("all to be done or undone", Duration::from_mins(5), || {
+    until("all to be done or undone", Duration::from_mins(5), || {
         let said = cloud.shell("c1", ask).good();
         let half: Vec<&str> = (said.out.lines())
             .filter(|l| {
