@@ -14,6 +14,9 @@ const NAME: &str = "bench-eight";
 /// Hosts with a vote.
 pub const CONTROLLERS: [&str; 3] = ["c1", "c2", "c3"];
 
+/// The cure that the other two ways have as well.
+const CURES: &str = "rpc-reply-poll";
+
 /// The ranges of the example, and those that the bench has in their place.
 const RANGES: [(&str, &str); 2] = [("198.18.0.", "198.18.77."), ("198.18.1.", "198.18.78.")];
 
@@ -48,6 +51,7 @@ impl Eight {
         }
         let lines = text.lines().map(|line| match line.split_once(": ") {
             Some(("cloud", _)) => format!("cloud: {NAME}\n"),
+            Some(("cures", _)) => format!("cures: [{CURES}]\n"),
             Some(("services", _)) => format!("services: [{services}]\n"),
             _ => format!("{line}\n"),
         });
