@@ -19,10 +19,10 @@ use std::collections::BTreeMap;
 use wire::{Answer, Expect, Fact, Facts, NamedQuery, Query, Sql, Wait};
 
 pub use acts::cleanup;
-use acts::{birth, choice, claim, set_aside, try_again};
+use acts::{birth, choice, claim, set_aside, try_again, weigh_alike};
 pub use copy::{copies, dump, load, position};
 
-use crate::{Intent, Member, Refusal, Seen, Stage, StageStep, Store};
+use crate::{Differs, Held, Intent, Member, Refusal, Seen, Stage, StageStep, Store};
 
 /// What a fresh data directory of the package holds besides files.
 const VIRGIN: [&str; 4] = ["mysql", "performance_schema", "sys", "test"];
@@ -48,6 +48,9 @@ const STRANGER: &str = "SELECT id FROM quorate.cloud WHERE id <> '\u{27e6}secret
 const STATUS: &str = "SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_cluster_status', \
      'wsrep_local_state_comment', 'wsrep_cluster_size', 'wsrep_ready', 'wsrep_cluster_state_uuid', \
      'wsrep_last_committed')";
+
+/// What a member counts among the others: one number (`pc.weight`, by default 1).
+const WEIGHT: &str = r"SELECT REGEXP_SUBSTR(@@GLOBAL.wsrep_provider_options, '(?<=pc\\.weight = )[0-9]+')";
 
 /// Shell words that hold where a server runs, in whatever state it is.
 fn runs(store: &Store) -> String {
@@ -84,6 +87,10 @@ pub fn queries(store: &Store, deep: bool) -> Vec<NamedQuery> {
         NamedQuery {
             name: store.answer("status"),
             query: Query::Sql(sql(store, &[STATUS])),
+        },
+        NamedQuery {
+            name: store.answer("weight"),
+            query: Query::Sql(sql(store, &[WEIGHT])),
         },
         NamedQuery {
             name: store.answer("stranger"),
@@ -332,6 +339,33 @@ pub fn ready(store: &Store) -> Vec<Wait> {
     }]
 }
 
+/// Members that count more than one, since their birth was cut off before its end: were
+/// such a member lost, the others would be no majority.
+pub fn differs(store: &Store, seen: &Seen<'_>) -> Vec<Differs> {
+    let weighs = |host: &String| {
+        let facts = seen.get(host).copied().flatten()?;
+        match facts.answers.get(&store.answer("weight"))? {
+            Fact::Known(Answer::Rows(rows)) => rows.first()?.first()?.clone().filter(|w| w != "1"),
+            _ => None,
+        }
+    };
+    let members = store.members.iter();
+    members
+        .filter_map(|host| {
+            let have = weighs(host)?;
+            Some(Differs {
+                held: Held {
+                    what: format!("weight of {host}"),
+                    want: "1".to_owned(),
+                    mend: weigh_alike(store, host).ops,
+                },
+                have: Some(have),
+                member: Some(host.clone()),
+            })
+        })
+        .collect()
+}
+
 fn refuse(code: &'static str, message: String, cure: &str) -> Refusal {
     Refusal {
         code,
@@ -395,6 +429,8 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Re
             .collect();
         out.before = birth(store, &alone, &join);
         out.before_cluster = true;
+        let first = first.filter(|_| store.members.len() > 1);
+        out.last = first.map(|host| weigh_alike(store, host)).into_iter().collect();
         return Ok(out);
     }
     if !managed && states.iter().any(|(_, s)| up(s)) && states.iter().any(|(_, s)| *s == State::Virgin) {

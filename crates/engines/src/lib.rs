@@ -98,6 +98,8 @@ pub struct Stage {
     pub ready: Vec<Wait>,
     /// Once it is up, on the first reachable member.
     pub after: Vec<StageStep>,
+    /// When all else is done that waits for it, on the member that is named.
+    pub last: Vec<StageStep>,
     /// The stage ends here: observe again and ask again.
     pub barrier: bool,
 }
@@ -237,12 +239,16 @@ pub struct Differs {
     pub held: Held,
     /// How it is; `None` where it is not there.
     pub have: Option<String>,
+    /// The member that is otherwise and must be mended itself; `None`: any of them does.
+    pub member: Option<String>,
 }
 
-/// What a store that runs should hold and does not: users, permissions, policies.
+/// What a store that runs should hold and does not: users, permissions, policies, the
+/// weight of its members.
 /// What cannot be seen differs in nothing.
 pub fn differs(store: &Store, seen: &Seen<'_>) -> Vec<Differs> {
     match store.engine.as_str() {
+        "galera" => galera::differs(store, seen),
         "rabbitmq" => rabbitmq::differs(store, seen),
         _ => Vec::new(),
     }

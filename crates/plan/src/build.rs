@@ -200,6 +200,7 @@ pub fn plan(
         planner.settle(services.is_some() || !started.is_empty());
         // Beside the wait for everything: nothing but the API that they ask is wanted.
         planner.scripts(true, &so_far, &[]);
+        planner.last_of(&stages);
         planner.standing();
     }
     planner.forget(out.barrier, &mut out.explain);
@@ -361,6 +362,24 @@ impl Planner<'_> {
             done.push(id(&s.name));
         }
         done
+    }
+
+    /// What engines have for the end, after all else.
+    fn last_of(&mut self, stages: &[(&engines::Store, engines::Stage)]) {
+        let so_far: Vec<String> = self.steps.iter().map(|s| s.id.clone()).collect();
+        for (store, s) in stages
+            .iter()
+            .flat_map(|(store, s)| s.last.iter().map(move |s| (store, s)))
+        {
+            self.steps.push(step(
+                format!("store/{}/{}", store.resource, s.name),
+                vec![s.host.clone()],
+                s.title.clone(),
+                "everything is made",
+                s.ops.clone(),
+                so_far.clone(),
+            ));
+        }
     }
 
     fn databases_and_scripts(&mut self, stores: &[String]) -> Vec<String> {

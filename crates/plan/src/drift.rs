@@ -5,7 +5,9 @@
 //! Each is said as one change and mended by itself. What could not be seen is not
 //! judged here.
 
-use engines::Seen;
+use std::collections::BTreeMap;
+
+use engines::{Differs, Seen};
 use pacemaker::Resource;
 use render::DesiredDatabase;
 use wire::{Answer, ClusterWant, Command, Expect, Op, Query, ResourceWant, Wait};
@@ -119,29 +121,34 @@ impl Planner<'_> {
             .collect();
         let mut out = Vec::new();
         for store in &self.desired.stores {
-            let differs = engines::differs(store, &seen);
-            if differs.is_empty() {
-                continue;
+            let mut by_member: BTreeMap<Option<String>, Vec<Differs>> = BTreeMap::new();
+            for differs in engines::differs(store, &seen) {
+                by_member.entry(differs.member.clone()).or_default().push(differs);
             }
-            let id = format!("store/{}/holds", store.resource);
-            let ops = differs.iter().flat_map(|d| d.held.mend.clone()).collect();
-            let mut s = step(
-                id.clone(),
-                store.members.clone(),
-                format!("put back what {} should hold", store.resource),
-                "it holds it otherwise",
-                ops,
-                before.to_vec(),
-            );
-            s.changes = differs
-                .iter()
-                .map(|d| {
-                    let what = format!("{}: {}", store.resource, d.held.what);
-                    change(what, d.have.as_deref(), &d.held.want)
-                })
-                .collect();
-            self.steps.push(s);
-            out.push(id);
+            for (member, differs) in by_member {
+                let (id, hosts) = match member {
+                    None => (format!("store/{}/holds", store.resource), store.members.clone()),
+                    Some(host) => (format!("store/{}/holds-{host}", store.resource), vec![host]),
+                };
+                let ops = differs.iter().flat_map(|d| d.held.mend.clone()).collect();
+                let mut s = step(
+                    id.clone(),
+                    hosts,
+                    format!("put back what {} should hold", store.resource),
+                    "it holds it otherwise",
+                    ops,
+                    before.to_vec(),
+                );
+                s.changes = differs
+                    .iter()
+                    .map(|d| {
+                        let what = format!("{}: {}", store.resource, d.held.what);
+                        change(what, d.have.as_deref(), &d.held.want)
+                    })
+                    .collect();
+                self.steps.push(s);
+                out.push(id);
+            }
         }
         out
     }

@@ -92,6 +92,23 @@ pub(super) fn birth(store: &Store, alone: &[&String], join: &[&String]) -> Vec<S
     out
 }
 
+/// Has a member count as much as each other one: the first of a birth counts more than
+/// all of them (see the script that the option `birth` names).
+pub(super) fn weigh_alike(store: &Store, host: &str) -> StageStep {
+    let argv = [store.option("birth"), "weigh", "1"];
+    let run = Command::new(format!("quorate-{}-weight", store.resource), &argv, 30_000);
+    StageStep {
+        name: "alike".to_owned(),
+        host: host.to_owned(),
+        title: format!(
+            "let {host} count as much as the other members of {}",
+            store.resource
+        ),
+        ops: vec![Op::Run(run)],
+        after: Vec::new(),
+    }
+}
+
 /// Says to the cluster that this cloud owns the store.
 pub(super) fn claim(store: &Store) -> StageStep {
     let statements = [

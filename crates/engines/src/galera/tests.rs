@@ -162,3 +162,49 @@ fn somebody_elses_databases_are_never_touched() {
         "store::foreign: c2: the data directory of galera holds somebody's databases: wordpress",
     );
 }
+
+#[test]
+fn the_first_counts_more_until_all_is_made() {
+    let v = virgin();
+    let last = |members: &[&str]| -> Vec<String> {
+        let store = Store {
+            members: members.iter().map(|m| (*m).to_owned()).collect(),
+            ..store()
+        };
+        let seen: Seen<'_> = store.members.iter().map(|m| (m.clone(), Some(&v))).collect();
+        let stage = stage(&store, &seen, Intent::Converge).unwrap();
+        stage
+            .last
+            .iter()
+            .map(|s| format!("{}: {}", s.host, s.title))
+            .collect()
+    };
+    assert_eq!(
+        last(&["c1", "c2", "c3"]),
+        ["c1: let c1 count as much as the other members of galera"]
+    );
+    assert_eq!(last(&["c1"]), Vec::<String>::new());
+}
+
+#[test]
+fn a_weight_that_was_left_is_taken_back() {
+    let weighs = |weight: Option<&str>| {
+        facts(vec![(
+            "weight",
+            Fact::Known(Answer::Rows(vec![vec![weight.map(str::to_owned)]])),
+        )])
+    };
+    let check = |weight: Option<&str>, expect: &[&str]| {
+        let (store, c1, others) = (store(), weighs(weight), weighs(Some("1")));
+        let members = [Some(&c1), Some(&others), None];
+        let seen: Seen<'_> = store.members.iter().cloned().zip(members).collect();
+        let told = differs(&store, &seen).into_iter().map(|d| {
+            let [member, have] = [d.member, d.have].map(Option::unwrap_or_default);
+            format!("{member}: {}: {have}, not {}", d.held.what, d.held.want)
+        });
+        assert_eq!(told.collect::<Vec<_>>(), expect);
+    };
+    check(Some("3"), &["c1: weight of c1: 3, not 1"]);
+    check(Some("1"), &[]);
+    check(None, &[]);
+}

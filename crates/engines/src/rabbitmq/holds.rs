@@ -94,6 +94,7 @@ pub fn differs(store: &Store, seen: &Seen<'_>) -> Vec<Differs> {
                         mend: vec![put(store, section, names, entry)],
                     },
                     have,
+                    member: None,
                 });
             }
         }
@@ -173,6 +174,7 @@ fn let_in(store: &Store) -> Differs {
             mend: vec![Op::Run(Command::new(unit, &argv, 60_000))],
         },
         have: Some("refused".to_owned()),
+        member: None,
     }
 }
 

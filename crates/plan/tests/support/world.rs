@@ -388,6 +388,7 @@ fn answer(desired: &Desired, query: &NamedQuery) -> Answer {
         ]),
         "owner" => rows(&[&[&filled("\u{27e6}secret:cloud/id\u{27e7}")]]),
         "stranger" => rows(&[]),
+        "weight" => rows(&[&["1"]]),
         "grastate" => {
             Answer::Text("version: 2.1\nuuid: 11111111-2222-3333-4444-555555555555\nseqno: -1\n".to_owned())
         }
