@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use wire::{Answer, Expect, Fact, Facts, NamedQuery, Query, Sql, Wait};
 
 pub use acts::cleanup;
-use acts::{birth, choice, claim, set_aside, try_again, weigh_alike};
+use acts::{birth, choice, claim, claim_at_birth, set_aside, try_again, weigh_alike};
 pub use copy::{copies, dump, load, position};
 
 use crate::{Differs, Held, Intent, Member, Refusal, Seen, Stage, StageStep, Store};
@@ -339,13 +339,17 @@ pub fn ready(store: &Store) -> Vec<Wait> {
     }]
 }
 
-/// Members that count more than one, since their birth was cut off before its end: were
-/// such a member lost, the others would be no majority.
+/// Members that count more than one, since what made the cloud was cut off before its
+/// end: were such a member lost, the others would be no majority.
 pub fn differs(store: &Store, seen: &Seen<'_>) -> Vec<Differs> {
     let weighs = |host: &String| {
         let facts = seen.get(host).copied().flatten()?;
         match facts.answers.get(&store.answer("weight"))? {
-            Fact::Known(Answer::Rows(rows)) => rows.first()?.first()?.clone().filter(|w| w != "1"),
+            // Where no provider is loaded it is no number.
+            Fact::Known(Answer::Rows(rows)) => {
+                let weight = rows.first()?.first()?.as_ref()?.parse::<u8>().ok()?;
+                (weight != 1).then_some(weight)
+            }
             _ => None,
         }
     };
@@ -359,7 +363,7 @@ pub fn differs(store: &Store, seen: &Seen<'_>) -> Vec<Differs> {
                     want: "1".to_owned(),
                     mend: weigh_alike(store, host).ops,
                 },
-                have: Some(have),
+                have: Some(have.to_string()),
                 member: Some(host.clone()),
             })
         })
@@ -429,6 +433,7 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Re
             .collect();
         out.before = birth(store, &alone, &join);
         out.before_cluster = true;
+        out.after = vec![claim_at_birth(store)];
         let first = first.filter(|_| store.members.len() > 1);
         out.last = first.map(|host| weigh_alike(store, host)).into_iter().collect();
         return Ok(out);

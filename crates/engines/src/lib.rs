@@ -107,7 +107,7 @@ pub struct Stage {
 impl Stage {
     /// Whether there is anything to do.
     pub fn is_empty(&self) -> bool {
-        self.before.is_empty() && self.after.is_empty() && self.ready.is_empty()
+        self.before.is_empty() && self.after.is_empty() && self.ready.is_empty() && self.last.is_empty()
     }
 }
 
@@ -239,7 +239,8 @@ pub struct Differs {
     pub held: Held,
     /// How it is; `None` where it is not there.
     pub have: Option<String>,
-    /// The member that is otherwise and must be mended itself; `None`: any of them does.
+    /// The member that is otherwise and is mended itself, when all else is done; `None`:
+    /// any of them does.
     pub member: Option<String>,
 }
 

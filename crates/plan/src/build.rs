@@ -364,24 +364,6 @@ impl Planner<'_> {
         done
     }
 
-    /// What engines have for the end, after all else.
-    fn last_of(&mut self, stages: &[(&engines::Store, engines::Stage)]) {
-        let so_far: Vec<String> = self.steps.iter().map(|s| s.id.clone()).collect();
-        for (store, s) in stages
-            .iter()
-            .flat_map(|(store, s)| s.last.iter().map(move |s| (store, s)))
-        {
-            self.steps.push(step(
-                format!("store/{}/{}", store.resource, s.name),
-                vec![s.host.clone()],
-                s.title.clone(),
-                "everything is made",
-                s.ops.clone(),
-                so_far.clone(),
-            ));
-        }
-    }
-
     fn databases_and_scripts(&mut self, stores: &[String]) -> Vec<String> {
         let mut base: Vec<String> = stores.to_vec();
         base.extend(self.prepared.iter().cloned());

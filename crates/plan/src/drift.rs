@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use engines::{Differs, Seen};
+use engines::{Differs, Seen, Stage, Store};
 use pacemaker::Resource;
 use render::DesiredDatabase;
 use wire::{Answer, ClusterWant, Command, Expect, Op, Query, ResourceWant, Wait};
@@ -36,7 +36,7 @@ fn change(what: String, have: Option<&str>, want: &str) -> Change {
     }
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
     /// What hosts of the SQL store answered to a question, those that did.
     fn answered(&self, answer: &str) -> Vec<(&str, Vec<Row>)> {
         let hosts = self.desired.sql_hosts.iter();
@@ -112,8 +112,9 @@ impl Planner<'_> {
             .collect()
     }
 
-    /// What brokers and stores that run should hold and do not. Gives the steps.
-    pub(crate) fn held(&mut self, before: &[String]) -> Vec<String> {
+    /// What brokers and stores that run should hold and do not, by the member that must
+    /// put it back itself, if it is not all the same which does.
+    fn differing(&self) -> Vec<(&'a Store, Option<String>, Vec<Differs>)> {
         let seen: Seen<'_> = self
             .observed
             .iter()
@@ -123,34 +124,81 @@ impl Planner<'_> {
         for store in &self.desired.stores {
             let mut by_member: BTreeMap<Option<String>, Vec<Differs>> = BTreeMap::new();
             for differs in engines::differs(store, &seen) {
-                by_member.entry(differs.member.clone()).or_default().push(differs);
+                let all = by_member.entry(differs.member.clone()).or_default();
+                all.push(differs);
             }
-            for (member, differs) in by_member {
-                let (id, hosts) = match member {
-                    None => (format!("store/{}/holds", store.resource), store.members.clone()),
-                    Some(host) => (format!("store/{}/holds-{host}", store.resource), vec![host]),
-                };
-                let ops = differs.iter().flat_map(|d| d.held.mend.clone()).collect();
-                let mut s = step(
-                    id.clone(),
-                    hosts,
-                    format!("put back what {} should hold", store.resource),
-                    "it holds it otherwise",
-                    ops,
-                    before.to_vec(),
-                );
-                s.changes = differs
-                    .iter()
-                    .map(|d| {
-                        let what = format!("{}: {}", store.resource, d.held.what);
-                        change(what, d.have.as_deref(), &d.held.want)
-                    })
-                    .collect();
-                self.steps.push(s);
-                out.push(id);
-            }
+            out.extend(by_member.into_iter().map(|(member, all)| (store, member, all)));
         }
         out
+    }
+
+    fn put_back(
+        &mut self,
+        store: &Store,
+        member: Option<&str>,
+        differs: &[Differs],
+        before: &[String],
+    ) -> String {
+        let (id, hosts) = match member {
+            None => (format!("store/{}/holds", store.resource), store.members.clone()),
+            Some(host) => (
+                format!("store/{}/holds-{host}", store.resource),
+                vec![host.to_owned()],
+            ),
+        };
+        let mut s = step(
+            id.clone(),
+            hosts,
+            format!("put back what {} should hold", store.resource),
+            "it holds it otherwise",
+            differs.iter().flat_map(|d| d.held.mend.clone()).collect(),
+            before.to_vec(),
+        );
+        let changes = differs.iter().map(|d| {
+            let what = format!("{}: {}", store.resource, d.held.what);
+            change(what, d.have.as_deref(), &d.held.want)
+        });
+        s.changes = changes.collect();
+        self.steps.push(s);
+        id
+    }
+
+    /// Puts back what any member can. Gives the steps.
+    pub(crate) fn held(&mut self, before: &[String]) -> Vec<String> {
+        let all = self.differing().into_iter();
+        all.filter(|(_, member, _)| member.is_none())
+            .map(|(store, _, differs)| self.put_back(store, None, &differs, before))
+            .collect()
+    }
+
+    /// What engines have for the end, after all else: of a birth, and what one that was
+    /// interrupted left on its members.
+    pub(crate) fn last_of(&mut self, stages: &[(&Store, Stage)]) {
+        let so_far: Vec<String> = self.steps.iter().map(|s| s.id.clone()).collect();
+        let last = |of: &Store| {
+            let mut all = stages.iter();
+            let stage = all.find(|(store, _)| store.resource == of.resource);
+            stage.map(|(_, stage)| stage.last.as_slice()).unwrap_or_default()
+        };
+        for (store, s) in stages
+            .iter()
+            .flat_map(|(store, _)| last(store).iter().map(move |s| (store, s)))
+        {
+            self.steps.push(step(
+                format!("store/{}/{}", store.resource, s.name),
+                vec![s.host.clone()],
+                s.title.clone(),
+                "everything is made",
+                s.ops.clone(),
+                so_far.clone(),
+            ));
+        }
+        for (store, member, differs) in self.differing() {
+            let Some(member) = member.filter(|m| last(store).iter().all(|s| s.host != *m)) else {
+                continue;
+            };
+            self.put_back(store, Some(&member), &differs, &so_far);
+        }
     }
 
     /// Instances that stand still where they should run, on a cluster that is whole

@@ -75,6 +75,14 @@ impl Cost {
         }
     }
 
+    /// Whichever is more.
+    fn or(self, other: Self) -> Self {
+        Self {
+            usual_ms: self.usual_ms.max(other.usual_ms),
+            worst_ms: self.worst_ms.max(other.worst_ms),
+        }
+    }
+
     fn and(self, other: Self) -> Self {
         Self {
             usual_ms: self.usual_ms + other.usual_ms,
@@ -111,6 +119,11 @@ struct Blow {
     words: String,
 }
 
+/// Whether writes wait where a host stops what it runs: it is one of several members.
+fn loses_member(on: &DesiredBalanced, host: &str) -> bool {
+    on.single_writer && on.members.iter().any(|m| m == host)
+}
+
 fn blow(effect: &Effect, on: &DesiredBalanced, desired: &Desired, plan: &Plan) -> Option<Blow> {
     let key = |what: &str| format!("{what}/{}", on.resource);
     match effect {
@@ -119,7 +132,11 @@ fn blow(effect: &Effect, on: &DesiredBalanced, desired: &Desired, plan: &Plan) -
             Some(if others > 0 {
                 Blow {
                     key: String::new(),
-                    cost: SLOWER,
+                    cost: if on.single_writer {
+                        LEAVES.or(JOINS)
+                    } else {
+                        SLOWER
+                    },
                     words: format!(
                         "{host} is taken out before its {resource} is restarted, {others} others answer"
                     ),
@@ -176,7 +193,11 @@ fn blow(effect: &Effect, on: &DesiredBalanced, desired: &Desired, plan: &Plan) -
         }
         Effect::Standby { services, host } if services.contains(&on.service) => Some(Blow {
             key: key("standby"),
-            cost: MOVE,
+            cost: if loses_member(on, host) {
+                MOVE.or(LEAVES)
+            } else {
+                MOVE
+            },
             words: format!("its address leaves {host}"),
         }),
         Effect::Move {
@@ -201,7 +222,7 @@ fn blow(effect: &Effect, on: &DesiredBalanced, desired: &Desired, plan: &Plan) -
             key: String::new(),
             cost: match desired.nodes.len() {
                 ..=1 => ALONE,
-                _ if on.single_writer => LEAVES,
+                _ if loses_member(on, host) => LEAVES,
                 _ => SLOWER,
             },
             words: format!("what {host} runs stops"),

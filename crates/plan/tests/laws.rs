@@ -653,3 +653,41 @@ proptest! {
         prop_assert_eq!(first, make(desired, &observed, intent), "not the same twice");
     }
 }
+
+/// What is foretold, usual and worst in milliseconds, of one effect on the first cloud.
+#[test]
+fn writes_wait_where_a_member_of_the_database_stops() {
+    let (_, desired) = &CLOUDS[0];
+    let check = |effect: Effect, resource: &str, expect: (u64, u64)| {
+        let mut observed = world::all(desired, world::applied);
+        observed["c1"].as_mut().unwrap().files.clear();
+        let mut plan = make(desired, &observed, Intent::Converge).unwrap();
+        for step in &mut plan.steps {
+            step.effects.clear();
+        }
+        plan.steps[0].effects = vec![effect];
+        let all = plan::outage(&plan, desired, &plan::Measures::new());
+        let told = all.iter().find(|o| o.resource == resource).unwrap();
+        assert_eq!(
+            (told.usual_ms, told.worst_ms),
+            expect,
+            "{resource}: {:?}",
+            told.why
+        );
+    };
+    let standby = |services: &[&str]| Effect::Standby {
+        host: "c3".to_owned(),
+        services: services.iter().map(|s| (*s).to_owned()).collect(),
+    };
+    check(standby(&[]), "galera", (600, 1500));
+    check(standby(&[]), "keystone-api", (0, 500));
+    // The address that moves beside it is back sooner.
+    check(standby(&["galera"]), "galera", (600, 1500));
+    check(standby(&["keystone"]), "keystone-api", (350, 800));
+    let restart = |resource: &str| Effect::Restart {
+        resource: resource.to_owned(),
+        host: "c3".to_owned(),
+    };
+    check(restart("galera"), "galera", (600, 3000));
+    check(restart("keystone-api"), "keystone-api", (0, 500));
+}

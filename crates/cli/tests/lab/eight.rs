@@ -69,12 +69,20 @@ fn outlive(cloud: &Cloud, architecture: &str, networks: [&str; 2]) {
     for host in HOSTS {
         let writers = Writers::start(vec![writers::sql(cloud, &cloud.vip("galera"), 100)]);
         writers.mark(&format!("{host} cut"));
+        let orphans = connected(cloud, host).len();
         let cut = Instant::now();
         cloud.lab("cut", &[host]).good();
-        orphans_end(cloud, host);
-        let worked = walks.until_all_work(cut, WORKS);
+        let worked = std::thread::scope(|scope| {
+            let ended = scope.spawn(|| orphans_end(cloud, host));
+            let worked = walks.until_all_work(cut, WORKS);
+            ended.join().unwrap();
+            worked
+        });
         tell(&format!(
             "{architecture}: {host} was cut; journeys begun after that came to a good end after; foretold at worst; by itself"
+        ));
+        tell(&format!(
+            "  {orphans} connections of it to databases of others were given up"
         ));
         for ((service, kind), took) in worked {
             let itself = walks.took_before(whole, &service, kind);
@@ -108,27 +116,33 @@ fn outlive(cloud: &Cloud, architecture: &str, networks: [&str; 2]) {
     assert!(longer.is_empty(), "longer than foretold:\n{}", longer.join("\n"));
 }
 
-/// The databases give up whom the host that was cut had connected: what it had under way
-/// there holds its locks until then.
-fn orphans_end(cloud: &Cloud, cut: &str) {
+/// What the databases of the others have of connections of a host.
+fn connected(cloud: &Cloud, of: &str) -> Vec<String> {
     let ask = format!(
         "ss --no-header --tcp --numeric state established 'sport = :3306 and dst {}'",
-        cloud.address(cut)
+        cloud.address(of)
     );
-    for host in HOSTS.into_iter().filter(|h| *h != cut) {
-        until(
-            &format!("{host} to give up what {cut} had connected"),
-            ORPHANED,
-            || {
-                let said = cloud.shell(host, &ask).good();
-                if said.out.trim().is_empty() {
-                    Ok(())
-                } else {
-                    Err(said.out)
-                }
-            },
-        );
-    }
+    let others = HOSTS.into_iter().filter(|host| *host != of);
+    others
+        .flat_map(|host| {
+            let said = cloud.shell(host, &ask).good();
+            let lines = said.out.lines().map(|line| format!("{host}: {line}"));
+            lines.collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// The databases give up what the host that was cut had connected: what it had under way
+/// there holds its locks until then.
+fn orphans_end(cloud: &Cloud, cut: &str) {
+    until(&format!("connections of {cut} to be given up"), ORPHANED, || {
+        let left = connected(cloud, cut);
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(left.join("\n"))
+        }
+    });
 }
 
 /// Nothing that was begun is half done: instances, volumes and stacks in between.

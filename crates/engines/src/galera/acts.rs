@@ -92,21 +92,34 @@ pub(super) fn birth(store: &Store, alone: &[&String], join: &[&String]) -> Vec<S
     out
 }
 
-/// Has a member count as much as each other one: the first of a birth counts more than
-/// all of them (see the script that the option `birth` names).
+/// Has a member count so much among the others from now on.
+fn weigh(store: &Store, weight: usize) -> Op {
+    let argv = [store.option("birth"), "weigh", &weight.to_string()];
+    let unit = format!("quorate-{}-weight", store.resource);
+    Op::Run(Command::new(unit, &argv, 60_000))
+}
+
+/// Has a member count as much as each other one: the first of a birth counted more than
+/// all of them.
 pub(super) fn weigh_alike(store: &Store, host: &str) -> StageStep {
-    let argv = [store.option("birth"), "weigh", "1"];
-    let run = Command::new(format!("quorate-{}-weight", store.resource), &argv, 30_000);
+    let resource = &store.resource;
     StageStep {
         name: "alike".to_owned(),
         host: host.to_owned(),
-        title: format!(
-            "let {host} count as much as the other members of {}",
-            store.resource
-        ),
-        ops: vec![Op::Run(run)],
+        title: format!("let {host} count as much as the other members of {resource}"),
+        ops: vec![weigh(store, 1)],
         after: Vec::new(),
     }
+}
+
+/// The same as [`claim`] at a birth: until everything is made the first counts more than
+/// all others together, of which each is lost for moments in the rush of first starts.
+pub(super) fn claim_at_birth(store: &Store) -> StageStep {
+    let mut claim = claim(store);
+    if store.members.len() > 1 {
+        claim.ops.push(weigh(store, store.members.len()));
+    }
+    claim
 }
 
 /// Says to the cluster that this cloud owns the store.

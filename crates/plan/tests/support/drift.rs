@@ -54,6 +54,32 @@ fn row(observed: &mut Observed, host: &str, answer: &str, what: &str, now: Optio
 }
 
 #[test]
+fn a_weight_that_was_left_is_taken_back_when_all_else_is_done() {
+    let heavy = |o: &mut Observed| {
+        let rows = Answer::Rows(vec![vec![Some("3".to_owned())]]);
+        answers(o, "c1").insert("galera/weight".to_owned(), Fact::Known(rows));
+    };
+    let weight = "~ galera: weight of c1: -3 +1";
+    check(&heavy, &["store/galera/holds-c1"], &[weight]);
+    let both = |o: &mut Observed| {
+        heavy(o);
+        let lost = "without INSERT, SELECT";
+        row(o, "c2", "database/keystone", "grants of keystone", Some(lost));
+    };
+    let (_, desired) = &CLOUDS[0];
+    let mut observed = world::all(desired, world::applied);
+    both(&mut observed);
+    let plan = make(desired, &observed, Intent::Converge).unwrap();
+    let last = plan.steps.last().unwrap();
+    assert_eq!(
+        (last.id.as_str(), last.hosts.as_slice()),
+        ("store/galera/holds-c1", &["c1".to_owned()][..])
+    );
+    let others = plan.steps.iter().filter(|s| s.id != last.id);
+    assert!(others.clone().count() > 0 && others.clone().all(|s| last.after.contains(&s.id)));
+}
+
+#[test]
 fn a_grant_is_given_again_by_the_member_that_lacks_it() {
     let (lost, want) = ("without INSERT, SELECT", "all on its database");
     let plan = check(
