@@ -119,9 +119,10 @@ struct Blow {
     words: String,
 }
 
-/// Whether writes wait where a host stops what it runs: it is one of several members.
-fn loses_member(on: &DesiredBalanced, host: &str) -> bool {
-    on.single_writer && on.members.iter().any(|m| m == host)
+/// Whether writes wait where a host stops what it runs: it is one of several members, or
+/// was one as far as can be told, since the cloud file does not name it any more.
+fn loses_member(on: &DesiredBalanced, host: &str, desired: &Desired) -> bool {
+    on.single_writer && (on.members.iter().any(|m| m == host) || !desired.hosts.contains_key(host))
 }
 
 fn blow(effect: &Effect, on: &DesiredBalanced, desired: &Desired, plan: &Plan) -> Option<Blow> {
@@ -193,7 +194,7 @@ fn blow(effect: &Effect, on: &DesiredBalanced, desired: &Desired, plan: &Plan) -
         }
         Effect::Standby { services, host } if services.contains(&on.service) => Some(Blow {
             key: key("standby"),
-            cost: if loses_member(on, host) {
+            cost: if loses_member(on, host, desired) {
                 MOVE.or(LEAVES)
             } else {
                 MOVE
@@ -222,7 +223,7 @@ fn blow(effect: &Effect, on: &DesiredBalanced, desired: &Desired, plan: &Plan) -
             key: String::new(),
             cost: match desired.nodes.len() {
                 ..=1 => ALONE,
-                _ if loses_member(on, host) => LEAVES,
+                _ if loses_member(on, host, desired) => LEAVES,
                 _ => SLOWER,
             },
             words: format!("what {host} runs stops"),
