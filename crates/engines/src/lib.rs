@@ -125,6 +125,12 @@ pub struct Refusal {
 /// What each member answered; `None` for one that could not be reached.
 pub type Seen<'a> = IndexMap<String, Option<&'a Facts>>;
 
+/// Of what was observed of each host, its facts or why there are none.
+pub fn seen(observed: &IndexMap<String, Result<Facts, String>>) -> Seen<'_> {
+    let hosts = observed.iter();
+    hosts.map(|(h, f)| (h.clone(), f.as_ref().ok())).collect()
+}
+
 /// Whether the cluster manager runs somewhere and has the store in its configuration.
 fn managed(store: &Store, seen: &Seen<'_>) -> bool {
     let name = format!("id=\"{}\"", store.resource);

@@ -6,7 +6,7 @@
 //! scripts; then the services. On one that runs, changes that restart
 //! something go host by host, each gated by the health of the one before.
 
-use engines::{Intent, Refusal, Seen};
+use engines::{Intent, Refusal};
 use render::{Desired, DesiredApi};
 use wire::{Expect, Fact, Facts, Op, Wait};
 
@@ -59,10 +59,7 @@ pub fn plan(
         reasons.extend(refuse::out_of_service(desired, observed));
     }
     reasons.extend(leave::reasons(desired, observed));
-    let seen: Seen<'_> = observed
-        .iter()
-        .map(|(h, f)| (h.clone(), f.as_ref().ok()))
-        .collect();
+    let seen = engines::seen(observed);
     let mut stages = Vec::new();
     for store in &desired.stores {
         match engines::stage(store, &seen, intent) {

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use engines::{Differs, Seen, Stage, Store};
+use engines::{Differs, Stage, Store};
 use pacemaker::Resource;
 use render::DesiredDatabase;
 use wire::{Answer, ClusterWant, Command, Expect, Op, Query, ResourceWant, Wait};
@@ -36,7 +36,7 @@ fn change(what: String, have: Option<&str>, want: &str) -> Change {
     }
 }
 
-impl<'a> Planner<'a> {
+impl Planner<'_> {
     /// What hosts of the SQL store answered to a question, those that did.
     fn answered(&self, answer: &str) -> Vec<(&str, Vec<Row>)> {
         let hosts = self.desired.sql_hosts.iter();
@@ -112,26 +112,17 @@ impl<'a> Planner<'a> {
             .collect()
     }
 
-    /// What brokers and stores that run should hold and do not, by the member that must
+    /// What a broker or store that runs should hold and does not, by the member that must
     /// put it back itself, if it is not all the same which does.
-    fn differing(&self) -> Vec<(&'a Store, Option<String>, Vec<Differs>)> {
-        let seen: Seen<'_> = self
-            .observed
-            .iter()
-            .map(|(h, f)| (h.clone(), f.as_ref().ok()))
-            .collect();
-        let mut out = Vec::new();
-        for store in &self.desired.stores {
-            let mut by_member: BTreeMap<Option<String>, Vec<Differs>> = BTreeMap::new();
-            for differs in engines::differs(store, &seen) {
-                let all = by_member.entry(differs.member.clone()).or_default();
-                all.push(differs);
-            }
-            out.extend(by_member.into_iter().map(|(member, all)| (store, member, all)));
+    fn differing(&self, store: &Store) -> BTreeMap<Option<String>, Vec<Differs>> {
+        let mut out: BTreeMap<Option<String>, Vec<Differs>> = BTreeMap::new();
+        for differs in engines::differs(store, &engines::seen(self.observed)) {
+            out.entry(differs.member.clone()).or_default().push(differs);
         }
         out
     }
 
+    /// Plans that a member does it, or any of them. Gives the step.
     fn put_back(
         &mut self,
         store: &Store,
@@ -165,39 +156,37 @@ impl<'a> Planner<'a> {
 
     /// Puts back what any member can. Gives the steps.
     pub(crate) fn held(&mut self, before: &[String]) -> Vec<String> {
-        let all = self.differing().into_iter();
-        all.filter(|(_, member, _)| member.is_none())
-            .map(|(store, _, differs)| self.put_back(store, None, &differs, before))
-            .collect()
+        let mut out = Vec::new();
+        for store in &self.desired.stores {
+            if let Some(differs) = self.differing(store).remove(&None) {
+                out.push(self.put_back(store, None, &differs, before));
+            }
+        }
+        out
     }
 
     /// What engines have for the end, after all else: of a birth, and what one that was
     /// interrupted left on its members.
     pub(crate) fn last_of(&mut self, stages: &[(&Store, Stage)]) {
         let so_far: Vec<String> = self.steps.iter().map(|s| s.id.clone()).collect();
-        let last = |of: &Store| {
-            let mut all = stages.iter();
-            let stage = all.find(|(store, _)| store.resource == of.resource);
-            stage.map(|(_, stage)| stage.last.as_slice()).unwrap_or_default()
-        };
-        for (store, s) in stages
-            .iter()
-            .flat_map(|(store, _)| last(store).iter().map(move |s| (store, s)))
-        {
-            self.steps.push(step(
-                format!("store/{}/{}", store.resource, s.name),
-                vec![s.host.clone()],
-                s.title.clone(),
-                "everything is made",
-                s.ops.clone(),
-                so_far.clone(),
-            ));
-        }
-        for (store, member, differs) in self.differing() {
-            let Some(member) = member.filter(|m| last(store).iter().all(|s| s.host != *m)) else {
-                continue;
-            };
-            self.put_back(store, Some(&member), &differs, &so_far);
+        for (store, stage) in stages {
+            for s in &stage.last {
+                self.steps.push(step(
+                    format!("store/{}/{}", store.resource, s.name),
+                    vec![s.host.clone()],
+                    s.title.clone(),
+                    "everything is made",
+                    s.ops.clone(),
+                    so_far.clone(),
+                ));
+            }
+            for (member, differs) in self.differing(store) {
+                // The birth's own step does it already.
+                let member = member.filter(|m| stage.last.iter().all(|s| s.host != *m));
+                if let Some(member) = member {
+                    self.put_back(store, Some(&member), &differs, &so_far);
+                }
+            }
         }
     }
 

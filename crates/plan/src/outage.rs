@@ -266,8 +266,7 @@ pub fn outage(plan: &Plan, desired: &Desired, measures: &Measures) -> Vec<Outage
             let mut why = Vec::new();
             for blow in effects.iter().filter_map(|e| blow(e, on, desired, plan)) {
                 let cost = measured(&blow, measures);
-                total.usual_ms = total.usual_ms.max(cost.usual_ms);
-                total.worst_ms = total.worst_ms.max(cost.worst_ms);
+                total = total.or(cost);
                 let known = measures.get(&blow.key).map_or(0, Vec::len);
                 let source = if known > 0 {
                     format!(", measured {known} times")

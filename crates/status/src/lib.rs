@@ -11,7 +11,7 @@ mod links;
 
 use std::collections::BTreeMap;
 
-use engines::{Member, Seen};
+use engines::Member;
 use indexmap::IndexMap;
 use pacemaker::{Monitor, Resource};
 use render::Desired;
@@ -169,10 +169,7 @@ pub fn snapshot(cloud: &str, desired: &Desired, no_fencing: Option<&str>, observ
             home: v.home.clone(),
         })
         .collect();
-    let seen: Seen<'_> = observed
-        .iter()
-        .map(|(h, f)| (h.clone(), f.as_ref().ok()))
-        .collect();
+    let seen = engines::seen(observed);
     let stores: Vec<Store> = desired
         .stores
         .iter()

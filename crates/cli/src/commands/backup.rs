@@ -123,10 +123,7 @@ async fn quietest<'a>(
     observed: &Observed,
     clients: &Query,
 ) -> Result<&'a Session, Failure> {
-    let seen: engines::Seen<'_> = observed
-        .iter()
-        .map(|(h, f)| (h.clone(), f.as_ref().ok()))
-        .collect();
+    let seen = engines::seen(observed);
     let store = project.desired.sql_store();
     let members = store.map(|s| engines::members(s, &seen)).unwrap_or_default();
     let mut found: Option<(u64, &Session)> = None;

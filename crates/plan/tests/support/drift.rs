@@ -61,15 +61,14 @@ fn a_weight_that_was_left_is_taken_back_when_all_else_is_done() {
     };
     let weight = "~ galera: weight of c1: -3 +1";
     check(&heavy, &["store/galera/holds-c1"], &[weight]);
+    let (lacks, want) = ("without INSERT, SELECT", "all on its database");
     let both = |o: &mut Observed| {
         heavy(o);
-        let lost = "without INSERT, SELECT";
-        row(o, "c2", "database/keystone", "grants of keystone", Some(lost));
+        row(o, "c2", "database/keystone", "grants of keystone", Some(lacks));
     };
-    let (_, desired) = &CLOUDS[0];
-    let mut observed = world::all(desired, world::applied);
-    both(&mut observed);
-    let plan = make(desired, &observed, Intent::Converge).unwrap();
+    let grants = format!("~ grants of keystone: -{lacks} +{want}");
+    let steps = ["database/keystone", "store/galera/holds-c1"];
+    let plan = check(&both, &steps, &[&grants, weight]);
     let last = plan.steps.last().unwrap();
     assert_eq!(
         (last.id.as_str(), last.hosts.as_slice()),
