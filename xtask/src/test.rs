@@ -5,6 +5,7 @@
 //! all that is wrong is said at once.
 
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::shell::{self, Error, cargo, run_tests};
 use crate::system;
@@ -26,10 +27,25 @@ pub struct Args {
     filter: Option<String>,
 }
 
+/// Parts of a run: name, count, and how long each took.
+#[derive(Default)]
+struct Suites(Vec<(String, Tally, Duration)>);
+
+impl Suites {
+    /// Runs one part and keeps its count.
+    fn run(&mut self, name: &str, part: impl FnOnce() -> Result<Tally, Error>) -> Result<(), Error> {
+        let began = Instant::now();
+        let tally = part()?;
+        self.0.push((name.to_owned(), tally, began.elapsed()));
+        Ok(())
+    }
+}
+
 /// Runs the tests. The last line is `N passed, N failed`; a style check counts
 /// as one test.
 pub fn run(args: &Args) -> Result<(), Error> {
-    let mut suites: Vec<(String, Tally)> = vec![];
+    let began = Instant::now();
+    let mut suites = Suites::default();
     let can_lab = if args.no_lab {
         println!("lab: left out, as asked");
         false
@@ -41,7 +57,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
         let why_not = system::no_lab();
         if let Some(why) = &why_not {
             eprintln!("error: the lab stories cannot run: {why} (--no-lab leaves them out)");
-            suites.push(("lab stories, not run".to_owned(), Tally::of(false)));
+            suites.run("lab stories, not run", || Ok(Tally::of(false)))?;
         }
         why_not.is_none()
     };
@@ -54,11 +70,13 @@ pub fn run(args: &Args) -> Result<(), Error> {
             ),
         ];
         for (name, words) in style {
-            let done = shell::run(cargo().args(words));
-            if let Err(error) = &done {
-                eprintln!("error: {error}");
-            }
-            suites.push((name.to_owned(), Tally::of(done.is_ok())));
+            suites.run(name, || {
+                let done = shell::run(cargo().args(words));
+                if let Err(error) = &done {
+                    eprintln!("error: {error}");
+                }
+                Ok(Tally::of(done.is_ok()))
+            })?;
         }
     }
     units(args, &mut suites)?;
@@ -67,10 +85,16 @@ pub fn run(args: &Args) -> Result<(), Error> {
     }
     println!();
     let mut all = Tally::default();
-    for (name, tally) in &suites {
-        println!("{name:<24} {:>4} passed, {} failed", tally.passed, tally.failed);
+    for (name, tally, took) in &suites.0 {
+        println!(
+            "{name:<24} {:>4} passed, {} failed {:>6} s",
+            tally.passed,
+            tally.failed,
+            took.as_secs()
+        );
         all += *tally;
     }
+    println!("{:<24} {:>29} s", "all parts", began.elapsed().as_secs());
     println!("{} passed, {} failed", all.passed, all.failed);
     if all.failed == 0 {
         Ok(())
@@ -81,7 +105,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
 
 /// Unit tests, in nextest where it is installed; it runs no tests in
 /// documentation, so cargo does these.
-fn units(args: &Args, suites: &mut Vec<(String, Tally)>) -> Result<(), Error> {
+fn units(args: &Args, suites: &mut Suites) -> Result<(), Error> {
     let mut command = cargo();
     if has_nextest() {
         command
@@ -93,17 +117,17 @@ fn units(args: &Args, suites: &mut Vec<(String, Tally)>) -> Result<(), Error> {
                 "--no-tests=pass",
             ])
             .args(&args.filter);
-        suites.push(("unit tests".to_owned(), run_tests(&mut command)?));
+        suites.run("unit tests", || run_tests(&mut command))?;
         command = cargo();
         command
             .args(["test", "--quiet", "--workspace", "--doc", "--no-fail-fast", "--"])
             .args(&args.filter);
-        suites.push(("documentation".to_owned(), run_tests(&mut command)?));
+        suites.run("documentation", || run_tests(&mut command))?;
     } else {
         command
             .args(["test", "--workspace", "--no-fail-fast", "--"])
             .args(&args.filter);
-        suites.push(("unit tests".to_owned(), run_tests(&mut command)?));
+        suites.run("unit tests", || run_tests(&mut command))?;
     }
     Ok(())
 }
@@ -112,7 +136,7 @@ fn units(args: &Args, suites: &mut Vec<(String, Tally)>) -> Result<(), Error> {
 ///
 /// Of the whole workspace, as the unit tests were: asked for a package alone,
 /// cargo would choose other features and build most dependencies again.
-fn lab(args: &Args, suites: &mut Vec<(String, Tally)>) -> Result<(), Error> {
+fn lab(args: &Args, suites: &mut Suites) -> Result<(), Error> {
     let stories = |targets: &[&str]| {
         let mut command = cargo();
         command.args(["test", "--workspace", "--no-fail-fast"]);
@@ -129,7 +153,7 @@ fn lab(args: &Args, suites: &mut Vec<(String, Tally)>) -> Result<(), Error> {
         command
     };
     if args.long {
-        suites.push(("the lab itself".to_owned(), run_tests(&mut stories(&["real"]))?));
+        suites.run("the lab itself", || run_tests(&mut stories(&["real"])))?;
     }
     for round in 1..=args.repeat {
         let name = if args.repeat == 1 {
@@ -137,14 +161,12 @@ fn lab(args: &Args, suites: &mut Vec<(String, Tally)>) -> Result<(), Error> {
         } else {
             format!("lab stories, round {round}")
         };
-        suites.push((name, run_tests(&mut stories(&["lab"]))?));
+        suites.run(&name, || run_tests(&mut stories(&["lab"])))?;
     }
     // They take their programs from the image that the stories made.
-    suites.push((
-        "the image's programs".to_owned(),
-        run_tests(&mut stories(&["image", "nss"]))?,
-    ));
-    Ok(())
+    suites.run("the image's programs", || {
+        run_tests(&mut stories(&["image", "nss"]))
+    })
 }
 
 fn has_nextest() -> bool {
