@@ -42,19 +42,36 @@ pub fn stands(cloud: &Cloud, architecture: &str, [management, provider]: [&str; 
     cloud.until_redundant(WHOLE);
 }
 
+/// One controller cut; journeys slower than foretold are printed, not judged, on a busy machine.
+#[test]
+#[ignore = "lab"]
+fn eight_services_outlive_a_controller() {
+    let cloud = Cloud::new("st-eights", 79);
+    let longer = outlive(&cloud, "core", ["198.18.79", "198.18.80"], &["c2"]);
+    if !longer.is_empty() {
+        tell(&format!("longer than foretold:\n{}", longer.join("\n")));
+    }
+}
+
 #[test]
 #[ignore = "lab"]
 fn long_eight_services_outlive_each_controller_in_full() {
-    outlive(&Cloud::new("st-eight", 67), "full", ["198.18.67", "198.18.68"]);
+    as_foretold(&Cloud::new("st-eight", 67), "full", ["198.18.67", "198.18.68"]);
 }
 
 #[test]
 #[ignore = "lab"]
 fn long_eight_services_outlive_each_controller_in_core() {
-    outlive(&Cloud::new("st-eightc", 75), "core", ["198.18.75", "198.18.76"]);
+    as_foretold(&Cloud::new("st-eightc", 75), "core", ["198.18.75", "198.18.76"]);
 }
 
-fn outlive(cloud: &Cloud, architecture: &str, networks: [&str; 2]) {
+fn as_foretold(cloud: &Cloud, architecture: &str, networks: [&str; 2]) {
+    let longer = outlive(cloud, architecture, networks, &HOSTS);
+    assert!(longer.is_empty(), "longer than foretold:\n{}", longer.join("\n"));
+}
+
+/// Cuts these hosts in turn; rows of journeys that took longer than foretold.
+fn outlive(cloud: &Cloud, architecture: &str, networks: [&str; 2], hosts: &[&str]) -> Vec<String> {
     // Two processors run all: a host that is back at once, with forty services to start,
     // would take them from the others while it is measured what those do without it.
     stands(cloud, architecture, networks, &["--self-test", "120"]);
@@ -66,7 +83,7 @@ fn outlive(cloud: &Cloud, architecture: &str, networks: [&str; 2]) {
     walks.until_all_work(Instant::now(), WORKS);
     let whole = Instant::now();
     let mut longer = Vec::new();
-    for host in HOSTS {
+    for &host in hosts {
         let writers = Writers::start(vec![writers::sql(cloud, &cloud.vip("galera"), 100)]);
         writers.mark(&format!("{host} cut"));
         let orphans = connected(cloud, host).len();
@@ -113,7 +130,7 @@ fn outlive(cloud: &Cloud, architecture: &str, networks: [&str; 2]) {
     drop(walks);
     stuck(cloud);
     cloud.down();
-    assert!(longer.is_empty(), "longer than foretold:\n{}", longer.join("\n"));
+    longer
 }
 
 /// What the databases of the others have of connections of a host.
