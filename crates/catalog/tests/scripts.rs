@@ -1,0 +1,26 @@
+//! Scripts of the catalogue that decide something: each is loaded by a test in its own
+//! language, with the world around it made up. Not for scripts that only call others.
+
+use std::path::Path;
+use std::process::Command;
+
+fn run(name: &str) {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts");
+    let out = Command::new("python3")
+        .args(["-B", name])
+        .current_dir(tests)
+        .output()
+        .expect("python3 is there, as on every host of a cloud");
+    assert!(
+        out.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&out.stdout),
+        String::from_utf8_lossy(&out.stderr)
+    );
+}
+
+/// Never two databases, and one as soon as all answer.
+#[test]
+fn ovn_members_found_one_database() {
+    run("ovn_member.py");
+}
