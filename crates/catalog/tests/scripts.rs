@@ -24,3 +24,9 @@ fn run(name: &str) {
 fn ovn_members_found_one_database() {
     run("ovn_member.py");
 }
+
+/// A broker that was stopped to join again is started again, however often that fails.
+#[test]
+fn brokers_that_were_apart_are_started_again() {
+    run("rabbitmq_whole.py");
+}
