@@ -11,8 +11,6 @@
 mod audit;
 mod balance;
 mod cib;
-mod cluster;
-mod expect;
 mod files;
 mod host;
 mod http;
@@ -36,6 +34,4 @@ mod systemd;
 mod units;
 mod wait;
 
-pub use cluster::satisfied;
-pub use expect::holds;
 pub use session::{AgentError, serve};

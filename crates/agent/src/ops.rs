@@ -11,8 +11,8 @@ use tokio::sync::OnceCell;
 use wire::{Op, OpError, Reply};
 
 use crate::{
-    audit, balance, cib, expect, files, http, lock, observe, packages, pieces, prober, query, run,
-    session::Progress, socket, sql, sysctl, systemd::Systemd, units, wait,
+    audit, balance, cib, files, http, lock, observe, packages, pieces, prober, query, run, session::Progress,
+    socket, sql, sysctl, systemd::Systemd, units, wait,
 };
 
 /// What lives as long as the session.
@@ -121,7 +121,7 @@ async fn unless(
         && answers
             .iter()
             .zip(guards)
-            .all(|(answer, (_, expect))| expect::holds(answer, expect).is_ok());
+            .all(|(answer, (_, expect))| wire::holds(answer, expect).is_ok());
     if done {
         return Ok(0);
     }

@@ -4,7 +4,7 @@
 use std::{io::ErrorKind, time::Duration};
 
 use tokio::net::TcpStream;
-use wire::{Answer, Fact, Query};
+use wire::{Answer, Fact, Listing, Query};
 
 use crate::{
     files::is_absent,
@@ -42,7 +42,41 @@ pub(crate) async fn ask(query: &Query) -> Fact<Answer> {
             Fact::Absent => Fact::Absent,
             Fact::Unknown(why) => Fact::Unknown(why),
         },
+        Query::List(path) => list(path),
     }
+}
+
+/// The entries of a folder. Only where there is none is it absent: one that cannot be
+/// read to its end may hold anything.
+fn list(path: &str) -> Fact<Answer> {
+    let read = || {
+        let mut out = Listing::default();
+        for entry in std::fs::read_dir(path)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if entry.file_type()?.is_dir() {
+                out.folders.push(name);
+            } else {
+                out.others.push(name);
+            }
+        }
+        Ok(out)
+    };
+    match read() {
+        Ok(listing) => Fact::Known(Answer::Listing(listing)),
+        Err(error) => unlisted(path, &error),
+    }
+}
+
+/// The fact of a folder that could not be listed.
+fn unlisted(path: &str, error: &std::io::Error) -> Fact<Answer> {
+    // Where the folder itself is gone; an entry that went under way is unknown too.
+    if error.kind() == ErrorKind::NotFound
+        && std::fs::symlink_metadata(path).is_err_and(|e| e.kind() == ErrorKind::NotFound)
+    {
+        return Fact::Absent;
+    }
+    Fact::Unknown(format!("cannot list {path}: {error}"))
 }
 
 fn read(path: &str) -> Fact<Answer> {
@@ -87,6 +121,38 @@ mod tests {
             ask(&Query::Tcp("host:80".to_owned())).await,
             Fact::Unknown(_)
         ));
+    }
+
+    #[tokio::test]
+    async fn folders_known_absent_and_unknown() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name).to_str().unwrap().to_owned();
+        std::fs::create_dir_all(path("data/mysql")).unwrap();
+        std::fs::write(path("data/ibdata1"), "x").unwrap();
+        let listing = Listing {
+            folders: vec!["mysql".to_owned()],
+            others: vec!["ibdata1".to_owned()],
+        };
+        assert_eq!(
+            ask(&Query::List(path("data"))).await,
+            Fact::Known(Answer::Listing(listing))
+        );
+        assert!(ask(&Query::List(path("none"))).await.is_absent());
+        // A file in its place, and a link that leads nowhere: somebody was there.
+        std::os::unix::fs::symlink("nowhere", path("link")).unwrap();
+        for name in ["data/ibdata1", "link"] {
+            let fact = ask(&Query::List(path(name))).await;
+            assert!(matches!(fact, Fact::Unknown(_)), "{name}: {fact:?}");
+        }
+        let broken = std::io::Error::from_raw_os_error(5);
+        let fact = unlisted(&path("data"), &broken);
+        assert!(
+            matches!(&fact, Fact::Unknown(why) if why.contains("Input/output error")),
+            "{fact:?}"
+        );
+        // An entry that vanishes while it is read says nothing of the folder.
+        let gone = std::io::Error::from(ErrorKind::NotFound);
+        assert!(matches!(unlisted(&path("data"), &gone), Fact::Unknown(_)));
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use wire::{OpError, Wait};
 
-use crate::{expect, query, session::Progress};
+use crate::{query, session::Progress};
 
 /// Asks until it holds. Nothing is changed by it.
 pub(crate) async fn wait(wait: &Wait, progress: &Progress) -> Result<u32, OpError> {
@@ -20,7 +20,7 @@ pub(crate) async fn wait(wait: &Wait, progress: &Progress) -> Result<u32, OpErro
             .saturating_sub(start.elapsed())
             .max(Duration::from_millis(500));
         let missing = match tokio::time::timeout(left, query::ask(&wait.query)).await {
-            Ok(answer) => match expect::holds(&answer, &wait.expect) {
+            Ok(answer) => match wire::holds(&answer, &wait.expect) {
                 Ok(()) => return Ok(0),
                 Err(missing) => missing,
             },

@@ -365,7 +365,7 @@ fn loaded(drift: &Drift) -> Wait {
         // The type stands between: `KEY (u32) = VALUE`.
         (
             format!("{key} is {want}"),
-            Expect::Contains(format!(") = {want}")),
+            Expect::LineEnds(format!(") = {want}")),
         )
     };
     Wait {
@@ -405,6 +405,29 @@ mod tests {
                 "totem.version=2",
             ]
         );
+    }
+
+    /// What is loaded is the whole value: 500 is not seen in 5000.
+    #[test]
+    fn what_is_loaded_is_the_whole_value() {
+        let drift = Drift {
+            key: "totem.token".to_owned(),
+            now: "5000".to_owned(),
+            want: "500".to_owned(),
+            fixed: false,
+            loaded: ("totem.token".to_owned(), "500".to_owned()),
+        };
+        let wait = loaded(&drift);
+        let holds = |value: &str| {
+            let answer = Answer::Ran {
+                status: 0,
+                stdout: format!("totem.token (u32) = {value}\n"),
+                stderr: String::new(),
+            };
+            wire::holds(&Fact::Known(answer), &wait.expect).is_ok()
+        };
+        assert!(holds("500"));
+        assert!(!holds("5000") && !holds("1500"));
     }
 
     #[test]

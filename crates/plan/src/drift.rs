@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use engines::{Differs, Stage, Store};
 use pacemaker::Resource;
 use render::DesiredDatabase;
-use wire::{Answer, ClusterWant, Command, Expect, Op, Query, ResourceWant, Wait};
+use wire::{Answer, ClusterWant, Command, Expect, Fact, Op, Query, ResourceWant, Wait};
 
 use crate::build::{Planner, step};
 use crate::{Change, look, quorate};
@@ -47,20 +47,12 @@ impl Planner<'_> {
 
     /// Whether something is known to be as expected: somebody answered, and nobody otherwise.
     pub(crate) fn holds(&self, answer: &str, expect: &Expect) -> bool {
-        let all = self.answered(answer);
-        !all.is_empty()
-            && all.iter().all(|(_, rows)| match expect {
-                Expect::SomeRow => !rows.is_empty(),
-                Expect::Rows(want) => {
-                    let sorted = |rows: &[Row]| {
-                        let mut rows = rows.to_vec();
-                        rows.sort();
-                        rows
-                    };
-                    sorted(rows) == sorted(want)
-                }
-                _ => false,
-            })
+        let asked = self.desired.sql_hosts.iter().filter_map(|h| self.facts(h));
+        let facts = asked.filter_map(|f| f.answers.get(answer));
+        let mut told = facts
+            .filter(|fact| matches!(fact, Fact::Known(Answer::Rows(_))))
+            .peekable();
+        told.peek().is_some() && told.all(|fact| wire::holds(fact, expect).is_ok())
     }
 
     /// The parts of a database that are seen to be otherwise: the statements that mend

@@ -2,7 +2,7 @@
 //! and what they answer on their own hosts tell how they are.
 
 use render::{Desired, DesiredUnit, UnitRun};
-use wire::{Answer, Expect, Fact, Facts};
+use wire::{Answer, Fact, Facts};
 
 use crate::{Observed, facts};
 
@@ -39,11 +39,15 @@ fn wrong(unit: &DesiredUnit, facts: &Facts) -> Option<String> {
     }
     let check = unit.check.as_ref()?;
     match facts.answers.get(&format!("instance/{}", unit.resource)) {
-        Some(Fact::Known(Answer::Http { status, .. })) if check.expect == Expect::Status(*status) => None,
-        Some(Fact::Known(Answer::Open)) if check.expect == Expect::Open => None,
-        Some(Fact::Known(Answer::Http { status, .. })) => Some(format!("it answers with status {status}")),
-        Some(Fact::Unknown(why)) => Some(why.clone()),
-        Some(Fact::Known(_) | Fact::Absent) | None => Some("it does not listen".to_owned()),
+        Some(Fact::Absent) => Some("it does not listen".to_owned()),
+        Some(fact) => match (fact, wire::holds(fact, &check.expect)) {
+            (_, Ok(())) => None,
+            (Fact::Known(Answer::Http { status, .. }), Err(_)) => {
+                Some(format!("it answers with status {status}"))
+            }
+            (_, Err(why)) => Some(why),
+        },
+        None => Some("it was not asked".to_owned()),
     }
 }
 

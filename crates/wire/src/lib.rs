@@ -2,15 +2,19 @@
 //!
 //! Both ends are the same binary (the hello carries its hash and a stranger is
 //! refused), so frames are postcard: compact, typed, and not self-describing.
-//! This crate holds no behaviour beyond encoding and filling in secrets; it may
-//! not do I/O and knows neither stores nor services: what to ask of them comes
+//! This crate holds no behaviour beyond encoding, filling in secrets and judging an
+//! answer by what is expected of it; it may not do I/O and knows neither stores nor services: what to ask of them comes
 //! in as a [`Query`] and what to expect of the answer as an [`Expect`].
 
+mod cluster;
+mod expect;
 mod fact;
 mod journey;
 mod op;
 mod query;
 
+pub use cluster::satisfied;
+pub use expect::holds;
 pub use fact::{Address, Fact, Facts, FileFact, KeyFact, Listener, OsRelease, Stat, UnitFact};
 pub use journey::{Journey, JourneyKind, JourneyRequest, Walked};
 pub use op::{
@@ -18,13 +22,14 @@ pub use op::{
     Seen, ServerState, UnitChange,
 };
 pub use query::{
-    Answer, ClusterWant, Expect, HttpGet, KeyQuery, NamedQuery, Observe, Query, ResourceWant, Sql, Wait,
+    Answer, ClusterWant, Expect, HttpGet, KeyQuery, Listing, NamedQuery, Observe, Query, ResourceWant, Sql,
+    Wait,
 };
 
 use serde::{Deserialize, Serialize};
 
 /// Raised whenever a frame changes its shape; both ends must agree.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// The largest frame either side accepts, in bytes: a hostile or broken peer
 /// must not make us allocate without end.

@@ -71,11 +71,13 @@ pub struct UnitChange {
     pub reload: bool,
 }
 
-/// A command, run as a transient systemd unit named by its step: one that is
-/// already running under the name is waited for, never started twice.
+/// A command, run as a transient systemd unit named by its step and a digest of what is
+/// run: one that is already running under the name is waited for, never started twice. One
+/// of the same step that runs something else is waited for first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
-    /// Unit name without suffix, such as `quorate-schema`. Letters, digits, dash.
+    /// Name of the step, such as `quorate-schema`, with which the unit's name begins.
+    /// Letters, digits, dash.
     pub unit: String,
     /// Program and arguments. No secret may be in it.
     pub argv: Vec<String>,
@@ -365,7 +367,8 @@ impl Op {
                 | Query::Run { .. }
                 | Query::Socket { .. }
                 | Query::Tcp(_)
-                | Query::Cluster => Ok(()),
+                | Query::Cluster
+                | Query::List(_) => Ok(()),
             }
         }
         match self {

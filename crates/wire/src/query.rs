@@ -109,6 +109,18 @@ pub enum Query {
     Tcp(String),
     /// `crm_mon`'s view.
     Cluster,
+    /// The entries of a folder. One that is not there is absent; one that cannot be read
+    /// is unknown.
+    List(String),
+}
+
+/// The entries of a folder by name, in no order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listing {
+    /// Folders in it.
+    pub folders: Vec<String>,
+    /// Everything else in it.
+    pub others: Vec<String>,
 }
 
 /// An answer.
@@ -140,6 +152,8 @@ pub enum Answer {
     Open,
     /// `crm_mon` XML.
     Cluster(String),
+    /// A folder's entries.
+    Listing(Listing),
 }
 
 /// What a resource of the cluster should look like.
@@ -190,6 +204,8 @@ pub enum Expect {
     },
     /// The text, body or standard output contains this.
     Contains(String),
+    /// A line of the text or standard output ends with this.
+    LineEnds(String),
     /// A program ended with that status.
     Exit(i32),
     /// The TCP port answers.

@@ -3,10 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::{Answer, Expect, Fact, cluster};
 use serde_json::Value;
-use wire::{Answer, Expect, Fact};
-
-use crate::cluster;
 
 /// Whether the fact is what is expected.
 ///
@@ -42,6 +40,10 @@ pub fn holds(fact: &Fact<Answer>, expect: &Expect) -> Result<(), String> {
         ) => check(text.contains(part), || {
             format!("it does not say `{part}` but {}", short(text))
         }),
+        (Expect::LineEnds(end), Answer::Text(text) | Answer::Ran { stdout: text, .. }) => check(
+            text.lines().any(|line| line.trim_end().ends_with(end.as_str())),
+            || format!("no line ends with `{end}`; it says {}", short(text)),
+        ),
         (
             Expect::Exit(wanted),
             Answer::Ran {
@@ -166,6 +168,7 @@ fn kind(answer: &Answer) -> &'static str {
         Answer::Ran { .. } => "the end of a program",
         Answer::Open => "an open port",
         Answer::Cluster(_) => "the cluster's state",
+        Answer::Listing(_) => "a folder's entries",
     }
 }
 
@@ -178,6 +181,7 @@ fn name(expect: &Expect) -> &'static str {
         Expect::Status(_) => "a status",
         Expect::JsonCount { .. } => "a count in JSON",
         Expect::Contains(_) => "a part of a text",
+        Expect::LineEnds(_) => "the end of a line",
         Expect::Exit(_) => "an exit status",
         Expect::Open => "an open port",
         Expect::Cluster(_) => "a cluster's state",
@@ -330,6 +334,24 @@ mod tests {
         ok(&Answer::Open, &Expect::Open);
     }
 
+    /// A value is not the beginning of another.
+    #[test]
+    fn a_line_ends_with_the_whole_value() {
+        let ran = |out: &str| Answer::Ran {
+            status: 0,
+            stdout: out.to_owned(),
+            stderr: String::new(),
+        };
+        let end = Expect::LineEnds(") = 500".to_owned());
+        ok(&ran("totem.token (u32) = 500\n"), &end);
+        ok(&ran("totem.token (u32) = 500  \nnext\n"), &end);
+        no(
+            &ran("totem.token (u32) = 5000\n"),
+            &end,
+            "no line ends with `) = 500`; it says totem.token (u32) = 5000",
+        );
+    }
+
     #[test]
     fn the_wrong_kind_is_said() {
         no(
@@ -339,7 +361,7 @@ mod tests {
         );
         no(
             &rows(&[]),
-            &Expect::Cluster(wire::ClusterWant::default()),
+            &Expect::Cluster(crate::ClusterWant::default()),
             "rows cannot be judged by a cluster's state",
         );
     }

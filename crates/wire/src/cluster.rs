@@ -1,10 +1,11 @@
 //! Whether the cluster looks as wanted, from `crm_mon`'s XML: a pure function.
-//! Not for the CIB, and not for running `crm_mon` (`pacemaker`).
+//! Not for the CIB, and not for running `crm_mon`.
 
 use std::collections::BTreeSet;
 
 use roxmltree::{Document, Node};
-use wire::{ClusterWant, ResourceWant};
+
+use crate::{ClusterWant, ResourceWant};
 
 /// Whether the cluster looks so.
 ///
