@@ -10,6 +10,7 @@ mod held;
 mod links;
 mod mon;
 mod quiet;
+mod quorum;
 mod xml;
 
 pub use cib::{
@@ -19,4 +20,5 @@ pub use held::{Held, held};
 pub use links::{ASK_LINKS, Heard, LINKS};
 pub use mon::{Monitor, Node, NodeResource, ParseError};
 pub use quiet::quiet_since;
+pub use quorum::{ASK_QUORUM, QUORUM, has_quorum};
 pub use xml::{Configured, canonical, configured, params_of, section_of};

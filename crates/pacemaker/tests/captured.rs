@@ -10,7 +10,7 @@
 #[path = "../../../tests/golden/compare.rs"]
 mod compare;
 
-use pacemaker::{Monitor, SECTIONS, canonical, section_of};
+use pacemaker::{Monitor, SECTIONS, canonical, has_quorum, section_of};
 
 fn captured(name: &str) -> String {
     compare::read(&format!("tests/captured/{name}.xml"))
@@ -36,6 +36,27 @@ fn crm_mon_is_read() {
         let read = serde_json::to_string_pretty(&monitor).unwrap() + "\n";
         compare::text(&format!("tests/captured/read/{name}.json"), &read);
     }
+}
+
+/// votequorum's word, and none where nothing was told.
+#[test]
+fn quorum_is_read() {
+    let told = |name: &str| has_quorum(&compare::read(&format!("tests/captured/{name}.txt")));
+    assert_eq!(told("quorumtool-healthy"), Some(true));
+    assert_eq!(told("quorumtool-no-quorum"), Some(false));
+    assert_eq!(has_quorum("Cannot initialize CMAP service\n"), None);
+    assert_eq!(has_quorum(""), None);
+    assert_eq!(has_quorum("Quorate:          \n"), None);
+    // Among the flags of a partition without quorum the word does not stand alone.
+    assert_eq!(has_quorum("Flags:            Quorate \n"), None);
+}
+
+/// A host that is about to join knows neither a controller nor who is online.
+#[test]
+fn one_that_joins_has_no_view() {
+    let monitor = Monitor::parse(&captured("crm_mon-joining")).unwrap();
+    assert_eq!((monitor.dc.as_deref(), monitor.quorate), (None, false));
+    assert_eq!((monitor.nodes.len(), monitor.online().count()), (3, 0));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use wire::{Command, Fact, FileWrite, Observe, Op, ServerState, UnitChange};
 
 use crate::build::{Planner, step};
 use crate::roll::balance;
-use crate::{Change, Observed, balancer, corosync, leave, look, quorate};
+use crate::{Change, Observed, balancer, corosync, leave, look, quorate, quorum};
 
 /// Hosts that others were told of and the cloud file does not name, each with its
 /// management address.
@@ -33,8 +33,8 @@ pub fn is_of_the_cloud(observed: &Observed, host: &str) -> bool {
     facts.is_some_and(|f| matches!(f.files.get(IDENTITY), Some(Fact::Known(_))))
 }
 
-/// What to ask of such a host.
-pub(crate) fn observe(desired: &Desired) -> Observe {
+/// What to ask of such a host; `deep`: also what it holds of stores that are down.
+pub(crate) fn observe(desired: &Desired, deep: bool) -> Observe {
     Observe {
         cluster: true,
         units: desired.units.clone(),
@@ -53,6 +53,12 @@ impl Planner<'_> {
     pub(crate) fn empty_leavers(&mut self) {
         if self.votes.leaving.is_empty() || self.votes.uncounted {
             return;
+        queries: desired
+            .stores
+            .iter()
+            .flat_map(|s| engines::queries(s, deep))
+            .chain([corosync::query(), quorum::query()])
+            .collect(),
         }
         let Some(monitor) = quorate(self.observed) else {
             return;

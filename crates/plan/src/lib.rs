@@ -22,6 +22,7 @@ mod loss;
 mod maintain;
 mod outage;
 mod part;
+mod quorum;
 mod refuse;
 mod restore;
 mod rings;
@@ -31,7 +32,6 @@ mod show;
 mod votes;
 
 use indexmap::IndexMap;
-use pacemaker::Monitor;
 use serde::{Deserialize, Serialize};
 use wire::{Facts, Op};
 
@@ -43,6 +43,7 @@ pub use loss::{Fault, Loss, Of, Until, losses, losses_page};
 pub use maintain::{Upkeep, drained, take_away, take_back};
 pub use outage::{Measures, Outage, learn, outage};
 pub use part::{needs, part, relied, turn};
+pub use quorum::{quorate, quorum};
 pub use restore::held;
 pub use shared::is_as_wanted;
 pub use show::show;
@@ -178,12 +179,6 @@ impl Plan {
 
 /// What was seen of each host: its facts, or why there are none.
 pub type Observed = IndexMap<String, Result<Facts, String>>;
-
-/// The cluster as a member of a quorate partition sees it.
-pub fn quorate(observed: &Observed) -> Option<Monitor> {
-    let all = observed.values().flatten().filter_map(|f| f.crm_mon.known());
-    all.filter_map(|xml| Monitor::parse(xml).ok()).find(|m| m.quorate)
-}
 
 /// Digest of a text after its secrets are filled in; the planner itself never sees one.
 pub type Digest<'a> = &'a dyn Fn(&[u8]) -> String;

@@ -4,7 +4,7 @@ use engines::Store;
 use render::Desired;
 use wire::{HttpGet, NamedQuery, Observe, Own, Query};
 
-use crate::{balancer, corosync, depart, instances, restore, rings, shared};
+use crate::{balancer, corosync, depart, instances, quorum, restore, rings, shared};
 
 /// Where Pacemaker keeps its configuration.
 pub(crate) const CIB_FILE: &str = "/var/lib/pacemaker/cib/cib.xml";
@@ -35,7 +35,7 @@ pub fn observe(desired: &Desired, host: &str, key: [u8; 32], deep: bool) -> Obse
     if !desired.hosts.contains_key(host) {
         return Observe {
             key,
-            ..depart::observe(desired)
+            ..depart::observe(desired, deep)
         };
     }
     let mut out = Observe {
@@ -84,7 +84,7 @@ pub fn observe(desired: &Desired, host: &str, key: [u8; 32], deep: bool) -> Obse
     }
     if desired.is_member(host) {
         out.files.push(CIB_FILE.to_owned());
-        out.queries.push(corosync::query());
+        out.queries.extend([corosync::query(), quorum::query()]);
         if !desired.links.is_empty() {
             out.queries.push(NamedQuery {
                 name: pacemaker::LINKS.to_owned(),

@@ -12,7 +12,7 @@
 //! - Expected votes follow from the nodelist.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use engines::Refusal;
@@ -24,7 +24,7 @@ use crate::build::{Planner, step};
 use crate::cluster::wanted_role;
 use crate::corosync::Member;
 use crate::refuse::refuse;
-use crate::{Effect, Observed, corosync, quorate};
+use crate::{Effect, Observed, corosync, quorate, quorum};
 
 /// How long a member that comes may take until it runs all that the others run, in
 /// milliseconds: it is given a copy of the databases first.
@@ -51,12 +51,8 @@ pub(crate) struct Votes {
 fn running(desired: &Desired, observed: &Observed) -> Option<(BTreeMap<String, Member>, Monitor)> {
     let tells = |host: &String| {
         let facts = observed.get(host)?.as_ref().ok()?;
-        let monitor = Monitor::parse(facts.crm_mon.known()?).ok()?;
-        let members = monitor
-            .quorate
-            .then(|| corosync::running_members(facts))
-            .flatten()?;
-        Some((members, monitor))
+        let monitor = quorum::monitor(facts)?;
+        Some((corosync::running_members(facts)?, monitor))
     };
     desired.nodes.iter().find_map(|(host, _)| tells(host))
 }
@@ -146,8 +142,77 @@ pub(crate) fn sees_all(desired: &Desired, observed: &Observed, host: &str) -> bo
     })
 }
 
+/// Reasons against planning where hosts run a cluster of other members than the cloud file
+/// names, and nobody who is to stay tells that it has quorum: who comes and who leaves is then
+/// not known, and a file with fewer members would make a few a quorum of their own.
+fn not_known(desired: &Desired, observed: &Observed) -> Vec<Refusal> {
+    if running(desired, observed).is_some() {
+        return Vec::new();
+    }
+    let wanted: BTreeSet<&str> = desired.nodes.iter().map(|(name, _)| name.as_str()).collect();
+    let mut out = Vec::new();
+    for (host, facts) in observed.iter().filter_map(|(h, f)| Some((h, f.as_ref().ok()?))) {
+        if facts.crm_mon.known().is_none() {
+            continue;
+        }
+        let Some(members) = corosync::running_members(facts) else {
+            out.push(refuse(
+                "members::unknown",
+                format!("{host}: the cluster runs there, and it cannot be seen with which members"),
+                "`corosync-cmapctl nodelist.` must answer there; then run this again",
+            ));
+            continue;
+        };
+        let counted = |member: &Member| member.votes > 0;
+        let same = members.len() == wanted.len()
+            && members
+                .iter()
+                .all(|(name, m)| wanted.contains(name.as_str()) && counted(m));
+        if same {
+            continue;
+        }
+        let names: Vec<&str> = members.keys().map(String::as_str).collect();
+        let said = format!(
+            "{host}: the cluster runs with the members {}, the cloud file names {}",
+            names.join(", "),
+            wanted.iter().copied().collect::<Vec<_>>().join(", ")
+        );
+        out.push(match quorum::quorum(facts) {
+            Fact::Known(true) if quorum::monitor(facts).is_some() => refuse(
+                "members::not-here",
+                format!("{said}, and it has quorum on this host, which leaves"),
+                "let the hosts that stay join it first: put the cloud file back as it was and run \
+                 `quorate recover`",
+            ),
+            Fact::Known(true) => refuse(
+                "members::quorum-unknown",
+                format!("{said}, and no controller of it is elected, so nobody tells who is online"),
+                "an election is over within seconds: run this again",
+            ),
+            Fact::Known(false) => refuse(
+                "members::no-quorum",
+                format!("{said}, and it has no quorum"),
+                "put the cloud file back as it was and run `quorate recover`; change the members when the cloud \
+                 serves",
+            ),
+            Fact::Absent => continue,
+            Fact::Unknown(why) => refuse(
+                "members::quorum-unknown",
+                format!("{said}, and it is not known whether it has quorum: {why}"),
+                "an election is over within seconds: run this again; if it stays so, `corosync-quorumtool -s` \
+                 there tells why",
+            ),
+        });
+    }
+    out
+}
+
 /// Reasons against a change of members.
 pub(crate) fn reasons(desired: &Desired, votes: &Votes, observed: &Observed) -> Vec<Refusal> {
+    let unknown = not_known(desired, observed);
+    if !unknown.is_empty() {
+        return unknown;
+    }
     let changing: Vec<&String> = votes.coming.iter().chain(&votes.leaving).collect();
     let Some(monitor) = quorate(observed).filter(|_| !changing.is_empty()) else {
         return Vec::new();

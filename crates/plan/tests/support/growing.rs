@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::*;
 
 /// The cloud of an example with so many controllers.
-fn of(controllers: &[u8]) -> Desired {
+pub fn of(controllers: &[u8]) -> Desired {
     let text = compare::read("examples/one-controller.yaml");
     let one = "  c1: { role: controller, address: 198.18.1.11 }\n";
     assert!(text.contains(one));
@@ -16,7 +16,7 @@ fn of(controllers: &[u8]) -> Desired {
 }
 
 /// Hosts of a cloud that was applied, and beside them empty machines of another.
-fn beside(there: &Desired, wanted: &Desired) -> Observed {
+pub fn beside(there: &Desired, wanted: &Desired) -> Observed {
     let mut out = world::all(there, world::applied);
     for host in wanted.hosts.keys() {
         out.entry(host.clone())

@@ -346,6 +346,7 @@ fn answer(desired: &Desired, query: &NamedQuery) -> Answer {
                 _ => Answer::Open,
             };
         }
+        "corosync" if rest == "quorum" => return quorum("Yes"),
         "corosync" => {
             let files = desired.hosts.values().flat_map(|h| &h.files);
             let conf = files
@@ -446,6 +447,47 @@ fn balancer(desired: &Desired) -> String {
             .lines()
             .fold(String::new(), |out, l| out + "2 " + l + "\n")
     )
+}
+
+/// `corosync-quorumtool -s`, as captured, with this word for quorum.
+pub fn quorum(word: &str) -> Answer {
+    let captured = include_str!("../../../../tests/captured/quorumtool-healthy.txt");
+    assert!(captured.contains("Quorate:          Yes"));
+    Answer::Ran {
+        status: if word == "Yes" { 0 } else { 2 },
+        stdout: captured.replace("Quorate:          Yes", &format!("Quorate:          {word}")),
+        stderr: String::new(),
+    }
+}
+
+/// No controller of the cluster is elected: what `crm_mon` says then, as captured of a
+/// host that is about to join (`tests/captured/crm_mon-joining.xml`).
+pub fn elect(observed: &mut Observed) {
+    for facts in observed.values_mut().flatten() {
+        if let Fact::Known(xml) = &mut facts.crm_mon {
+            *xml = xml.replace(
+                "<current_dc present=\"true\" name=\"x\" with_quorum=\"true\"/>",
+                "<current_dc present=\"false\"/>",
+            );
+            *xml = xml.replace(
+                "online=\"true\" pending=\"false\" unclean=\"false\"",
+                "online=\"false\" pending=\"false\" unclean=\"true\"",
+            );
+        }
+    }
+}
+
+/// Each host that runs the cluster answers so when asked for quorum; `None`: not at all.
+pub fn vote(observed: &mut Observed, word: Option<&str>) {
+    for facts in observed.values_mut().flatten() {
+        if facts.crm_mon.known().is_some() {
+            let answer = word.map_or_else(
+                || Fact::Unknown("timed out".to_owned()),
+                |w| Fact::Known(quorum(w)),
+            );
+            facts.answers.insert("corosync/quorum".to_owned(), answer);
+        }
+    }
 }
 
 /// What Corosync says that it runs with when it was started with this file.
