@@ -30,6 +30,10 @@ const VIRGIN: [&str; 4] = ["mysql", "performance_schema", "sys", "test"];
 const OURS: &str = "quorate";
 /// Said of a member whose server runs and does not answer yet.
 const STARTING: &str = "its server is starting";
+/// Printed by a member that is not asked for its position, since its server runs.
+const RUNS: &str = "runs";
+/// How long a member may take that is just given a copy, in milliseconds.
+const SERVES_MS: u64 = 300_000;
 const NIL: &str = "00000000-0000-0000-0000-000000000000";
 
 fn sql(store: &Store, statements: &[&str]) -> Sql {
@@ -58,13 +62,13 @@ fn runs(store: &Store) -> String {
     format!("grep -qsx {process} /proc/[0-9]*/comm")
 }
 
-/// Asks the server without starting it: prints `position UUID:SEQNO`, or the
-/// reason why there is none. A member that is up is not asked: InnoDB's lock
-/// would hold the question up for half a minute.
+/// Asks the server without starting it: prints `position UUID:SEQNO`, [`RUNS`] where it is
+/// not asked since a server runs, or the reason why there is none. A member that is up is
+/// not asked: InnoDB's lock would hold the question up for half a minute.
 fn position_query(store: &Store) -> Query {
     // `--log-error` keeps the server's words out of the host's log.
     let script = format!(
-        "{runs} && exit 0; \
+        "{runs} && {{ echo {RUNS}; exit 0; }}; \
          f=$(mktemp) && chown {user} \"$f\" && \
          runuser -u {user} -- {binary} --defaults-file={config} --wsrep-recover --log-error=\"$f\" >/dev/null 2>&1; \
          sed -n 's/.*WSREP: Recovered position: *\\([^ ]*\\).*/position \\1/p' \"$f\" | tail -1; \
@@ -106,23 +110,7 @@ pub fn queries(store: &Store, deep: bool) -> Vec<NamedQuery> {
         },
         NamedQuery {
             name: store.answer("directories"),
-            query: Query::Run {
-                argv: [
-                    "find",
-                    datadir,
-                    "-mindepth",
-                    "1",
-                    "-maxdepth",
-                    "1",
-                    "-type",
-                    "d",
-                    "-printf",
-                    "%f\\n",
-                ]
-                .map(str::to_owned)
-                .to_vec(),
-                timeout_ms: 10_000,
-            },
+            query: Query::List(datadir.to_owned()),
         },
     ];
     if deep {
@@ -185,13 +173,11 @@ fn state(store: &Store, facts: Option<&Facts>) -> State {
         return State::Unknown("the host could not be asked".to_owned());
     };
     let answer = |what: &str| facts.answers.get(&store.answer(what));
-    let directories: Option<Vec<&str>> = match answer("directories") {
-        Some(Fact::Known(Answer::Ran {
-            status: 0, stdout, ..
-        })) => Some(stdout.lines().collect()),
+    let directories: Result<Vec<&str>, String> = match crate::listing(facts, &store.answer("directories")) {
+        Fact::Known(found) => Ok(found.folders.iter().map(String::as_str).collect()),
         // The package is not installed yet.
-        Some(Fact::Known(Answer::Ran { .. }) | Fact::Absent) => Some(Vec::new()),
-        _ => None,
+        Fact::Absent => Ok(Vec::new()),
+        Fact::Unknown(why) => Err(why),
     };
     match answer("status") {
         Some(Fact::Known(Answer::Rows(rows))) => {
@@ -202,15 +188,16 @@ fn state(store: &Store, facts: Option<&Facts>) -> State {
                 comment: get("wsrep_local_state_comment").to_owned(),
                 size: get("wsrep_cluster_size").to_owned(),
                 empty: directories
-                    .is_some_and(|d| d.iter().all(|d| VIRGIN.contains(d) || d.starts_with(['#', '.']))),
+                    .is_ok_and(|d| d.iter().all(|d| VIRGIN.contains(d) || d.starts_with(['#', '.']))),
             };
         }
         Some(Fact::Absent) => {}
         Some(Fact::Unknown(why)) => return State::Unknown(why.clone()),
         Some(Fact::Known(_)) | None => return State::Unknown("it was not asked".to_owned()),
     }
-    let Some(directories) = directories else {
-        return State::Unknown("its data directory could not be seen".to_owned());
+    let directories = match directories {
+        Ok(found) => found,
+        Err(why) => return State::Unknown(format!("its data directory cannot be seen: {why}")),
     };
     let ours = directories.contains(&OURS);
     let others: Vec<String> = directories
@@ -239,7 +226,7 @@ fn state(store: &Store, facts: Option<&Facts>) -> State {
         };
     }
     match answer("position") {
-        Some(Fact::Known(Answer::Ran { stdout, .. })) => {
+        Some(Fact::Known(Answer::Ran { stdout, stderr, .. })) => {
             let found = stdout.lines().find_map(|l| l.strip_prefix("position "));
             match found.and_then(|p| p.trim().rsplit_once(':')) {
                 Some((u, s)) => match s.parse::<i64>() {
@@ -257,19 +244,23 @@ fn state(store: &Store, facts: Option<&Facts>) -> State {
                 None => State::Down {
                     uuid,
                     seqno: None,
-                    why_not: if stdout.trim().is_empty() {
-                        STARTING
-                    } else {
-                        stdout.trim()
-                    }
-                    .to_owned(),
+                    why_not: match stdout.trim() {
+                        RUNS => STARTING.to_owned(),
+                        "" => format!("its server told nothing {}", stderr.trim())
+                            .trim_end()
+                            .to_owned(),
+                        said => said.to_owned(),
+                    },
                 },
             }
         }
-        _ => State::Down {
+        other => State::Down {
             uuid,
             seqno: None,
-            why_not: "not asked yet".to_owned(),
+            why_not: match other {
+                Some(Fact::Unknown(why)) => why.clone(),
+                _ => "not asked yet".to_owned(),
+            },
         },
     }
 }
@@ -379,12 +370,15 @@ fn refuse(code: &'static str, message: String, cure: &str) -> Refusal {
 }
 
 /// The next stage: see the rules at the top.
-pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Refusal> {
-    let states: Vec<(&String, State)> = store
-        .members
-        .iter()
-        .map(|h| (h, state(store, seen.get(h).copied().flatten())))
-        .collect();
+pub fn stage(store: &Store, former: &[String], seen: &Seen<'_>, intent: Intent) -> Result<Stage, Refusal> {
+    let states_of = |hosts: &'_ [String]| -> Vec<State> {
+        let hosts = hosts.iter();
+        hosts
+            .map(|h| state(store, seen.get(h).copied().flatten()))
+            .collect()
+    };
+    let states: Vec<(&String, State)> = store.members.iter().zip(states_of(&store.members)).collect();
+    let former: Vec<(&String, State)> = former.iter().zip(states_of(former)).collect();
     for (host, state) in &states {
         if let State::Foreign(names) = state {
             return Err(refuse(
@@ -437,6 +431,7 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Re
         let first = first.filter(|_| store.members.len() > 1);
         out.last = first.map(|host| weigh_alike(store, host)).into_iter().collect();
         return Ok(out);
+        not_elsewhere(store, &former, None)?;
     }
     if !managed && states.iter().any(|(_, s)| up(s)) && states.iter().any(|(_, s)| *s == State::Virgin) {
         out.explain.push(format!(
@@ -504,15 +499,65 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Re
     {
         out.explain
             .push(format!("{}: the cluster manager is starting it", store.resource));
+        not_elsewhere(store, &former, None)?;
         return Ok(out);
     }
     // Where the cluster manager does not run yet, it must find the choice made.
     out.before_cluster = !managed;
-    recover(store, &states, out)
+    recover(store, &states, &former, out)
+}
+
+/// Refuses a beginning where a host that was a member may hold what no member has.
+/// `newest`: the history and the position at which one would begin; `None`: with nothing.
+fn not_elsewhere(
+    store: &Store,
+    former: &[(&String, State)],
+    newest: Option<(&str, i64)>,
+) -> Result<(), Refusal> {
+    let begins = newest.map_or_else(|| "with nothing".to_owned(), |(_, at)| format!("at {at}"));
+    for (host, state) in former {
+        let (code, holds) = match state {
+            State::Virgin | State::Foreign(_) => continue,
+            State::Down {
+                uuid,
+                seqno: Some(seqno),
+                ..
+            } => match newest {
+                Some((history, at)) if history == uuid && *seqno <= at => continue,
+                Some((history, _)) if history != uuid => (
+                    "store::uuids-differ",
+                    format!("is at {seqno} of another history, {uuid}"),
+                ),
+                _ => ("store::newer-elsewhere", format!("is at {seqno}")),
+            },
+            State::Down { why_not, .. } => (
+                "store::position-unknown",
+                format!("holds data, and its position cannot be read: {why_not}"),
+            ),
+            State::Up { .. } => ("store::newer-elsewhere", "runs it".to_owned()),
+            State::Unknown(why) => ("store::member-unknown", format!("cannot be seen: {why}")),
+        };
+        return Err(refuse(
+            code,
+            format!(
+                "{}: {host} was a member, the cloud file names it no more, and it {holds}; the members would \
+                 begin {begins}",
+                store.resource
+            ),
+            "it may hold the newest writes: put it back into the cloud file as it was and let ssh reach it, then \
+             `quorate recover`; take it out when the cloud serves",
+        ));
+    }
+    Ok(())
 }
 
 /// All members are down and seen, and at least one holds data of ours.
-fn recover(store: &Store, states: &[(&String, State)], mut out: Stage) -> Result<Stage, Refusal> {
+fn recover(
+    store: &Store,
+    states: &[(&String, State)],
+    former: &[(&String, State)],
+    mut out: Stage,
+) -> Result<Stage, Refusal> {
     let mut positions: Vec<(&String, &str, i64)> = Vec::new();
     let mut repairs = Vec::new();
     for (host, state) in states {
@@ -607,6 +652,7 @@ fn recover(store: &Store, states: &[(&String, State)], mut out: Stage) -> Result
     }
     Ok(out)
 }
+    not_elsewhere(store, former, Some((*uuid, *seqno)))?;
 
 /// A store that is up says whose it is. The id is compared by the store itself,
 /// since it is known on the way to the host only. Nobody's is claimed.

@@ -14,7 +14,7 @@ pub use database::{DatabaseMade, DatabasePart, database};
 
 use indexmap::IndexMap;
 use serde::Serialize;
-use wire::{Facts, NamedQuery, Op, Query, Wait};
+use wire::{Answer, Fact, Facts, Listing, NamedQuery, Op, Query, Wait};
 
 /// The engines that the catalogue may name.
 pub const ENGINES: [&str; 2] = ["galera", "rabbitmq"];
@@ -138,6 +138,16 @@ fn managed(store: &Store, seen: &Seen<'_>) -> bool {
     seen.values().flatten().any(knows)
 }
 
+/// The entries of a folder, as a member told them under this name.
+fn listing<'a>(facts: &'a Facts, name: &str) -> Fact<&'a Listing> {
+    match facts.answers.get(name) {
+        Some(Fact::Known(Answer::Listing(listing))) => Fact::Known(listing),
+        Some(Fact::Absent) => Fact::Absent,
+        Some(Fact::Unknown(why)) => Fact::Unknown(why.clone()),
+        Some(Fact::Known(_)) | None => Fact::Unknown("its folder was not listed".to_owned()),
+    }
+}
+
 /// What to ask on each member. `deep`: also what costs seconds and is only
 /// asked of a store that is down.
 pub fn queries(store: &Store, deep: bool) -> Vec<NamedQuery> {
@@ -157,13 +167,14 @@ pub fn members(store: &Store, seen: &Seen<'_>) -> Vec<Member> {
     }
 }
 
-/// The next stage.
+/// The next stage. `former`: hosts that were members of the store by the account of
+/// others and are none any more; they may hold what no member has.
 ///
 /// # Errors
 /// A [`Refusal`] where going on could lose data or take over what is not ours.
-pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Refusal> {
+pub fn stage(store: &Store, former: &[String], seen: &Seen<'_>, intent: Intent) -> Result<Stage, Refusal> {
     match store.engine.as_str() {
-        "galera" => galera::stage(store, seen, intent),
+        "galera" => galera::stage(store, former, seen, intent),
         "rabbitmq" => rabbitmq::stage(store, seen, intent),
         _ => Ok(Stage::default()),
     }

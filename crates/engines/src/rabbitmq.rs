@@ -37,7 +37,6 @@ pub fn queries(store: &Store) -> Vec<NamedQuery> {
     } else {
         holds::queries(store)
     };
-    let data = ["find", store.option("data"), "-mindepth", "1", "-maxdepth", "1"].map(str::to_owned);
     out.extend([
         NamedQuery {
             name: store.answer("nodes"),
@@ -45,10 +44,7 @@ pub fn queries(store: &Store) -> Vec<NamedQuery> {
         },
         NamedQuery {
             name: store.answer("data"),
-            query: Query::Run {
-                argv: data.to_vec(),
-                timeout_ms: 10_000,
-            },
+            query: Query::List(store.option("data").to_owned()),
         },
     ]);
     out
@@ -57,8 +53,11 @@ pub fn queries(store: &Store) -> Vec<NamedQuery> {
 /// Whether a member is known to have never run: its folder is empty, or is not
 /// there, as before its package is.
 fn unborn(store: &Store, facts: &wire::Facts) -> bool {
-    let answer = facts.answers.get(&store.answer("data"));
-    matches!(answer, Some(Fact::Known(Answer::Ran { stdout, .. })) if stdout.is_empty())
+    match crate::listing(facts, &store.answer("data")) {
+        Fact::Known(found) => found.folders.is_empty() && found.others.is_empty(),
+        Fact::Absent => true,
+        Fact::Unknown(_) => false,
+    }
 }
 
 /// Names of the nodes that a member knows of, and whether it sees them running.
@@ -302,7 +301,19 @@ mod tests {
         })
     }
 
-    fn said(data: &str, crm_mon: Fact<String>) -> Vec<String> {
+    /// A folder with these entries.
+    fn holds(names: &[&str]) -> Fact<Answer> {
+        Fact::Known(Answer::Listing(wire::Listing {
+            folders: names.iter().map(|n| (*n).to_owned()).collect(),
+            others: Vec::new(),
+        }))
+    }
+
+    fn broken() -> Fact<Answer> {
+        Fact::Unknown("cannot list /data: Input/output error".to_owned())
+    }
+
+    fn said(data: Fact<Answer>, crm_mon: Fact<String>) -> Vec<String> {
         let store = Store {
             engine: "rabbitmq".to_owned(),
             resource: "broker".to_owned(),
@@ -311,12 +322,7 @@ mod tests {
         };
         let mut facts = crate::silent();
         facts.crm_mon = crm_mon;
-        let ran = Answer::Ran {
-            status: 0,
-            stdout: data.to_owned(),
-            stderr: String::new(),
-        };
-        facts.answers.insert(store.answer("data"), Fact::Known(ran));
+        facts.answers.insert(store.answer("data"), data);
         let seen: Seen<'_> = [("c1".to_owned(), Some(&facts))].into_iter().collect();
         let stage = stage(&store, &seen, Intent::Converge).unwrap();
         assert_eq!(stage.ready.len(), 1);
@@ -325,14 +331,17 @@ mod tests {
 
     #[test]
     fn those_that_never_ran_are_started_together() {
-        assert_eq!(said("", Fact::Absent), ["start broker on c1"]);
+        assert_eq!(said(holds(&[]), Fact::Absent), ["start broker on c1"]);
+        assert_eq!(said(Fact::Absent, Fact::Absent), ["start broker on c1"]);
     }
 
     #[test]
     fn those_that_ran_are_the_cluster_managers() {
-        assert_eq!(said("/data/broker@c1\n", Fact::Absent), [""; 0]);
+        assert_eq!(said(holds(&["broker@c1"]), Fact::Absent), [""; 0]);
+        // A folder that cannot be listed is not empty.
+        assert_eq!(said(broken(), Fact::Absent), [""; 0]);
         let named = Fact::Known("<resource id=\"broker\"/>".to_owned());
-        assert_eq!(said("", named), [""; 0]);
+        assert_eq!(said(holds(&[]), named), [""; 0]);
     }
 
     #[test]
@@ -344,16 +353,11 @@ mod tests {
             ..Store::default()
         };
         // What c1 remembers, whether c2 holds anything, and whom c1 forgets.
-        let check = |knows: &[(&str, bool)], data: &str, forgets: &[&str]| {
+        let check = |knows: &[(&str, bool)], data: Fact<Answer>, forgets: &[&str]| {
             let mut one = crate::silent();
             one.answers.insert(store.answer("nodes"), told(knows));
             let mut two = crate::silent();
-            let ran = Answer::Ran {
-                status: 0,
-                stdout: data.to_owned(),
-                stderr: String::new(),
-            };
-            two.answers.insert(store.answer("data"), Fact::Known(ran));
+            two.answers.insert(store.answer("data"), data.clone());
             let seen: Seen<'_> = [("c1".to_owned(), Some(&one)), ("c2".to_owned(), Some(&two))]
                 .into_iter()
                 .collect();
@@ -361,11 +365,12 @@ mod tests {
             let names: Vec<&str> = stage.before.iter().map(|s| s.name.as_str()).collect();
             assert_eq!(names, forgets, "{knows:?} {data:?}");
         };
-        check(&[("c1", true), ("c2", false)], "/data/x\n", &[]);
-        check(&[("c1", true), ("c2", false)], "", &["forget-c2"]);
-        check(&[("c1", true)], "", &[]);
-        check(&[("c1", true), ("c9", false)], "/data/x\n", &["forget-c9"]);
-        check(&[("c1", true), ("c9", true)], "/data/x\n", &[]);
+        check(&[("c1", true), ("c2", false)], holds(&["x"]), &[]);
+        check(&[("c1", true), ("c2", false)], holds(&[]), &["forget-c2"]);
+        check(&[("c1", true)], holds(&[]), &[]);
+        check(&[("c1", true), ("c2", false)], broken(), &[]);
+        check(&[("c1", true), ("c9", false)], holds(&["x"]), &["forget-c9"]);
+        check(&[("c1", true), ("c9", true)], holds(&["x"]), &[]);
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub fn plan(
     let seen = engines::seen(observed);
     let mut stages = Vec::new();
     for store in &desired.stores {
-        match engines::stage(store, &seen, intent) {
+        match engines::stage(store, &depart::former(desired, observed, store), &seen, intent) {
             Ok(stage) => stages.push((store, stage)),
             // A host that cannot be seen was already said.
             Err(refusal) if refusal.code == "store::member-unknown" && !reasons.is_empty() => {}

@@ -27,6 +27,22 @@ pub fn gone(desired: &Desired, observed: &Observed) -> Vec<(String, String)> {
     out
 }
 
+/// Hosts that had a member of a store by any host's account and have none by the cloud file.
+pub(crate) fn former(desired: &Desired, observed: &Observed, store: &engines::Store) -> Vec<String> {
+    let told = leave::told(desired, observed, render::members_told);
+    let mut out: Vec<String> = Vec::new();
+    for host in told
+        .into_iter()
+        .filter(|(id, _)| *id == store.resource)
+        .flat_map(|(_, hosts)| hosts)
+    {
+        if !store.members.contains(&host) && !out.contains(&host) {
+            out.push(host);
+        }
+    }
+    out
+}
+
 /// Whether a host has been told that it is of this cloud; one that cannot be asked has not.
 pub fn is_of_the_cloud(observed: &Observed, host: &str) -> bool {
     let facts = observed.get(host).and_then(|facts| facts.as_ref().ok());

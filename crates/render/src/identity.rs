@@ -59,6 +59,17 @@ pub fn hosts_told(text: &str) -> Option<Vec<(String, String)>> {
     Some(hosts.map(|h| (h.name, h.address)).collect())
 }
 
+/// The hosts of each component that a host was told of, by the component's resource id:
+/// out of the text of its file. None where that is not such a file.
+pub fn members_told(text: &str) -> Option<Vec<(String, Vec<String>)>> {
+    #[derive(Deserialize)]
+    struct Cloud {
+        runs_on: IndexMap<String, Vec<String>>,
+    }
+    let told: Told<Cloud> = serde_json::from_str(text).ok()?;
+    Some(told.cloud.runs_on.into_iter().collect())
+}
+
 /// The same on all hosts.
 #[derive(Serialize)]
 struct Whole {

@@ -38,7 +38,7 @@ pub use catalog::{Kind, UnitRun, Watched};
 pub use context::{Templates, secret};
 pub use cures::{DesiredCure, Standing};
 pub use hostpage::host_page;
-pub use identity::{IDENTITY, hosts_told, services_told};
+pub use identity::{IDENTITY, hosts_told, members_told, services_told};
 pub use parts::{Asked, DesiredNeeds, DesiredPart};
 
 /// A file (or directory) on a host.

@@ -28,11 +28,19 @@ fn ran(stdout: &str) -> Fact<Answer> {
     })
 }
 
+/// A folder with these folders in it.
+fn folders(names: &[&str]) -> Fact<Answer> {
+    Fact::Known(Answer::Listing(wire::Listing {
+        folders: names.iter().map(|n| (*n).to_owned()).collect(),
+        others: Vec::new(),
+    }))
+}
+
 fn virgin() -> Facts {
     facts(vec![
         ("status", Fact::Absent),
         ("grastate", Fact::Absent),
-        ("directories", ran("mysql\nperformance_schema\nsys\n")),
+        ("directories", folders(&["mysql", "performance_schema", "sys"])),
     ])
 }
 
@@ -45,7 +53,7 @@ fn down(uuid: &str, seqno: i64, position: Option<&str>) -> Facts {
                 "# GALERA saved state\nversion: 2.1\nuuid:    {uuid}\nseqno:   {seqno}\nsafe_to_bootstrap: 0\n"
             ))),
         ),
-        ("directories", ran("mysql\nquorate\nkeystone\n")),
+        ("directories", folders(&["mysql", "quorate", "keystone"])),
     ];
     if let Some(position) = position {
         answers.push(("position", ran(position)));
@@ -55,9 +63,21 @@ fn down(uuid: &str, seqno: i64, position: Option<&str>) -> Facts {
 
 /// What the engine says of three members.
 fn check(members: [Option<&Facts>; 3], intent: Intent, expect: &str) {
+    check_beside(members, &[], intent, expect);
+}
+
+/// The same where hosts were members before.
+fn check_beside(
+    members: [Option<&Facts>; 3],
+    former: &[(&str, Option<&Facts>)],
+    intent: Intent,
+    expect: &str,
+) {
     let store = store();
-    let seen: Seen<'_> = store.members.iter().cloned().zip(members).collect();
-    let got = match stage(&store, &seen, intent) {
+    let mut seen: Seen<'_> = store.members.iter().cloned().zip(members).collect();
+    seen.extend(former.iter().map(|(host, facts)| ((*host).to_owned(), *facts)));
+    let former: Vec<String> = former.iter().map(|(host, _)| (*host).to_owned()).collect();
+    let got = match stage(&store, &former, &seen, intent) {
         Ok(stage) => {
             let mut lines = stage.explain.clone();
             lines.extend(stage.before.iter().map(|s| format!("{}: {}", s.host, s.title)));
@@ -119,7 +139,7 @@ fn the_highest_position_begins() {
 
 #[test]
 fn a_server_that_is_starting_is_waited_for() {
-    let (a, b) = (down("u", -1, Some("")), down("u", 9, None));
+    let (a, b) = (down("u", -1, Some("runs")), down("u", 9, None));
     check(
         [Some(&a), Some(&b), Some(&b)],
         Intent::Recover,
@@ -152,9 +172,10 @@ fn broken_aria_logs_are_repaired_and_asked_again() {
 #[test]
 fn somebody_elses_databases_are_never_touched() {
     let mut foreign = virgin();
-    foreign
-        .answers
-        .insert("galera/directories".to_owned(), ran("mysql\nsys\nwordpress\n"));
+    foreign.answers.insert(
+        "galera/directories".to_owned(),
+        folders(&["mysql", "sys", "wordpress"]),
+    );
     let v = virgin();
     check(
         [Some(&v), Some(&foreign), Some(&v)],
@@ -172,7 +193,7 @@ fn the_first_counts_more_until_all_is_made() {
             ..store()
         };
         let seen: Seen<'_> = store.members.iter().map(|m| (m.clone(), Some(&v))).collect();
-        let stage = stage(&store, &seen, Intent::Converge).unwrap();
+        let stage = stage(&store, &[], &seen, Intent::Converge).unwrap();
         stage
             .last
             .iter()
@@ -207,4 +228,115 @@ fn a_weight_that_was_left_is_taken_back() {
     check(Some("3"), &["c1: weight of c1: 3, not 1"]);
     check(Some("1"), &[]);
     check(None, &[]);
+}
+
+/// A folder that cannot be listed may hold anything: it is neither empty nor somebody's.
+#[test]
+fn a_folder_that_cannot_be_listed_is_not_empty() {
+    let broken = |why: &str| {
+        let mut facts = virgin();
+        let unknown = Fact::Unknown(why.to_owned());
+        facts.answers.insert("galera/directories".to_owned(), unknown);
+        facts
+    };
+    let (v, d) = (virgin(), down("u", 9, None));
+    let c3 = broken("cannot list /var/lib/mysql: Input/output error");
+    for intent in [Intent::Converge, Intent::Recover] {
+        for other in [&v, &d] {
+            check(
+                [Some(other), Some(other), Some(&c3)],
+                intent,
+                "store::member-unknown: galera: no primary component, and it cannot be seen what these members \
+                 hold: c3 (its data directory cannot be seen: cannot list /var/lib/mysql: Input/output error)",
+            );
+        }
+    }
+    // The answer of another question is none to this one.
+    let mut ended = virgin();
+    ended.answers.insert("galera/directories".to_owned(), ran(""));
+    check(
+        [Some(&v), Some(&v), Some(&ended)],
+        Intent::Converge,
+        "store::member-unknown: galera: no primary component, and it cannot be seen what these members hold: c3 \
+         (its data directory cannot be seen: its folder was not listed)",
+    );
+    // Before the package is there, there is no folder.
+    let mut absent = virgin();
+    absent
+        .answers
+        .insert("galera/directories".to_owned(), Fact::Absent);
+    check(
+        [Some(&absent), Some(&absent), Some(&absent)],
+        Intent::Converge,
+        "galera: no member ever held anything; c1 begins, the others join it one by one\n\
+         c1: start galera on c1 alone\nc2: start galera on c2 alone\nc3: start galera on c3 alone\n\
+         c2: let galera on c2 join\nc3: let galera on c3 join",
+    );
+}
+
+/// A server that told nothing, since it could not be run, is not one that is starting.
+#[test]
+fn a_position_that_is_not_told_is_unknown() {
+    let (a, b) = (down("u", -1, Some("")), down("u", 9, None));
+    check(
+        [Some(&a), Some(&b), Some(&b)],
+        Intent::Recover,
+        "store::position-unknown: c1: the position of galera cannot be read: its server told nothing",
+    );
+}
+
+/// Hosts that left the cloud file are asked: nobody begins behind one of them.
+#[test]
+fn nobody_begins_behind_one_that_left() {
+    let (six, seven, nine) = (down("u", 6, None), down("u", 7, None), down("u", 9, None));
+    let v = virgin();
+    let begins = "galera: cluster u; c1 at 7, c2 at 7, c3 at 7; c3 begins, since nobody is ahead of it\n\
+                  c3: let c3 begin at u:7";
+    let said = |holds: &str, begin: &str| {
+        format!(
+            "galera: c4 was a member, the cloud file names it no more, and it {holds}; the members would begin {begin}"
+        )
+    };
+    let recover = |c4: Option<&Facts>, expect: &str| {
+        let members = [Some(&seven); 3];
+        check_beside(members, &[("c4", c4)], Intent::Recover, expect);
+    };
+    for behind in [&v, &six, &seven] {
+        recover(Some(behind), begins);
+    }
+    recover(
+        Some(&nine),
+        &format!("store::newer-elsewhere: {}", said("is at 9", "at 7")),
+    );
+    recover(
+        None,
+        &format!(
+            "store::member-unknown: {}",
+            said("cannot be seen: the host could not be asked", "at 7")
+        ),
+    );
+    recover(
+        Some(&down("u", -1, Some("2026-11-21 [ERROR] no space"))),
+        &format!(
+            "store::position-unknown: {}",
+            said(
+                "holds data, and its position cannot be read: 2026-11-21 [ERROR] no space",
+                "at 7"
+            )
+        ),
+    );
+    recover(
+        Some(&down("w", 1, None)),
+        &format!(
+            "store::uuids-differ: {}",
+            said("is at 1 of another history, w", "at 7")
+        ),
+    );
+    // Nor is an empty one born beside it.
+    check_beside(
+        [Some(&v); 3],
+        &[("c4", Some(&six))],
+        Intent::Converge,
+        &format!("store::newer-elsewhere: {}", said("is at 6", "with nothing")),
+    );
 }

@@ -204,3 +204,53 @@ fn what_would_cost_the_majority_is_refused() {
         "{refusals:?}"
     );
 }
+
+/// A host that left the file while all was down is asked what it holds, and nobody begins
+/// behind it or without knowing.
+#[test]
+fn who_left_the_file_is_asked_before_a_store_begins() {
+    let (three, five) = (of(&[1, 2, 3]), of(&[1, 2, 3, 4, 5]));
+    let asked = plan::observe(&three, "c5", [7; 32], true);
+    for name in ["galera/status", "galera/directories", "galera/position"] {
+        assert!(
+            asked.queries.iter().any(|q| q.name == name),
+            "{name} is not asked"
+        );
+    }
+    let down = |c5: Result<i64, &str>| {
+        let mut observed = world::all(&five, world::applied);
+        for (host, facts) in &mut observed {
+            let seqno = match c5 {
+                Err(why) if host == "c5" => {
+                    *facts = Err(why.to_owned());
+                    continue;
+                }
+                Ok(at) if host == "c5" => at,
+                _ => 7,
+            };
+            let facts = facts.as_mut().unwrap();
+            facts.crm_mon = Fact::Absent;
+            facts.cib = Fact::Absent;
+            facts.answers.insert("galera/status".to_owned(), Fact::Absent);
+            let state = format!("uuid: 11111111-2222-3333-4444-555555555555\nseqno: {seqno}\n");
+            facts
+                .answers
+                .insert("galera/grastate".to_owned(), Fact::Known(Answer::Text(state)));
+        }
+        let made = make(&three, &observed, Intent::Recover);
+        made.err()
+            .into_iter()
+            .flatten()
+            .map(|r| r.code)
+            .collect::<Vec<_>>()
+    };
+    assert!(
+        down(Ok(9)).contains(&"store::newer-elsewhere"),
+        "{:?}",
+        down(Ok(9))
+    );
+    let unseen = down(Err("c5: no route to host"));
+    assert!(unseen.contains(&"store::member-unknown"), "{unseen:?}");
+    let behind = down(Ok(6));
+    assert!(!behind.iter().any(|c| c.starts_with("store::")), "{behind:?}");
+}

@@ -17,8 +17,8 @@ use pacemaker::Resource;
 use plan::Observed;
 use render::{Desired, UnitRun};
 use wire::{
-    Address, Answer, Expect, Fact, Facts, FileFact, KeyFact, KeyQuery, NamedQuery, OsRelease, Own, Query,
-    Stat, UnitFact,
+    Address, Answer, Expect, Fact, Facts, FileFact, KeyFact, KeyQuery, Listing, NamedQuery, OsRelease, Own,
+    Query, Stat, UnitFact,
 };
 
 /// Stands in every value that is a secret, and nowhere else.
@@ -393,16 +393,16 @@ fn answer(desired: &Desired, query: &NamedQuery) -> Answer {
         "grastate" => {
             Answer::Text("version: 2.1\nuuid: 11111111-2222-3333-4444-555555555555\nseqno: -1\n".to_owned())
         }
-        "directories" => Answer::Ran {
-            status: 0,
-            stdout: "mysql\nperformance_schema\nsys\nquorate\nkeystone\n".to_owned(),
-            stderr: String::new(),
-        },
-        "data" => Answer::Ran {
-            status: 0,
-            stdout: "/data/member\n".to_owned(),
-            stderr: String::new(),
-        },
+        "directories" => Answer::Listing(Listing {
+            folders: ["mysql", "performance_schema", "sys", "quorate", "keystone"]
+                .map(str::to_owned)
+                .to_vec(),
+            others: vec!["ibdata1".to_owned()],
+        }),
+        "data" => Answer::Listing(Listing {
+            folders: vec!["member".to_owned()],
+            others: Vec::new(),
+        }),
         "vhosts" | "users" | "permissions" | "policies" => {
             let all: serde_json::Value = serde_json::from_str(&store.definitions).unwrap();
             http(all[rest].to_string())
