@@ -1,5 +1,5 @@
 //! Commands that change something, each as a transient unit of systemd named
-//! by its step: it goes on when the operator's side goes away, and the next
+//! by its step and what it runs: it goes on when the operator's side goes away, and the next
 //! session finds it and waits. Not for programs that only look (`process`).
 
 mod place;
@@ -31,9 +31,10 @@ pub(crate) async fn run(
     progress: &Progress,
 ) -> Result<u32, OpError> {
     let systemd = session.systemd().await?;
-    let unit = format!("{}.service", command.unit);
+    let name = named(command);
+    let unit = format!("{name}.service");
     let shown = command.argv.join(" ");
-    let place = Place::new(&command.unit);
+    let place = Place::new(&name);
     let failed = |message: String| OpError {
         command: Some(shown.clone()),
         ..OpError::new(message)
@@ -48,12 +49,18 @@ pub(crate) async fn run(
     {
         return Err(failed(format!("`{}` cannot be the name of a unit", command.unit)));
     }
+    // The same step of another run may do something else: it is not ours that ends then,
+    // and both at once is what neither was made for.
+    for other in running(systemd, &command.unit).await.map_err(on_bus)? {
+        if other != name {
+            ended(systemd, &other, progress).await.map_err(on_bus)?;
+        }
+    }
     let before = systemd.unit(&unit).await.map_err(on_bus)?;
-    if is_running(&before) {
+    if is_running(&before) && is_kept(systemd, &unit).await.map_err(on_bus)? {
         progress.say(format!("{unit} is already running: waiting for it"));
-        // Kept in systemd's memory until we have read how it ended.
-        let _ = systemd.unit_call(&unit, "Ref").await;
     } else {
+        let before = systemd.unit(&unit).await.map_err(on_bus)?;
         if before.text("ActiveState") == "failed" {
             systemd.manager.reset_failed_unit(&unit).await.map_err(on_bus)?;
         }
@@ -69,20 +76,13 @@ pub(crate) async fn run(
     let ended = systemd.service(&unit).await.map_err(on_bus)?;
     let _ = systemd.unit_call(&unit, "Unref").await;
 
-    let result = ended.text("Result");
-    let status = ended.number("ExecMainStatus");
-    let exited = ended.number("ExecMainCode") == 1;
-    if result == "success" && (status == 0 || !exited) {
+    let end = End {
+        result: ended.text("Result"),
+        code: ended.number("ExecMainCode"),
+        status: ended.number("ExecMainStatus"),
+    };
+    let Err(why) = end.judge(Duration::from_millis(command.timeout_ms)) else {
         return Ok(1);
-    }
-    let why = match result.as_str() {
-        "timeout" => format!(
-            "did not end within {} s",
-            Duration::from_millis(command.timeout_ms).as_secs_f64()
-        ),
-        "oom-kill" => "was killed for want of memory".to_owned(),
-        _ if exited => ended_with(status),
-        other => format!("was ended by signal {status} ({other})"),
     };
     let log = fs::read(&place.log).unwrap_or_default();
     let mut tail = tail(&String::from_utf8_lossy(&log));
@@ -91,25 +91,53 @@ pub(crate) async fn run(
         tail = journal(&unit).await;
     }
     Err(OpError {
-        status: Some(if exited { status } else { -1 }),
+        status: Some(if end.code == EXITED { end.status } else { -1 }),
         tail,
         ..failed(format!("`{shown}` {why}"))
     })
 }
 
-/// Waits for the end, whatever it is, of a unit that may be running under the name.
-pub(crate) async fn settle(session: &Session, name: &str, progress: &Progress) -> Result<(), OpError> {
+/// Waits for the end, whatever it is, of all that runs under a step's name.
+pub(crate) async fn settle(session: &Session, step: &str, progress: &Progress) -> Result<(), OpError> {
     let systemd = session.systemd().await?;
-    let unit = format!("{name}.service");
-    let wait = async {
-        if is_running(&systemd.unit(&unit).await?) {
-            progress.say(format!("{unit} is already running: waiting for it"));
-            wait(systemd, &unit, &Place::new(name).log, progress).await?;
+    let all = async {
+        for name in running(systemd, step).await? {
+            ended(systemd, &name, progress).await?;
         }
         Ok(())
     };
-    wait.await
-        .map_err(|error| OpError::new(format!("cannot wait for {unit}: {}", Why(&error))))
+    all.await
+        .map_err(|error: zbus::Error| OpError::new(format!("cannot wait for {step}: {}", Why(&error))))
+}
+
+/// The key of the digest in a unit's name, which is no secret.
+const KEY: [u8; 32] = *b"quorate: the name of a command's";
+
+/// The name of a command's unit, without suffix: its step, and a digest of what is run and
+/// as whom. What runs under another name of the step is not this command.
+fn named(command: &Command) -> String {
+    let mut text = format!("{}\0{}\0", command.user, command.cwd);
+    for word in &command.argv {
+        text.push_str(word);
+        text.push('\0');
+    }
+    let digest = wire::digest(&KEY, text.as_bytes());
+    format!("{}_{}", command.unit, digest.get(..8).unwrap_or(&digest))
+}
+
+/// The names, without suffix, of the units of a step that run.
+async fn running(systemd: &Systemd, step: &str) -> zbus::Result<Vec<String>> {
+    let states = ["active", "activating", "deactivating"];
+    let all = systemd.named_like(&states, &format!("{step}_*.service")).await?;
+    let names = all.iter().filter_map(|unit| unit.strip_suffix(".service"));
+    Ok(names.map(str::to_owned).collect())
+}
+
+/// Waits for the end of a unit by its name without suffix.
+async fn ended(systemd: &Systemd, name: &str, progress: &Progress) -> zbus::Result<()> {
+    let unit = format!("{name}.service");
+    progress.say(format!("{unit} is running: waiting for its end"));
+    wait(systemd, &unit, &Place::new(name).log, progress).await
 }
 
 fn is_running(unit: &Properties) -> bool {
@@ -117,6 +145,44 @@ fn is_running(unit: &Properties) -> bool {
         unit.text("ActiveState").as_str(),
         "active" | "activating" | "deactivating"
     )
+}
+
+/// Whether a unit that runs stays in systemd's memory until it was read how it ended.
+/// Not where it ended, and was forgotten, right before it was to be kept.
+async fn is_kept(systemd: &Systemd, unit: &str) -> zbus::Result<bool> {
+    if systemd.unit_call(unit, "Ref").await.is_err() {
+        return Ok(false);
+    }
+    Ok(is_running(&systemd.unit(unit).await?) || systemd.service(unit).await?.number("ExecMainCode") != 0)
+}
+
+/// `CLD_EXITED` of `waitid(2)`: the program ended by itself, with a status.
+const EXITED: i32 = 1;
+
+/// The end of a unit's main process, in systemd's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct End {
+    /// `Result`.
+    result: String,
+    /// `ExecMainCode`, zero where no process of the unit is known to have ended.
+    code: i32,
+    /// `ExecMainStatus`: an exit status, or a signal's number.
+    status: i32,
+}
+
+impl End {
+    /// Done is what ended by itself with status 0, and nothing else: systemd calls also an
+    /// end by SIGTERM, SIGHUP, SIGINT and SIGPIPE a success (`SuccessExitStatus=`).
+    fn judge(&self, limit: Duration) -> Result<(), String> {
+        match (self.result.as_str(), self.code, self.status) {
+            ("success", EXITED, 0) => Ok(()),
+            ("timeout", ..) => Err(format!("did not end within {} s", limit.as_secs_f64())),
+            ("oom-kill", ..) => Err("was killed for want of memory".to_owned()),
+            (_, EXITED, status) => Err(ended_with(status)),
+            (_, 0, _) => Err("has ended, and systemd does not know how".to_owned()),
+            (result, _, signal) => Err(format!("was ended by signal {signal} ({result})")),
+        }
+    }
 }
 
 /// systemd's own statuses for what it could not do before the program
@@ -258,6 +324,64 @@ async fn wait(systemd: &Systemd, unit: &str, log: &Path, progress: &Progress) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_unit_is_named_by_what_it_runs() {
+        let command = |argv: &[&str]| Command::new("quorate-stop-galera".to_owned(), argv, 1000);
+        let ban = command(&["crm_resource", "--ban", "--resource", "galera-clone"]);
+        let stop = command(&["crm_resource", "--meta", "--resource", "galera-clone"]);
+        assert_ne!(named(&ban), named(&stop));
+        assert_eq!(named(&ban), named(&ban.clone()));
+        assert_ne!(named(&command(&["a", "b c"])), named(&command(&["a", "b", "c"])));
+        let other = Command {
+            user: "mysql".to_owned(),
+            ..ban.clone()
+        };
+        assert_ne!(named(&ban), named(&other));
+        let name = named(&ban);
+        let digest = name.strip_prefix("quorate-stop-galera_").unwrap();
+        assert!(
+            digest.len() == 8 && digest.chars().all(|c| c.is_ascii_hexdigit()),
+            "{name}"
+        );
+        // How long it may take says nothing of what it does.
+        let longer = Command {
+            timeout_ms: 2000,
+            ..ban.clone()
+        };
+        assert_eq!(named(&ban), named(&longer));
+    }
+
+    #[test]
+    fn done_is_exit_status_0_alone() {
+        let judge = |result: &str, code: i32, status: i32| {
+            let result = result.to_owned();
+            End { result, code, status }.judge(Duration::from_secs(2))
+        };
+        assert_eq!(judge("success", EXITED, 0), Ok(()));
+        let no = |result: &str, code: i32, status: i32, why: &str| {
+            assert_eq!(judge(result, code, status), Err(why.to_owned()));
+        };
+        // `systemctl stop` of a running unit, as read on a lab host.
+        no("success", 2, 15, "was ended by signal 15 (success)");
+        for signal in [1, 2, 13] {
+            no(
+                "success",
+                2,
+                signal,
+                &format!("was ended by signal {signal} (success)"),
+            );
+        }
+        // Forgotten by systemd before it was read.
+        no("success", 0, 0, "has ended, and systemd does not know how");
+        no("signal", 2, 9, "was ended by signal 9 (signal)");
+        no("exit-code", EXITED, 1, "ended with status 1");
+        no("exit-code", EXITED, 203, "could not run: it cannot be executed");
+        no("timeout", 2, 15, "did not end within 2 s");
+        no("oom-kill", 2, 9, "was killed for want of memory");
+        // A status that a unit's file calls a success is none.
+        no("success", EXITED, 3, "ended with status 3");
+    }
 
     #[test]
     fn programs_are_found() {

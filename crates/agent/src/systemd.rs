@@ -44,6 +44,7 @@ type Changes = Vec<(String, String, String)>;
 pub(crate) trait Manager {
     fn subscribe(&self) -> zbus::Result<()>;
     fn reload(&self) -> zbus::Result<()>;
+    fn list_units_by_patterns(&self, states: &[&str], patterns: &[&str]) -> zbus::Result<Vec<Listed>>;
     fn list_units_by_names(&self, names: &[&str]) -> zbus::Result<Vec<Listed>>;
     fn load_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
     fn get_unit_file_state(&self, file: &str) -> zbus::Result<String>;
@@ -156,6 +157,12 @@ impl Systemd {
     pub(crate) async fn list(&self, names: &[&str]) -> zbus::Result<Vec<(String, String)>> {
         let listed = self.manager.list_units_by_names(names).await?;
         Ok(listed.into_iter().map(|unit| (unit.2, unit.3)).collect())
+    }
+
+    /// Names of the units in one of these active states that a pattern matches.
+    pub(crate) async fn named_like(&self, states: &[&str], pattern: &str) -> zbus::Result<Vec<String>> {
+        let listed = self.manager.list_units_by_patterns(states, &[pattern]).await?;
+        Ok(listed.into_iter().map(|unit| unit.0).collect())
     }
 
     /// One property of what is common to all units.
