@@ -1,11 +1,14 @@
 //! Changes of Pacemaker's CIB: sections are put in place of the present ones
 //! in one atomic call, and read back. Not for what is in a section.
 //!
-//! The whole `configuration` is replaced and not section by section: resources
-//! without their constraints, or constraints without their resources, would be
-//! acted upon by the cluster in between, and a section that is not there yet
-//! cannot be replaced by its name.
+//! The whole CIB is replaced and not section by section: resources without their
+//! constraints, or constraints without their resources, would be acted upon by the
+//! cluster in between, and a section that is not there yet cannot be replaced by its
+//! name. And not `--scope configuration`: only for a whole CIB does Pacemaker compare the
+//! epochs, and refuse what was read before somebody else changed it (seen of 3.0.0; one
+//! that is replaced as it is makes a transition without an action).
 
+use std::ops::Range;
 use std::time::Duration;
 
 use roxmltree::{Document, Node};
@@ -20,57 +23,105 @@ const END: &str = "</configuration>";
 /// The property sets that are ours by their ids; others are kept.
 const OURS: &str = "quorate";
 
+/// `CRM_EX_OLD`: the configuration that is there is newer than the one that was sent.
+const OLD: i32 = 103;
+
+/// How often a change that was overtaken by another is made anew.
+const TRIES: usize = 20;
+
 /// Replaces sections; how many are different now.
 pub(crate) async fn replace(sections: &[CibSection], progress: &Progress) -> Result<u32, OpError> {
-    let present = query().await?;
-    let Some(change) = substitute(&present, sections)
-        .map_err(|why| OpError::new(format!("cannot change the CIB: {why}")))?
-    else {
-        return Ok(0);
-    };
-    progress.say(format!("replacing {} of the CIB", change.sections.join(", ")));
-    // By standard input: parameters of fencing devices are passwords.
-    let argv = [
-        "cibadmin",
-        "--replace",
-        "--scope",
-        "configuration",
-        "--sync-call",
-        "--xml-pipe",
-    ];
-    let shown = argv.join(" ");
-    let ran = process::run(&argv, Some(&change.xml), LIMIT)
-        .await
-        .map_err(|failure| OpError {
-            command: Some(shown.clone()),
-            ..OpError::new(failure.to_string())
-        })?;
-    if ran.status != 0 {
-        return Err(OpError {
-            status: Some(ran.status),
-            tail: process::tail(&ran.stderr),
-            command: Some(shown),
-            ..OpError::new(format!(
-                "cannot change {} of the CIB: cibadmin refused it",
-                change.sections.join(", ")
-            ))
-        });
-    }
-    match substitute(&query().await?, sections) {
-        Ok(None) => Ok(u32::try_from(change.sections.len()).unwrap_or(u32::MAX)),
-        Ok(Some(still)) => Err(OpError::new(format!(
-            "{} of the CIB read back otherwise than written",
-            still.sections.join(", ")
-        ))),
-        Err(why) => Err(OpError::new(format!("cannot read the CIB back: {why}"))),
-    }
+    exchange(&Here, sections, progress).await
 }
 
-async fn query() -> Result<String, OpError> {
-    match pacemaker::cib().await {
-        Fact::Known(xml) => Ok(xml),
-        Fact::Absent => Err(OpError::new("cannot read the CIB: the cluster does not run here")),
-        Fact::Unknown(why) => Err(OpError::new(format!("cannot read the CIB: {why}"))),
+/// The cluster's side of a change.
+trait Side {
+    /// The whole CIB.
+    async fn query(&self) -> Result<String, OpError>;
+    /// Puts a whole CIB in place of the present one, unless that is newer.
+    async fn put(&self, cib: &str) -> Result<Put, OpError>;
+}
+
+/// The cluster that this host is a member of.
+struct Here;
+
+/// Reads, replaces, and begins again where another was quicker: what it changed is then
+/// part of what is read.
+async fn exchange<S: Side>(side: &S, sections: &[CibSection], progress: &Progress) -> Result<u32, OpError> {
+    for _ in 0..TRIES {
+        let present = side.query().await?;
+        let Some(change) = substitute(&present, sections)
+            .map_err(|why| OpError::new(format!("cannot change the CIB: {why}")))?
+        else {
+            return Ok(0);
+        };
+        progress.say(format!("replacing {} of the CIB", change.sections.join(", ")));
+        match side.put(&change.whole(&present)).await? {
+            Put::Done => {}
+            Put::Old => continue,
+            Put::Refused(error) => {
+                return Err(OpError {
+                    message: format!(
+                        "cannot change {} of the CIB: cibadmin refused it",
+                        change.sections.join(", ")
+                    ),
+                    ..error
+                });
+            }
+        }
+        return match substitute(&side.query().await?, sections) {
+            Ok(None) => Ok(u32::try_from(change.sections.len()).unwrap_or(u32::MAX)),
+            Ok(Some(still)) => Err(OpError::new(format!(
+                "{} of the CIB read back otherwise than written",
+                still.sections.join(", ")
+            ))),
+            Err(why) => Err(OpError::new(format!("cannot read the CIB back: {why}"))),
+        };
+    }
+    Err(OpError::new(format!(
+        "cannot change the CIB: somebody else changed it {TRIES} times meanwhile; is a tool at work on the \
+         cluster? run this again when it is done"
+    )))
+}
+
+/// The end of one attempt.
+enum Put {
+    Done,
+    /// The CIB changed since it was read.
+    Old,
+    Refused(OpError),
+}
+
+impl Side for Here {
+    async fn query(&self) -> Result<String, OpError> {
+        match pacemaker::cib().await {
+            Fact::Known(xml) => Ok(xml),
+            Fact::Absent => Err(OpError::new("cannot read the CIB: the cluster does not run here")),
+            Fact::Unknown(why) => Err(OpError::new(format!("cannot read the CIB: {why}"))),
+        }
+    }
+
+    /// Epoch and number of updates are compared by the cluster itself.
+    async fn put(&self, cib: &str) -> Result<Put, OpError> {
+        // By standard input: parameters of fencing devices are passwords.
+        let argv = ["cibadmin", "--replace", "--sync-call", "--xml-pipe"];
+        let shown = argv.join(" ");
+        let ran = process::run(&argv, Some(cib), LIMIT)
+            .await
+            .map_err(|failure| OpError {
+                command: Some(shown.clone()),
+                ..OpError::new(failure.to_string())
+            })?;
+        Ok(match ran.status {
+            0 => Put::Done,
+            OLD => Put::Old,
+            status => Put::Refused(OpError {
+                status: Some(status),
+                tail: process::tail(&ran.stderr),
+                command: Some(shown),
+                ..OpError::new("")
+            }),
+        })
     }
 }
 
@@ -80,6 +131,16 @@ struct Change {
     xml: String,
     /// What is different in it.
     sections: Vec<String>,
+    /// Where it stands in the CIB.
+    at: Range<usize>,
+}
+
+impl Change {
+    /// The CIB that it was made of, with the new `configuration`.
+    fn whole(&self, cib: &str) -> String {
+        let part = |range: Option<&str>| range.unwrap_or_default().to_owned();
+        part(cib.get(..self.at.start)) + self.xml.trim_end() + &part(cib.get(self.at.end..))
+    }
 }
 
 /// The CIB's `configuration` with the sections in their places; nothing when
@@ -91,7 +152,7 @@ fn substitute(cib: &str, sections: &[CibSection]) -> Result<Option<Change>, Stri
         .children()
         .find(|node| node.has_tag_name("configuration"))
         .ok_or("it has no configuration")?;
-    let mut parts: Vec<(std::ops::Range<usize>, String)> = Vec::new();
+    let mut parts: Vec<(Range<usize>, String)> = Vec::new();
     let mut added = String::new();
     let mut changed = Vec::new();
     for section in sections {
@@ -142,6 +203,7 @@ fn substitute(cib: &str, sections: &[CibSection]) -> Result<Option<Change>, Stri
     Ok(Some(Change {
         xml: format!("{body}{added}{END}\n"),
         sections: changed,
+        at: whole,
     }))
 }
 
@@ -196,6 +258,8 @@ fn same(one: Node<'_, '_>, other: Node<'_, '_>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::{Cell, RefCell};
+
     use super::*;
 
     const CIB: &str = r#"<cib epoch="7" validate-with="pacemaker-4.0">
@@ -251,6 +315,73 @@ mod tests {
             xml.contains("uname=\"c1\"") && xml.contains("have-watchdog"),
             "{xml}"
         );
+    }
+
+    /// A cluster in which somebody else changes something right after each of the first reads.
+    struct Busy {
+        live: RefCell<String>,
+        left: Cell<usize>,
+    }
+
+    fn epoch(cib: &str) -> u32 {
+        let at = cib.find("epoch=\"").unwrap() + 7;
+        cib[at..].split('"').next().unwrap().parse().unwrap()
+    }
+
+    fn later(cib: &str) -> String {
+        let now = epoch(cib);
+        cib.replace(&format!("epoch=\"{now}\""), &format!("epoch=\"{}\"", now + 1))
+    }
+
+    impl Side for Busy {
+        async fn query(&self) -> Result<String, OpError> {
+            let read = self.live.borrow().clone();
+            if let Some(left) = self.left.get().checked_sub(1) {
+                self.left.set(left);
+                let theirs = read
+                    .replace("<constraints/>", "<constraints></constraints>")
+                    .replace(
+                        "</constraints>",
+                        &format!("<rsc_location id=\"theirs-{left}\"/></constraints>"),
+                    );
+                self.live.replace(later(&theirs));
+            }
+            Ok(read)
+        }
+
+        async fn put(&self, cib: &str) -> Result<Put, OpError> {
+            if epoch(cib) < epoch(&self.live.borrow()) {
+                return Ok(Put::Old);
+            }
+            self.live.replace(later(cib));
+            Ok(Put::Done)
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_that_came_in_between_is_lost() {
+        for others in [0, 1, 3, TRIES] {
+            let busy = Busy {
+                live: RefCell::new(CIB.to_owned()),
+                left: Cell::new(others),
+            };
+            let resources = section("resources", "<resources><primitive id=\"p\"/></resources>");
+            let got = exchange(&busy, &[resources], &Progress::silent()).await;
+            let live = busy.live.into_inner();
+            for n in 0..others {
+                assert!(live.contains(&format!("theirs-{n}\"")), "{others}: {n} in {live}");
+            }
+            if others < TRIES {
+                assert_eq!(got, Ok(1), "{others}");
+                assert!(live.contains("<primitive id=\"p\"/>"), "{live}");
+                assert!(
+                    live.contains("<status/>") && Document::parse(&live).is_ok(),
+                    "{live}"
+                );
+            } else {
+                assert!(got.unwrap_err().message.contains("somebody else"), "{others}");
+            }
+        }
     }
 
     #[test]
