@@ -330,6 +330,27 @@ pub fn ready(store: &Store) -> Vec<Wait> {
     }]
 }
 
+/// The member is Synced, in a primary component and ready.
+pub fn serves(store: &Store) -> Vec<Wait> {
+    let expect = [
+        ("wsrep_cluster_status", "Primary"),
+        ("wsrep_local_state_comment", "Synced"),
+        ("wsrep_ready", "ON"),
+    ];
+    vec![Wait {
+        what: format!("{} is Synced", store.resource),
+        query: Query::Sql(sql(store, &[STATUS])),
+        expect: Expect::Vars(
+            expect
+                .into_iter()
+                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                .collect(),
+        ),
+        timeout_ms: SERVES_MS,
+        every_ms: 250,
+    }]
+}
+
 /// Members that count more than one, since what made the cloud was cut off before its
 /// end: were such a member lost, the others would be no majority.
 pub fn differs(store: &Store, seen: &Seen<'_>) -> Vec<Differs> {
@@ -410,6 +431,7 @@ pub fn stage(store: &Store, former: &[String], seen: &Seen<'_>, intent: Intent) 
         .all(|(_, s)| matches!(s, State::Virgin | State::Up { empty: true, .. }));
     let managed = crate::managed(store, seen);
     if unborn && !managed {
+        not_elsewhere(store, &former, None)?;
         out.explain.push(format!(
             "{}: no member ever held anything; {} begins, the others join it one by one",
             store.resource,
@@ -431,7 +453,6 @@ pub fn stage(store: &Store, former: &[String], seen: &Seen<'_>, intent: Intent) 
         let first = first.filter(|_| store.members.len() > 1);
         out.last = first.map(|host| weigh_alike(store, host)).into_iter().collect();
         return Ok(out);
-        not_elsewhere(store, &former, None)?;
     }
     if !managed && states.iter().any(|(_, s)| up(s)) && states.iter().any(|(_, s)| *s == State::Virgin) {
         out.explain.push(format!(
@@ -478,6 +499,7 @@ pub fn stage(store: &Store, former: &[String], seen: &Seen<'_>, intent: Intent) 
         ));
     }
     if states.iter().all(|(_, s)| *s == State::Virgin) {
+        not_elsewhere(store, &former, None)?;
         out.explain.push(format!(
             "{}: no member was ever started; {} begins, since nobody has anything to lose",
             store.resource,
@@ -499,7 +521,6 @@ pub fn stage(store: &Store, former: &[String], seen: &Seen<'_>, intent: Intent) 
     {
         out.explain
             .push(format!("{}: the cluster manager is starting it", store.resource));
-        not_elsewhere(store, &former, None)?;
         return Ok(out);
     }
     // Where the cluster manager does not run yet, it must find the choice made.
@@ -631,6 +652,7 @@ fn recover(
             "restore a backup",
         ));
     };
+    not_elsewhere(store, former, Some((*uuid, *seqno)))?;
     let all: Vec<String> = positions.iter().map(|(h, _, s)| format!("{h} at {s}")).collect();
     out.explain.push(format!(
         "{}: cluster {uuid}; {}; {host} begins, since nobody is ahead of it",
@@ -652,7 +674,6 @@ fn recover(
     }
     Ok(out)
 }
-    not_elsewhere(store, former, Some((*uuid, *seqno)))?;
 
 /// A store that is up says whose it is. The id is compared by the store itself,
 /// since it is known on the way to the host only. Nobody's is claimed.

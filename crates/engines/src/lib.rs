@@ -189,6 +189,16 @@ pub fn whole(store: &Store) -> Vec<Wait> {
     }
 }
 
+/// Waits for one member to serve, asked on its host; some other may be away. What is being
+/// given a copy by others, or gives one, does not.
+pub fn serves(store: &Store) -> Vec<Wait> {
+    match store.engine.as_str() {
+        "galera" => galera::serves(store),
+        "rabbitmq" => rabbitmq::serves(store),
+        _ => Vec::new(),
+    }
+}
+
 /// What to ask of a member of the SQL store about copies of its databases.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copies {

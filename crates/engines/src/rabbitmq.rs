@@ -193,6 +193,26 @@ pub fn ready(store: &Store) -> Vec<Wait> {
     }]
 }
 
+/// The member answers, and sees all others but one at least.
+pub fn serves(store: &Store) -> Vec<Wait> {
+    let least = store.members.len().saturating_sub(1).max(1);
+    vec![Wait {
+        what: format!(
+            "{} sees {least} of {} members running",
+            store.resource,
+            store.members.len()
+        ),
+        query: get(store, "/api/nodes?columns=name,running"),
+        expect: Expect::JsonCount {
+            field: "/running".to_owned(),
+            value: "true".to_owned(),
+            count: u32::try_from(least).unwrap_or(u32::MAX),
+        },
+        timeout_ms: 60_000,
+        every_ms: 500,
+    }]
+}
+
 /// Waits for those that are down; for recovery, lets the cluster manager try again first.
 ///
 /// # Errors

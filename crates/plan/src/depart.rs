@@ -53,6 +53,12 @@ pub fn is_of_the_cloud(observed: &Observed, host: &str) -> bool {
 pub(crate) fn observe(desired: &Desired, deep: bool) -> Observe {
     Observe {
         cluster: true,
+        queries: desired
+            .stores
+            .iter()
+            .flat_map(|s| engines::queries(s, deep))
+            .chain([corosync::query(), quorum::query()])
+            .collect(),
         units: desired.units.clone(),
         files: vec![
             IDENTITY.to_owned(),
@@ -69,12 +75,6 @@ impl Planner<'_> {
     pub(crate) fn empty_leavers(&mut self) {
         if self.votes.leaving.is_empty() || self.votes.uncounted {
             return;
-        queries: desired
-            .stores
-            .iter()
-            .flat_map(|s| engines::queries(s, deep))
-            .chain([corosync::query(), quorum::query()])
-            .collect(),
         }
         let Some(monitor) = quorate(self.observed) else {
             return;
@@ -118,7 +118,7 @@ impl Planner<'_> {
             })
             .map(|(resource, host)| format!("{resource}/{host}"))
             .collect();
-        let mut ready = vec![self.gate(host, before)];
+        let mut ready = self.gate(host, before);
         if !servers.is_empty() {
             let title = format!("send nobody to {}", servers.join(", "));
             // Its table would keep a drained writer.

@@ -12,7 +12,7 @@ use wire::{ClusterWant, Command, Expect, Op, Query, ResourceWant, Wait};
 
 use crate::build::{Planner, step};
 use crate::refuse::refuse;
-use crate::{Effect, Observed, Plan, quorate};
+use crate::{Effect, Observed, Plan, look, quorate};
 
 /// Everything on a host may take so long to stop, in milliseconds: what one
 /// instance may.
@@ -107,7 +107,7 @@ pub fn take_away(
     if !monitor.nodes.iter().any(|n| n.name == host && n.standby) {
         let gate = planner.gate(host, &[]);
         let all = planner.all_balanced();
-        let out = planner.take_out(host, &all, &[gate]);
+        let out = planner.take_out(host, &all, &gate);
         last = planner.standby(&monitor, host, "the operator wants it", &out);
     }
     let op = match upkeep {
@@ -191,8 +191,9 @@ impl Planner<'_> {
         self.desired.balanced.iter().map(|b| b.resource.clone()).collect()
     }
 
-    /// The wait for all others to be whole, after some steps.
-    pub(crate) fn gate(&mut self, host: &str, before: &[String]) -> String {
+    /// The waits for all others to be whole, after some steps: what the cluster and their
+    /// balancers tell of them, and what the members of the stores on them say themselves.
+    pub(crate) fn gate(&mut self, host: &str, before: &[String]) -> Vec<String> {
         let gate = format!("gate/{host}");
         self.steps.push(step(
             gate.clone(),
@@ -202,7 +203,26 @@ impl Planner<'_> {
             self.others(host),
             before.to_vec(),
         ));
-        gate
+        let mut gates = vec![gate];
+        // A member that is being given a copy is promoted, and serves nobody.
+        for other in self.nodes().into_iter().filter(|n| n != host) {
+            let stores = look::stores_on(self.desired, &other).filter(|s| self.managed(&s.resource));
+            let waits: Vec<Wait> = stores.flat_map(engines::serves).collect();
+            if waits.is_empty() {
+                continue;
+            }
+            let gate = format!("gate/{host}/{other}");
+            self.steps.push(step(
+                gate.clone(),
+                vec![other.clone()],
+                format!("wait for what {other} stores to serve, before {host} is touched"),
+                "they have to serve without it",
+                waits.into_iter().map(Op::Wait).collect(),
+                before.to_vec(),
+            ));
+            gates.push(gate);
+        }
+        gates
     }
 
     /// Has the cluster run nothing on a host any more, after some steps. Gives the last.

@@ -9,7 +9,7 @@ use wire::{Fact, Facts, Op, Own};
 use crate::{Digest, Observed, Plan, Step};
 
 /// Steps of one host's turn while it is changed under running instances.
-const TURNS: [&str; 4] = ["reload", "drain", "change", "resume"];
+const TURNS: [&str; 5] = ["gate", "reload", "drain", "change", "resume"];
 
 /// The host whose turn a step belongs to. A turn is done whole or not at all: half of
 /// one leaves a host out of the balancers.

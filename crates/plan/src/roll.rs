@@ -1,8 +1,8 @@
 //! What changes under running instances: host by host, each gated by the health
 //! of all the others before it is touched and of itself afterwards (law 9).
 //!
-//! A host's turn: the balancers send nobody there any more, its instances are
-//! stopped and started through the cluster manager, and once all is whole again
+//! A host's turn: all others are known to be whole, the balancers send nobody there any
+//! more, its instances are stopped and started through the cluster manager, and once all is whole again
 //! the balancers let them in. What can read its files without being restarted is
 //! told to, by itself and before: a balancer that is told so has forgotten who
 //! was taken out.
@@ -173,7 +173,12 @@ impl Planner<'_> {
         ops.extend(self.restart(&by_cluster, host));
         ops.extend(self.restart_instances(&by_systemd, host));
         ops.extend(self.gates(host));
-        let before = self.take_out(host, &resources, before);
+        // Before anybody is sent away from here: should another be down, this may be the last.
+        let mut before = before.to_vec();
+        if self.is_member(host) || !self.servers(host, &resources).is_empty() {
+            before.extend(self.gate(host, &before));
+        }
+        let before = self.take_out(host, &resources, &before);
         let id = format!("change/{host}");
         let names: Vec<&str> = files
             .resources

@@ -159,6 +159,23 @@ fn hold(desired: &Desired, plan: &Plan) {
             }
         }
     }
+    // Nobody is sent away from a host before the others are known to be whole, each by its
+    // own account.
+    for drain in plan.steps.iter().filter(|s| s.id.starts_with("drain/")) {
+        let host = drain.id.split('/').nth(1).unwrap();
+        let first = &before[drain.id.as_str()];
+        assert!(
+            first.contains(format!("gate/{host}").as_str()),
+            "{}: no gate",
+            drain.id
+        );
+        for store in desired.stores.iter().filter(|s| s.members.len() > 1) {
+            for other in store.members.iter().filter(|m| *m != host) {
+                let gate = format!("gate/{host}/{other}");
+                assert!(first.contains(gate.as_str()), "{}: no {gate}", drain.id);
+            }
+        }
+    }
     // A secret is a reference until it is sent.
     let json = serde_json::to_string(plan).unwrap();
     for told in [json, plan::show(plan, true), plan::show(plan, false)] {
