@@ -220,6 +220,11 @@ pub struct Copying {
     pub begun: Query,
     /// A row where it is done.
     pub done: Query,
+    /// A row with user, host and database of each client of these databases, as the member
+    /// sees them; of those of root not, which load them.
+    pub clients: Query,
+    /// The same with those of root: a load that another member was told to do.
+    pub loaders: Query,
     /// What to do on a member; nothing where it is done, and again from any point.
     pub ops: Vec<Op>,
     /// What to do when all is done: the next time is another one.

@@ -187,8 +187,11 @@ pub fn plan(
     }
     if !out.barrier {
         // Schemas need the SQL store only; services are let in when all stores serve.
-        sql_done.extend(planner.restore(&sql_done, foundation.as_deref()));
+        let restored = planner.restore(&sql_done, foundation.as_deref());
+        sql_done.extend(restored.iter().cloned());
         let mut before = planner.databases_and_scripts(&sql_done);
+        // Also where nothing is left to be made of what was seen before it.
+        before.extend(restored);
         before.extend(store_done.iter().cloned());
         before.extend(planner.held(&store_done));
         let services = planner.cib_services(&before, foundation.as_deref());

@@ -76,7 +76,9 @@ impl Planner<'_> {
             let units: Vec<&DesiredUnit> = wanted
                 .units
                 .iter()
-                .filter(|u| is_instance(u) && u.gated && !self.told_and_up(u, host))
+                .filter(|u| is_instance(u) && u.gated)
+                // While databases are loaded what ran was stopped.
+                .filter(|u| self.restoring() || !self.told_and_up(u, host))
                 .collect();
             if units.is_empty() {
                 continue;

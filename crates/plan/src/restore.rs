@@ -1,18 +1,24 @@
 //! Databases that are loaded from a backup, as a part of the plan: after the
 //! store is up, before schemas and services. Services that run already are taken
-//! out of the cluster first, and come back when it is done.
+//! out of the cluster first, or stopped where systemd runs them, and come back when it is
+//! done. Nothing is loaded while a member sees a client of these databases.
 
 use engines::Refusal;
-use render::Desired;
-use wire::{Answer, Expect, Fact, Facts, NamedQuery, Op, Query, Wait};
+use render::{Desired, DesiredRestore, DesiredUnit};
+use wire::{Answer, Expect, Fact, Facts, NamedQuery, Op, Query, UnitChange, Wait};
 
+use crate::Change;
 use crate::build::{Planner, step};
+use crate::instances::{is_instance, is_up};
 
 const UNFINISHED: &str = "restore/unfinished";
 const DONE: &str = "restore/done";
 const BEGUN: &str = "restore/begun";
 
 const HELD: &str = "restore/held";
+
+/// How long the last client may take to go, in milliseconds: what a service may to stop.
+const QUIET_MS: u64 = 120_000;
 
 /// What to ask a member of the SQL store.
 pub(crate) fn queries(desired: &Desired, host: &str) -> Vec<NamedQuery> {
@@ -80,6 +86,8 @@ impl Planner<'_> {
         let mut after: Vec<String> = stores.to_vec();
         after.extend(self.prepared.iter().cloned());
         after.extend(foundation.map(str::to_owned));
+        after.extend(self.stop_writers(&after));
+        after.extend(self.nobody_connected(&restore, &after));
         let mut ops = Vec::new();
         if !self.desired.gated.is_empty() {
             ops.push(Op::Wait(self.nobody_writes()));
@@ -94,6 +102,86 @@ impl Planner<'_> {
             after,
         ));
         vec!["restore".to_owned()]
+    }
+
+    /// Stops for good what systemd runs of services with a schema, on each host, after some
+    /// steps: started at boot in the middle of it, it would write. Gives the steps.
+    fn stop_writers(&mut self, before: &[String]) -> Vec<String> {
+        let mut out = Vec::new();
+        for (host, wanted) in &self.desired.hosts {
+            let Some(facts) = self.facts(host) else { continue };
+            // What cannot be seen may run.
+            let stopped = |unit: &DesiredUnit| match facts.units.get(&unit.unit) {
+                Some(Fact::Known(now)) => !now.file.starts_with("enabled") && !is_up(&now.active),
+                Some(Fact::Absent) | None => true,
+                Some(Fact::Unknown(_)) => false,
+            };
+            let units: Vec<&DesiredUnit> = (wanted.units.iter())
+                .filter(|u| is_instance(u) && u.gated && !stopped(u))
+                .collect();
+            if units.is_empty() {
+                continue;
+            }
+            let stop = |unit: &&DesiredUnit| UnitChange {
+                unit: unit.unit.clone(),
+                active: Some(false),
+                enabled: Some(false),
+                ..UnitChange::default()
+            };
+            let id = format!("restore/stop/{host}");
+            let names: Vec<&str> = units.iter().map(|u| u.resource.as_str()).collect();
+            let mut s = step(
+                id.clone(),
+                vec![host.clone()],
+                format!("stop {} on {host}", names.join(", ")),
+                "it writes to the databases that are loaded",
+                vec![Op::Units(units.iter().map(stop).collect())],
+                before.to_vec(),
+            );
+            s.changes = units
+                .iter()
+                .map(|u| Change {
+                    what: format!("stop {}", u.unit),
+                    glyph: '~',
+                    diff: String::new(),
+                })
+                .collect();
+            self.steps.push(s);
+            out.push(id);
+        }
+        out
+    }
+
+    /// The waits for no member to see a client of the databases, whoever it is and wherever
+    /// it runs, nor another load than that of the member that is to do it. Gives the steps.
+    fn nobody_connected(&mut self, restore: &DesiredRestore, before: &[String]) -> Vec<String> {
+        let mut out = Vec::new();
+        for host in &self.desired.sql_hosts {
+            let id = format!("restore/quiet/{host}");
+            let here = *host == restore.host;
+            let query = if here {
+                &restore.load.clients
+            } else {
+                &restore.load.loaders
+            };
+            let wait = Wait {
+                what: format!("no client of the databases is connected to {host}"),
+                query: query.clone(),
+                expect: Expect::NoRow,
+                timeout_ms: QUIET_MS,
+                every_ms: 500,
+            };
+            self.steps.push(step(
+                id.clone(),
+                vec![host.clone()],
+                format!("wait: {}", wait.what),
+                "who writes meanwhile writes into half a database",
+                vec![Op::Wait(wait)],
+                before.to_vec(),
+            ));
+            out.push(id);
+        }
+        out
     }
 
     /// The wait for all services with a schema to have stopped. One that was taken
@@ -116,7 +204,7 @@ impl Planner<'_> {
                 timeout_ms: 10_000,
             },
             expect: Expect::Exit(0),
-            timeout_ms: 120_000,
+            timeout_ms: QUIET_MS,
             every_ms: 500,
         }
     }

@@ -91,6 +91,62 @@ fn services_that_run_are_taken_out_first_and_come_back_when_it_is_done() {
     }
 }
 
+/// Whoever runs it, nothing that writes to the databases runs while they are loaded, and all
+/// of it is started again afterwards.
+#[test]
+fn what_systemd_runs_is_stopped_while_databases_are_loaded() {
+    let mut instances = 0;
+    for desired in clouds(true) {
+        let observed = world::all(&desired, world::applied);
+        let made = world::plan(&desired, &observed).unwrap();
+        let before = |id: &str| {
+            let mut all: Vec<String> = step(&made, id).after.clone();
+            let mut at = 0;
+            while let Some(next) = all.get(at) {
+                let more = step(&made, next).after.clone();
+                all.extend(more);
+                at += 1;
+            }
+            all
+        };
+        let services = made.steps.iter().find(|s| s.id == "cib/services");
+        if let Some(services) = services {
+            assert!(
+                before(&services.id).contains(&"restore".to_owned()),
+                "{:?}",
+                services.after
+            );
+        }
+        for host in &desired.sql_hosts {
+            let quiet = format!("restore/quiet/{host}");
+            assert!(before("restore").contains(&quiet), "{quiet}");
+        }
+        for (host, wanted) in &desired.hosts {
+            let writes = |u: &&render::DesiredUnit| {
+                u.run == render::UnitRun::Systemd && !u.resource.is_empty() && u.gated
+            };
+            for unit in wanted.units.iter().filter(writes) {
+                instances += 1;
+                let stop = format!("restore/stop/{host}");
+                let stopped = step(&made, &stop).ops.iter().any(|op| {
+                    matches!(op, Op::Units(all) if all.iter().any(|c| c.unit == unit.unit && c.active == Some(false)))
+                });
+                assert!(stopped, "{host}: {} runs on", unit.unit);
+                assert!(before("restore").contains(&stop), "{stop}");
+                let serve = format!("serve/{host}");
+                let started = step(&made, &serve).ops.iter().any(|op| {
+                    matches!(op, Op::Units(all) if all.iter().any(|c| c.unit == unit.unit && c.active == Some(true)))
+                });
+                assert!(
+                    started && before(&serve).contains(&"restore".to_owned()),
+                    "{serve}"
+                );
+            }
+        }
+    }
+    assert!(instances > 0, "no example has an instance that systemd runs");
+}
+
 #[test]
 fn half_a_restore_is_refused_by_everybody_else() {
     for mut desired in clouds(false) {

@@ -3,8 +3,9 @@
 //! Out: a logical dump (`mariadb-dump --single-transaction`), which is one moment
 //! of all databases, takes no lock and can be loaded into another cloud with other
 //! members, passwords and patch releases. In: the databases are dropped and made
-//! again, so that it may be done again from any point. A row in the store says
-//! that it was begun, and that it is done.
+//! again by one command, so that it may be done again from any point, and nothing is
+//! dropped under a load that goes on. A row in the store says that it was begun, and
+//! that it is done.
 
 use wire::{Answer, Command, Expect, Op, Query, Wait};
 
@@ -104,15 +105,16 @@ pub fn load(store: &Store, databases: &[String], file: &str, backup: &str, over:
             &format!("REPLACE INTO quorate.restored VALUES ('{backup}', 0)"),
         ],
     )));
-    let drop: Vec<String> = databases
+    let drop: String = databases
         .iter()
-        .map(|name| format!("DROP DATABASE IF EXISTS `{name}`"))
+        .map(|name| format!("DROP DATABASE IF EXISTS `{name}`; "))
         .collect();
-    let drop: Vec<&str> = drop.iter().map(String::as_str).collect();
     // What is read is whole: its hash was compared before. gzip's status is asked for
-    // by itself, since a pipe tells that of its last program.
+    // by itself, since a pipe tells that of its last program. The backup is named, so that
+    // a load of another one is not taken for this one.
     let script = format!(
-        "set -e; gzip --test {file}; gzip --stdout --decompress {file} | \
+        "set -e; : {backup}; gzip --test {file}; \
+         {{ echo '{drop}'; gzip --stdout --decompress {file}; }} | \
          mariadb --socket={socket} --user={user} --default-character-set=utf8mb4",
         socket = store.option("socket"),
         user = store.option("user"),
@@ -128,11 +130,21 @@ pub fn load(store: &Store, databases: &[String], file: &str, backup: &str, over:
             guards: vec![(begun.clone(), Expect::SomeRow)],
             ops: first,
         },
-        Op::Sql(sql(store, &drop)),
         Op::Run(run),
         Op::Sql(sql(store, &[&finish])),
     ];
+    let connected = |condition: &str| {
+        let names = names.join(", ");
+        Query::Sql(sql(
+            store,
+            &[&format!(
+                "SELECT user, host, db FROM information_schema.processlist WHERE db IN ({names}){condition}"
+            )],
+        ))
+    };
     Copying {
+        clients: connected(" AND user <> 'root'"),
+        loaders: connected(""),
         held,
         begun,
         done: done.clone(),
@@ -144,5 +156,44 @@ pub fn load(store: &Store, databases: &[String], file: &str, backup: &str, over:
             store,
             &[&format!("DELETE FROM quorate.restored WHERE backup = '{backup}'")],
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A load that goes on is waited for: nothing is dropped but by the load itself.
+    #[test]
+    fn nothing_is_dropped_under_a_load() {
+        let names = ["one", "two"].map(str::to_owned);
+        let of = |backup: &str| {
+            let mut ops = load(&Store::default(), &names, "/copy", backup, true).ops;
+            let Some(Op::Unless { ops, .. }) = ops.pop() else {
+                panic!("no guard")
+            };
+            let dropped = ops.iter().filter_map(|op| match op {
+                Op::Sql(sql) => Some(sql.statements.join(";")),
+                _ => None,
+            });
+            assert!(
+                dropped.clone().all(|said| !said.contains("DROP")),
+                "{:?}",
+                dropped.collect::<Vec<_>>()
+            );
+            let mut runs = ops.into_iter().filter_map(|op| match op {
+                Op::Run(command) => Some(command.argv.join(" ")),
+                _ => None,
+            });
+            runs.next().unwrap_or_default()
+        };
+        let script = of("a");
+        let (one, copy) = (
+            script.find("DROP DATABASE IF EXISTS `one`"),
+            script.find("gzip --stdout"),
+        );
+        assert!(one.is_some() && one < copy, "{script}");
+        assert!(script.contains("DROP DATABASE IF EXISTS `two`"), "{script}");
+        assert_ne!(script, of("b"), "another backup is another command");
     }
 }
