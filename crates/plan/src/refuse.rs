@@ -175,8 +175,8 @@ fn host_reasons(
     for file in wanted.files.iter().filter(|f| !f.identity.is_empty()) {
         if let Some(Fact::Known(found)) = facts.files.get(&file.write.path)
             && let Some(text) = &found.text
-            // What the package brings names nobody.
-            && !packaged(text)
+            // What the package brings names nobody, until somebody runs a cluster by it.
+            && (!packaged(text) || matches!(facts.crm_mon, Fact::Known(_)))
         {
             ours = text.contains(&file.identity);
             if !ours {
@@ -219,7 +219,41 @@ fn host_reasons(
     }
 }
 
-/// The example that Debian's package installs.
+/// Whether this is the example that Debian's package installs, as far as it says something:
+/// one member, at an address that no other host reaches.
 fn packaged(text: &str) -> bool {
-    text.contains("cluster_name: debian")
+    const SAYS: [&str; 8] = [
+        "totem {",
+        "cluster_name: debian",
+        "provider: corosync_votequorum",
+        "nodelist {",
+        "node {",
+        "name: node1",
+        "nodeid: 1",
+        "ring0_addr: 127.0.0.1",
+    ];
+    // Of the rest only how it logs, and that nothing is encrypted.
+    const MAY_SAY: [&str; 14] = [
+        "version: 2",
+        "crypto_cipher: none",
+        "crypto_hash: none",
+        "logging {",
+        "fileline: off",
+        "to_stderr: yes",
+        "to_logfile: yes",
+        "logfile: /var/log/corosync/corosync.log",
+        "to_syslog: yes",
+        "debug: off",
+        "logger_subsys {",
+        "subsys: QUORUM",
+        "quorum {",
+        "}",
+    ];
+    let lines = || {
+        text.lines()
+            .map(str::trim)
+            .filter(|l| !l.is_empty() && !l.starts_with('#'))
+    };
+    SAYS.iter().all(|word| lines().filter(|l| l == word).count() == 1)
+        && lines().all(|l| SAYS.contains(&l) || MAY_SAY.contains(&l))
 }
