@@ -18,7 +18,8 @@ fn write(node: Node<'_, '_>, depth: usize, out: &mut String) {
         indent = depth * 2
     );
     for (name, value) in attributes {
-        let _ = write!(out, " {name}={value}");
+        // One element a line: whoever hides a line has all of it.
+        let _ = write!(out, " {name}={}", value.replace('\n', "\\n"));
     }
     out.push('\n');
     // Order of siblings carries meaning only inside a property set of rules,

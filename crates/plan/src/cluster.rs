@@ -374,19 +374,39 @@ impl Planner<'_> {
     }
 }
 
-/// The values of fence devices out of what the cluster has, but those that are
-/// wanted word for word: any may be a password, also that of a device that goes.
+/// Parts of the names of parameters that hold secrets.
+const SECRET_NAMES: [&str; 7] = ["passw", "secret", "token", "key", "cred", "auth", "community"];
+
+/// Values out of what the cluster has that may be secrets, but those that are wanted word
+/// for word: all of fence devices, whoever made them, and of any resource those whose name
+/// says so.
 fn mask_secrets(have: &str, want: &str) -> String {
     let wanted: Vec<&str> = want.lines().map(str::trim).collect();
-    have.lines()
-        .map(|l| {
-            let device = l.split_whitespace().any(|w| w.starts_with("id=fence-"));
-            match l.find("value=") {
-                Some(at) if device && !wanted.contains(&l.trim()) => format!("{}value=‹secret›\n", &l[..at]),
-                _ => format!("{l}\n"),
+    let mut out = String::new();
+    // The indent of the fence device whose lines are read.
+    let mut device: Option<usize> = None;
+    for line in have.lines() {
+        let indent = line.len() - line.trim_start().len();
+        device = device.filter(|of| indent > *of);
+        let mut words = line.split_whitespace();
+        if matches!(words.next(), Some("primitive" | "template")) && words.any(|w| w == "class=stonith") {
+            device = Some(indent);
+        }
+        let name = line.split_whitespace().find_map(|w| w.strip_prefix("name="));
+        let told = name.is_some_and(|name| {
+            let name = name.to_lowercase();
+            SECRET_NAMES.iter().any(|part| name.contains(part))
+        });
+        match line.find(" value=") {
+            Some(at) if (device.is_some() || told) && !wanted.contains(&line.trim()) => {
+                out.push_str(&line[..at]);
+                out.push_str(" value=‹secret›");
             }
-        })
-        .collect()
+            _ => out.push_str(line),
+        }
+        out.push('\n');
+    }
+    out
 }
 
 /// A wanted line with a secret as [`mask_secrets`] shows what the cluster has.
@@ -403,4 +423,74 @@ fn hide_placeholders(want: &str) -> String {
 pub(crate) fn wanted_role(clone: &pacemaker::Clone) -> &'static str {
     let promotable = clone.meta.get("promotable").is_some_and(|v| v == "true");
     if promotable { "Promoted" } else { "Started" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A section as the cluster has it, canonical.
+    fn section(inner: &str) -> String {
+        canonical(&format!("<resources>{inner}</resources>")).unwrap_or_default()
+    }
+
+    fn resource(id: &str, class: &str, pairs: &[(&str, &str)]) -> String {
+        let pair = |(name, value): &(&str, &str)| {
+            format!("<nvpair id=\"{id}-{name}\" name=\"{name}\" value=\"{value}\"/>")
+        };
+        let pairs: String = pairs.iter().map(pair).collect();
+        format!(
+            "<primitive id=\"{id}\" class=\"{class}\" type=\"x\"><instance_attributes id=\"{id}-a\">{pairs}\
+             </instance_attributes></primitive>"
+        )
+    }
+
+    #[test]
+    fn no_secret_of_anybody_is_shown() {
+        let hides = |inner: &str, want: &str, secrets: &[&str], shown: &[&str]| {
+            let masked = mask_secrets(&section(inner), &section(want));
+            for secret in secrets {
+                assert!(!masked.contains(secret), "{secret} in {masked}");
+            }
+            for word in shown {
+                assert!(masked.contains(word), "no {word} in {masked}");
+            }
+        };
+        // Another's fence device, whatever it is called and however its password is.
+        let ipmi = [
+            ("username", "admin"),
+            ("password", "hunter2"),
+            ("passwd_script", "x y"),
+            ("ip", "192.0.2.7"),
+        ];
+        let foreign = resource("ipmi-c1", "stonith", &ipmi);
+        hides(
+            &foreign,
+            "",
+            &["hunter2", "admin", "x y", "192.0.2.7"],
+            &["id=ipmi-c1"],
+        );
+        // One with a line of its own in its value.
+        let lines = resource("pdu", "stonith", &[("password", "one&#10;two=hunter2")]);
+        hides(&lines, "", &["one", "hunter2"], &["id=pdu"]);
+        // What stands after a device is no device's.
+        let next = resource("zz-ip", "ocf", &[("ip", "192.0.2.9")]);
+        hides(
+            &format!("{foreign}{next}"),
+            "",
+            &["hunter2"],
+            &["value=192.0.2.9"],
+        );
+        // A resource that is none, by the name of the parameter.
+        let mysql = [("replication_passwd", "hunter2"), ("datadir", "/srv/db")];
+        hides(
+            &resource("db", "ocf", &mysql),
+            "",
+            &["hunter2"],
+            &["value=/srv/db"],
+        );
+        // What is wanted word for word is known anyway.
+        let wanted = resource("fence-c1", "stonith", &[("ip", "192.0.2.8")]);
+        hides(&wanted, &wanted, &[], &["value=192.0.2.8"]);
+    }
 }
