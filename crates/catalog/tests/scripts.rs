@@ -1,6 +1,8 @@
 //! Scripts of the catalogue that decide something: each is loaded by a test in its own
 //! language, with the world around it made up. Not for scripts that only call others.
 
+#![allow(clippy::expect_used, reason = "the helpers of a test may panic like the test")]
+
 use std::path::Path;
 use std::process::Command;
 

@@ -105,10 +105,11 @@ pub fn load(store: &Store, databases: &[String], file: &str, backup: &str, over:
             &format!("REPLACE INTO quorate.restored VALUES ('{backup}', 0)"),
         ],
     )));
-    let drop: String = databases
+    let drop: Vec<String> = databases
         .iter()
-        .map(|name| format!("DROP DATABASE IF EXISTS `{name}`; "))
+        .map(|name| format!("DROP DATABASE IF EXISTS `{name}`;"))
         .collect();
+    let drop = drop.join(" ");
     // What is read is whole: its hash was compared before. gzip's status is asked for
     // by itself, since a pipe tells that of its last program. The backup is named, so that
     // a load of another one is not taken for this one.
