@@ -162,6 +162,10 @@ fn out_of_service(cloud: &Cloud) {
     assert!(host("resume", "c1").good().out.contains(": 0 changes"));
 }
 
+/// Prints what the host's balancer says of its servers.
+const STAT: &str = "python3 -c 'import socket; s=socket.socket(socket.AF_UNIX); s.connect(\"/run/haproxy.sock\"); \
+                    s.sendall(b\"show stat\\n\"); print(b\"\".join(iter(lambda: s.recv(65536), b\"\")).decode())'";
+
 /// Another host is broken: nobody else is touched beside it.
 fn a_gate_that_never_opens(cloud: &Cloud) {
     let app = "/usr/bin/keystone-wsgi-public";
@@ -188,6 +192,16 @@ fn a_gate_that_never_opens(cloud: &Cloud) {
     );
     let found = lives(cloud);
     assert_eq!([&found[0], &found[1]], ["", ""], "{said}");
+    // Nor is anybody sent away from where it goes on: nobody is drained or in maintenance.
+    for host in ["c1", "c2", "c3"] {
+        let stat = cloud.shell(host, STAT).good();
+        let away = |line: &&str| {
+            line.split(',')
+                .any(|w| w.starts_with("DRAIN") || w.starts_with("MAINT"))
+        };
+        let away: Vec<&str> = stat.out.lines().filter(away).collect();
+        assert!(away.is_empty(), "{host}: {away:?}");
+    }
     cloud.shell("c3", &format!("mv {app}.away {app}")).good();
     cloud.say(&APPLY).good();
     assert_eq!(lives(cloud), ["7500"; 3]);

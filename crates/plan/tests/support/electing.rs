@@ -85,7 +85,7 @@ fn an_election_among_the_same_members_refuses_nothing() {
 /// Clouds by their controllers: one, three or all of five. Rendered once.
 static OF: LazyLock<Vec<(Vec<u8>, Desired)>> = LazyLock::new(|| {
     let sets = (1..32_u8).filter(|set| set.count_ones() % 2 == 1);
-    let names = sets.map(|set| (1..=5).filter(|n| set >> (n - 1) & 1 == 1).collect::<Vec<u8>>());
+    let names = sets.map(|set| (1..=5).filter(|n| (set >> (n - 1)) & 1 == 1).collect::<Vec<u8>>());
     names.map(|names| (names.clone(), of(&names))).collect()
 });
 
