@@ -76,6 +76,11 @@ fn nodes(store: &Store, facts: &wire::Facts) -> Option<Vec<(String, bool)>> {
     Some(nodes.as_array()?.iter().filter_map(node).collect())
 }
 
+/// Whether a member could not be asked: it is not known to be down.
+fn unasked(store: &Store, facts: &wire::Facts) -> bool {
+    matches!(facts.answers.get(&store.answer("nodes")), Some(Fact::Unknown(_)))
+}
+
 /// Names of the nodes that a member sees running.
 fn running(store: &Store, facts: &wire::Facts) -> Option<Vec<String>> {
     let all = nodes(store, facts)?.into_iter();
@@ -149,6 +154,9 @@ pub fn members(store: &Store, seen: &Seen<'_>) -> Vec<Member> {
             let facts = seen.get(host).copied().flatten();
             let (state, healthy, detail) = match facts.map(|f| running(store, f)) {
                 None => ("unknown", false, "the host could not be asked".to_owned()),
+                Some(None) if facts.is_some_and(|f| unasked(store, f)) => {
+                    ("unknown", false, "it was asked and did not answer".to_owned())
+                }
                 Some(None) if facts.is_some_and(|f| holds::locked_out(store, f)) => {
                     ("running", true, "does not let its own user in".to_owned())
                 }
@@ -391,6 +399,31 @@ mod tests {
         check(&[("c1", true), ("c2", false)], broken(), &[]);
         check(&[("c1", true), ("c9", false)], holds(&["x"]), &["forget-c9"]);
         check(&[("c1", true), ("c9", true)], holds(&["x"]), &[]);
+    }
+
+    /// A broker that does not answer in time is not one that is down.
+    #[test]
+    fn one_that_does_not_answer_is_unknown() {
+        let store = Store {
+            engine: "rabbitmq".to_owned(),
+            resource: "broker".to_owned(),
+            members: vec!["c1".to_owned()],
+            ..Store::default()
+        };
+        let state = |answer: Fact<Answer>| {
+            let mut facts = crate::silent();
+            facts.answers.insert(store.answer("nodes"), answer);
+            let seen: Seen<'_> = [("c1".to_owned(), Some(&facts))].into_iter().collect();
+            let mut members = members(&store, &seen);
+            let member = members.remove(0);
+            (member.state, member.healthy)
+        };
+        assert_eq!(state(Fact::Absent), ("down".to_owned(), false));
+        assert_eq!(
+            state(Fact::Unknown("it did not answer within 10 s".to_owned())),
+            ("unknown".to_owned(), false)
+        );
+        assert_eq!(state(told(&[("c1", true)])), ("running".to_owned(), true));
     }
 
     #[test]

@@ -48,8 +48,10 @@ pub fn make(
     let mut desired = project.desired.clone();
     for host in desired.hosts.values_mut() {
         for file in &mut host.files {
-            if !file.identity.is_empty() {
-                file.identity = fill(&file.identity).unwrap_or_default();
+            // Where a secret is not in the vault no host's file holds it: what is there is
+            // another cloud's, and the placeholder is in none.
+            if let Ok(filled) = fill(&file.identity) {
+                file.identity = filled;
             }
         }
     }
