@@ -6,7 +6,10 @@
 //! scripts; then the services. On one that runs, changes that restart
 //! something go host by host, each gated by the health of the one before.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use engines::{Intent, Refusal};
+use pacemaker::Monitor;
 use render::{Desired, DesiredApi};
 use wire::{Expect, Fact, Facts, Op, Wait};
 
@@ -41,6 +44,10 @@ pub(crate) struct Planner<'a> {
     pub(crate) votes: Votes,
     /// Hosts that the cloud file does not name any more, each with its address.
     pub(crate) gone: Vec<(String, String)>,
+    /// The cluster as each host sees it that runs it and tells what can be read.
+    pub(crate) monitors: BTreeMap<&'a str, Monitor>,
+    /// Resources and clones by id in the cluster's configuration, as a member knows it.
+    pub(crate) configured: BTreeSet<String>,
 }
 
 /// Plans. `distribution` is the cloud's; `digest` fills and hashes a content.
@@ -234,7 +241,18 @@ pub(crate) fn step(
 impl<'a> Planner<'a> {
     /// Nothing planned, and nothing concluded from what was seen.
     pub(crate) fn new(desired: &'a Desired, observed: &'a Observed, digest: Digest<'a>) -> Self {
+        let seen = observed.iter().filter_map(|(host, facts)| {
+            let monitor = Monitor::parse(facts.as_ref().ok()?.crm_mon.known()?).ok()?;
+            Some((host.as_str(), monitor))
+        });
+        let cib = desired
+            .nodes
+            .iter()
+            .find_map(|(host, _)| observed.get(host)?.as_ref().ok()?.cib.known());
+        let configured = cib.map(|cib| pacemaker::configured(cib)).unwrap_or_default();
         Self {
+            monitors: seen.collect(),
+            configured: configured.into_iter().flat_map(|r| [r.id, r.whole]).collect(),
             desired,
             observed,
             digest,

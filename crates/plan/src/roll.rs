@@ -13,8 +13,7 @@ use indexmap::IndexSet;
 use pacemaker::{Cib, Resource};
 use render::{DesiredBalanced, UnitRun};
 use wire::{
-    Balance, ClusterWant, Command, Expect, Fact, FileWrite, Op, Query, ResourceWant, ServerState, UnitChange,
-    Wait,
+    Balance, ClusterWant, Command, Expect, FileWrite, Op, Query, ResourceWant, ServerState, UnitChange, Wait,
 };
 
 use crate::build::{Planner, step};
@@ -312,13 +311,7 @@ impl Planner<'_> {
 
     /// Whether the cluster has a resource in its configuration.
     pub(crate) fn managed(&self, resource: &str) -> bool {
-        // What it remembers of one that was deleted is no configuration.
-        let configuration = |c: &str| {
-            c.split("<status")
-                .next()
-                .is_some_and(|c| c.contains(&format!("\"{resource}\"")))
-        };
-        self.cib_now().is_some_and(configuration)
+        self.configured.contains(resource)
     }
 
     /// What the cluster has in its configuration already, as it should be, and fence
@@ -336,11 +329,9 @@ impl Planner<'_> {
             let fact = self.facts(host).and_then(|f| f.units.get(&unit.unit)?.known());
             return fact.is_some_and(|now| is_up(&now.active));
         }
-        let Some(Fact::Known(xml)) = self.facts(host).map(|f| &f.crm_mon) else {
-            return false;
-        };
-        pacemaker::Monitor::parse(xml).is_ok_and(|m| {
-            m.resources
+        self.monitors.get(host).is_some_and(|monitor| {
+            monitor
+                .resources
                 .iter()
                 .any(|r| r.id == resource && r.node.as_deref() == Some(host) && r.role != "Stopped")
         })
