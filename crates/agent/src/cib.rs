@@ -131,7 +131,7 @@ struct Change {
     xml: String,
     /// What is different in it.
     sections: Vec<String>,
-    /// Where it stands in the CIB.
+    /// Its place in the CIB.
     at: Range<usize>,
 }
 

@@ -147,8 +147,8 @@ fn is_running(unit: &Properties) -> bool {
     )
 }
 
-/// Whether a unit that runs stays in systemd's memory until it was read how it ended.
-/// Not where it ended, and was forgotten, right before it was to be kept.
+/// True when systemd keeps a running unit in memory until its end was read; false when it
+/// ended, and was forgotten, right before.
 async fn is_kept(systemd: &Systemd, unit: &str) -> zbus::Result<bool> {
     if systemd.unit_call(unit, "Ref").await.is_err() {
         return Ok(false);

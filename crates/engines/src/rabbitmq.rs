@@ -76,7 +76,7 @@ fn nodes(store: &Store, facts: &wire::Facts) -> Option<Vec<(String, bool)>> {
     Some(nodes.as_array()?.iter().filter_map(node).collect())
 }
 
-/// Whether a member could not be asked: it is not known to be down.
+/// True for a member that could not be asked: it is not known to be down.
 fn unasked(store: &Store, facts: &wire::Facts) -> bool {
     matches!(facts.answers.get(&store.answer("nodes")), Some(Fact::Unknown(_)))
 }

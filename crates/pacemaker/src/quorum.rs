@@ -8,8 +8,8 @@ pub const QUORUM: &str = "corosync/quorum";
 /// The program that prints it, with its arguments.
 pub const ASK_QUORUM: [&str; 2] = ["corosync-quorumtool", "-s"];
 
-/// Whether there is quorum; `None` where the text does not tell. The exit status is no
-/// answer: it is 0 with quorum, 2 without, and 1 where nothing could be asked.
+/// Quorum as the text tells it; `None` if it tells nothing. The exit status is no answer:
+/// it is 0 with quorum, 2 without, and 1 if nothing could be asked.
 pub fn has_quorum(text: &str) -> Option<bool> {
     let mut lines = text.lines().filter_map(|line| line.split_once(':'));
     let (_, said) = lines.find(|(key, _)| key.trim() == "Quorate")?;

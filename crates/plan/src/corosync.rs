@@ -407,7 +407,7 @@ mod tests {
         );
     }
 
-    /// What is loaded is the whole value: 500 is not seen in 5000.
+    /// The whole value is compared: 500 is not seen in 5000.
     #[test]
     fn what_is_loaded_is_the_whole_value() {
         let drift = Drift {

@@ -49,7 +49,7 @@ pub fn is_of_the_cloud(observed: &Observed, host: &str) -> bool {
     facts.is_some_and(|f| matches!(f.files.get(IDENTITY), Some(Fact::Known(_))))
 }
 
-/// What to ask of such a host; `deep`: also what it holds of stores that are down.
+/// Questions to such a host; `deep`: also for what it holds of stores that are down.
 pub(crate) fn observe(desired: &Desired, deep: bool) -> Observe {
     Observe {
         cluster: true,

@@ -18,9 +18,8 @@ pub(crate) fn query() -> NamedQuery {
     }
 }
 
-/// Whether the partition of a host has quorum; absent where no cluster runs there.
-/// Where votequorum does not answer, Pacemaker's word is taken, which it has from there
-/// and tells while it has a controller.
+/// Quorum of a host's partition; absent if no cluster runs there. Pacemaker's word stands in
+/// for a votequorum that does not answer: it comes from there, while there is a controller.
 pub fn quorum(facts: &Facts) -> Fact<bool> {
     if let Some(Fact::Known(Answer::Ran { stdout, .. })) = facts.answers.get(QUORUM)
         && let Some(has) = has_quorum(stdout)

@@ -219,8 +219,8 @@ fn host_reasons(
     }
 }
 
-/// Whether this is the example that Debian's package installs, as far as it says something:
-/// one member, at an address that no other host reaches.
+/// True for the example that Debian's package installs, as far as it says something: one
+/// member, at an address that no other host reaches.
 fn packaged(text: &str) -> bool {
     const SAYS: [&str; 8] = [
         "totem {",

@@ -13,7 +13,7 @@ use wire::{Fact, FileFact, Stat};
 
 const CONF: &str = "/etc/corosync/corosync.conf";
 
-/// What the package of Debian installs is nobody's; what resembles it is somebody's.
+/// Debian's packaged file is nobody's; a file that resembles it is somebody's.
 #[test]
 fn only_the_packaged_example_is_nobodys() {
     let packaged = compare::read("tests/captured/corosync.conf-packaged");

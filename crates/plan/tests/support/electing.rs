@@ -55,7 +55,7 @@ fn without_quorum_no_members_change() {
     }
 }
 
-/// Who the members are cannot be seen on any host.
+/// No host tells the members.
 #[test]
 fn members_that_nobody_tells_are_unknown() {
     let (three, one) = (of(&[1, 2, 3]), of(&[1]));
