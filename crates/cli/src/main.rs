@@ -67,7 +67,7 @@ async fn dispatch(args: Args) -> Result<ExitCode, Failure> {
         Verb::Recover(a) => Box::pin(commands::apply::run(&a, &[], catalog, engines::Intent::Recover)).await,
         Verb::Host(a) => commands::host::run(&a.verb, catalog).await,
         Verb::Rotate(a) => commands::rotate::run(&a, catalog).await,
-        Verb::Upkeep(a) => commands::upkeep::run(&a, catalog).await,
+        Verb::Upkeep(a) => Box::pin(commands::upkeep::run(&a, catalog)).await,
         Verb::Backup(a) => commands::backup::run(a, catalog).await,
         Verb::Restore(a) => commands::restore::run(&a, catalog).await,
         Verb::Audit(a) => commands::audit::run(&a, catalog).await,
