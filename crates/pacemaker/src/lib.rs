@@ -9,6 +9,7 @@ mod cib;
 mod held;
 mod links;
 mod mon;
+mod options;
 mod quiet;
 mod quorum;
 mod xml;
@@ -19,6 +20,7 @@ pub use cib::{
 pub use held::{Held, held};
 pub use links::{ASK_LINKS, Heard, LINKS};
 pub use mon::{Monitor, Node, NodeResource, ParseError};
+pub use options::{GUARDED, HOLDS, Property, effective, same_value, truth, without_contradictions};
 pub use quiet::quiet_since;
 pub use quorum::{ASK_QUORUM, QUORUM, has_quorum};
-pub use xml::{Configured, canonical, configured, params_of, section_of};
+pub use xml::{Configured, canonical, configured, had_quorum, params_of, section_of};

@@ -2,6 +2,8 @@
 //! `crm_mon-*.rng` of Pacemaker 3.0; unknown attributes are passed over, since
 //! each release adds some.
 
+use std::collections::BTreeMap;
+
 use roxmltree::{Document, Node as XmlNode};
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +44,8 @@ pub struct NodeResource {
     pub failed: bool,
     /// Nobody will touch it until an operator does.
     pub blocked: bool,
+    /// The cluster acts on it: neither unmanaged nor in maintenance.
+    pub managed: bool,
 }
 
 /// The cluster at one moment, as one node saw it.
@@ -51,6 +55,8 @@ pub struct Monitor {
     pub quorate: bool,
     /// Name of the designated controller, when there is one.
     pub dc: Option<String>,
+    /// The cluster's properties as this node has them in force, of those that are told.
+    pub options: BTreeMap<String, String>,
     /// Nodes.
     pub nodes: Vec<Node>,
     /// Instances.
@@ -95,6 +101,10 @@ impl Monitor {
                     out.quorate = yes(&node, "with_quorum");
                     out.dc = node.attribute("name").map(str::to_owned);
                 }
+                "cluster_options" => {
+                    let all = node.attributes();
+                    out.options = all.map(|a| (a.name().to_owned(), a.value().to_owned())).collect();
+                }
                 "node" if parent == "nodes" => out.nodes.push(Node {
                     name: node.attribute("name").unwrap_or_default().to_owned(),
                     online: yes(&node, "online"),
@@ -121,6 +131,7 @@ impl Monitor {
                             .map(str::to_owned),
                         failed: yes(&node, "failed"),
                         blocked: yes(&node, "blocked"),
+                        managed: node.attribute("managed") != Some("false"),
                         id,
                     });
                 }

@@ -37,8 +37,8 @@ fn write(node: Node<'_, '_>, depth: usize, out: &mut String) {
 }
 
 /// A section's canonical text: one element a line, attributes and siblings
-/// sorted. Property sets of others (ids that do not begin with `quorate`) are
-/// left out: the cluster keeps its own facts there. `None` when it is not XML.
+/// sorted. Of property sets of others (ids that do not begin with `quorate`) there is only
+/// what contradicts ours: the cluster keeps its own facts there. `None` when it is not XML.
 pub fn canonical(xml: &str) -> Option<String> {
     let document = Document::parse(xml).ok()?;
     let root = document.root_element();
@@ -50,6 +50,7 @@ pub fn canonical(xml: &str) -> Option<String> {
                 write(set, 1, &mut out);
             }
         }
+        out.push_str(&crate::options::foreign(root));
     } else {
         write(root, 0, &mut out);
     }
@@ -85,6 +86,12 @@ pub fn params_of(cib: &str, id: &str) -> Option<BTreeMap<String, String>> {
             .filter_map(|n| Some((n.attribute("name")?.to_owned(), n.attribute("value")?.to_owned())))
             .collect(),
     )
+}
+
+/// Whether a whole CIB (`cibadmin -Q`) says that its partition has quorum.
+pub fn had_quorum(cib: &str) -> bool {
+    let document = Document::parse(cib).ok();
+    document.is_some_and(|d| d.root_element().attribute("have-quorum") == Some("1"))
 }
 
 /// A resource of the cluster's own configuration.
