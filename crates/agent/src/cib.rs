@@ -11,6 +11,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use ::pacemaker::without_contradictions;
 use roxmltree::{Document, Node};
 use wire::{CibSection, Fact, OpError};
 
@@ -221,7 +222,13 @@ fn with_foreign(wanted: Node<'_, '_>, present: Option<Node<'_, '_>>) -> String {
                     mine.attribute("id").is_some() && mine.attribute("id") == node.attribute("id")
                 })
         });
-    let all: String = ours.chain(foreign.map(source)).collect();
+    // A foreign value of a name of ours may outrank it: what contradicts ours goes.
+    let wanted_text = source(wanted);
+    let foreign = foreign.map(|set| {
+        let kept = without_contradictions(wanted_text, source(set));
+        kept.unwrap_or_else(|| source(set).to_owned())
+    });
+    let all: String = ours.map(str::to_owned).chain(foreign).collect();
     format!("<crm_config>{all}</crm_config>")
 }
 
@@ -391,6 +398,21 @@ mod tests {
         assert!(
             xml.contains("cib-bootstrap-options") && xml.contains("\"b\"") && !xml.contains("\"q1\""),
             "{xml}"
+        );
+    }
+
+    #[test]
+    fn a_foreign_value_that_contradicts_ours_goes() {
+        let ours = "<crm_config><cluster_property_set id=\"quorate-properties\"><nvpair id=\"q\" \
+                    name=\"have-watchdog\" value=\"true\"/></cluster_property_set></crm_config>";
+        let xml = change(&[section("crm_config", ours)]).xml;
+        assert!(!xml.contains("value=\"false\""), "{xml}");
+        // Written once, there is nothing left to do.
+        let cib = format!("<cib>{xml}</cib>");
+        assert!(
+            substitute(&cib, &[section("crm_config", ours)])
+                .unwrap()
+                .is_none()
         );
     }
 

@@ -17,7 +17,7 @@ use crate::cluster::SETTLE_MS;
 use crate::handover::Moving;
 use crate::rings::{self, Rings};
 use crate::votes::Votes;
-use crate::{Digest, Observed, Plan, Step, cures, depart, leave, look, refuse};
+use crate::{Digest, Observed, Plan, Step, cures, depart, leave, look, orders, refuse};
 
 /// Everything one planning works on.
 pub(crate) struct Planner<'a> {
@@ -65,6 +65,7 @@ pub fn plan(
     if intent == Intent::Converge {
         reasons.extend(refuse::out_of_service(desired, observed));
     }
+    reasons.extend(orders::reasons(observed));
     reasons.extend(leave::reasons(desired, observed));
     let seen = engines::seen(observed);
     let mut stages = Vec::new();

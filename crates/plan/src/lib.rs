@@ -20,6 +20,7 @@ mod leave;
 mod look;
 mod loss;
 mod maintain;
+mod orders;
 mod outage;
 mod part;
 mod quorum;

@@ -59,6 +59,9 @@ fn reasons(desired: &Desired, observed: &Observed, monitor: Option<&Monitor>, ho
         ));
         return out;
     };
+    // In maintenance it stops and starts nothing, neither there nor elsewhere.
+    let orders = crate::orders::reasons(observed).into_iter();
+    out.extend(orders.filter(|r| r.code == "cluster::held"));
     if let Some(Err(why)) = observed.get(host) {
         out.push(refuse(
             "host::unreachable",
