@@ -44,6 +44,20 @@ pub(crate) fn disk_free(mounts: &[String]) -> BTreeMap<String, u64> {
         .collect()
 }
 
+/// Bytes that are used or may still be, for each mount point that can be asked: what is
+/// kept for root and for others' quotas is neither.
+pub(crate) fn disk_size(mounts: &[String]) -> BTreeMap<String, u64> {
+    let size = |mount: &String| {
+        let stat = rustix::fs::statvfs(mount.as_str()).ok()?;
+        let blocks = stat
+            .f_blocks
+            .saturating_sub(stat.f_bfree)
+            .saturating_add(stat.f_bavail);
+        Some((mount.clone(), blocks.saturating_mul(stat.f_frsize)))
+    };
+    mounts.iter().filter_map(size).collect()
+}
+
 /// Bytes that root's files may still take on the file system of `path`.
 pub(crate) fn free(path: &str) -> Option<u64> {
     let stat = rustix::fs::statvfs(path).ok()?;

@@ -22,12 +22,14 @@ pub(crate) async fn observe(session: &Session, asked: Observe) -> Facts {
         queries,
         cluster,
     } = asked;
+    // First of all: hosts are asked together, and their clocks are compared.
+    let clock = host::clock();
     let seen_files = spawn_blocking(move || files::facts(&key, &files, &texts, &lines, &keys));
     let listeners = spawn_blocking(network::listeners);
     let kernel = spawn_blocking(move || {
         (
             sysctl::facts(&sysctls),
-            host::disk_free(&mounts),
+            (host::disk_free(&mounts), host::disk_size(&mounts)),
             network::addresses(),
         )
     });
@@ -49,14 +51,15 @@ pub(crate) async fn observe(session: &Session, asked: Observe) -> Facts {
         answers,
         pacemaker,
     );
-    let (sysctls, disk_free, addresses) = kernel.unwrap_or_default();
+    let (sysctls, (disk_free, disk_size), addresses) = kernel.unwrap_or_default();
     Facts {
         hostname: host::hostname(),
         boot_id: host::boot_id(),
         os: host::os(),
-        clock: host::clock(),
+        clock,
         memory_kib: host::memory_kib(),
         disk_free,
+        disk_size,
         addresses,
         listeners: listeners.unwrap_or_default(),
         files: files.unwrap_or_default(),

@@ -353,33 +353,37 @@ pub fn serves(store: &Store) -> Vec<Wait> {
     }]
 }
 
-/// Members that count more than one, since what made the cloud was cut off before its
-/// end: were such a member lost, the others would be no majority.
-pub fn differs(store: &Store, seen: &Seen<'_>) -> Vec<Differs> {
+/// How much each member counts in a majority, by host. What cannot be seen is not there.
+pub fn weights(store: &Store, seen: &Seen<'_>) -> BTreeMap<String, u32> {
     let weighs = |host: &String| {
         let facts = seen.get(host).copied().flatten()?;
         match facts.answers.get(&store.answer("weight"))? {
             // Where no provider is loaded it is no number.
-            Fact::Known(Answer::Rows(rows)) => {
-                let weight = rows.first()?.first()?.as_ref()?.parse::<u8>().ok()?;
-                (weight != 1).then_some(weight)
-            }
+            Fact::Known(Answer::Rows(rows)) => rows.first()?.first()?.as_ref()?.parse().ok(),
             _ => None,
         }
     };
     let members = store.members.iter();
     members
-        .filter_map(|host| {
-            let have = weighs(host)?;
-            Some(Differs {
-                held: Held {
-                    what: format!("weight of {host}"),
-                    want: "1".to_owned(),
-                    mend: weigh_alike(store, host).ops,
-                },
-                have: Some(have.to_string()),
-                member: Some(host.clone()),
-            })
+        .filter_map(|host| Some((host.clone(), weighs(host)?)))
+        .collect()
+}
+
+/// Members that count more than one, since what made the cloud was cut off before its
+/// end: were such a member lost, the others would be no majority.
+pub fn differs(store: &Store, seen: &Seen<'_>) -> Vec<Differs> {
+    let others = weights(store, seen)
+        .into_iter()
+        .filter(|(_, weight)| *weight != 1);
+    others
+        .map(|(host, have)| Differs {
+            held: Held {
+                what: format!("weight of {host}"),
+                want: "1".to_owned(),
+                mend: weigh_alike(store, &host).ops,
+            },
+            have: Some(have.to_string()),
+            member: Some(host),
         })
         .collect()
 }

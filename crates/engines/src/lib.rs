@@ -7,10 +7,12 @@
 //! crate and in the catalogue, nowhere else.
 
 mod database;
+mod fault;
 mod galera;
 mod rabbitmq;
 
 pub use database::{DatabaseMade, DatabasePart, database};
+pub use fault::{StoreFault, faults, weights};
 
 use indexmap::IndexMap;
 use serde::Serialize;
@@ -299,6 +301,7 @@ fn silent() -> Facts {
         clock: 0,
         memory_kib: 0,
         disk_free: BTreeMap::new(),
+        disk_size: BTreeMap::new(),
         addresses: Vec::new(),
         listeners: Vec::new(),
         files: BTreeMap::new(),

@@ -3,14 +3,15 @@
 //! outage they wait for each other by themselves. What is asked is the
 //! management API on loopback: `rabbitmqctl` would cost two CPU seconds.
 
+mod health;
 mod holds;
 
-pub use holds::differs;
+pub use health::faults;
 
 use serde_json::Value;
 use wire::{Answer, Command, Expect, Fact, HttpGet, NamedQuery, Op, Query, UnitChange, Wait};
 
-use crate::{Intent, Member, Refusal, Seen, Stage, StageStep, Store};
+use crate::{Differs, Intent, Member, Refusal, Seen, Stage, StageStep, Store};
 
 fn get(store: &Store, path: &str) -> Query {
     Query::Http(request(store, path))
@@ -30,6 +31,14 @@ fn request(store: &Store, path: &str) -> HttpGet {
     }
 }
 
+/// What a broker that runs holds otherwise than its definitions, and runs with otherwise
+/// than its configuration.
+pub fn differs(store: &Store, seen: &Seen<'_>) -> Vec<Differs> {
+    let mut out = holds::differs(store, seen);
+    out.extend(health::differs(store, seen));
+    out
+}
+
 /// The nodes as each member sees them, and whether it ever ran.
 pub fn queries(store: &Store) -> Vec<NamedQuery> {
     let mut out = if store.definitions.is_empty() {
@@ -37,6 +46,7 @@ pub fn queries(store: &Store) -> Vec<NamedQuery> {
     } else {
         holds::queries(store)
     };
+    out.extend(health::queries(store));
     out.extend([
         NamedQuery {
             name: store.answer("nodes"),

@@ -141,6 +141,8 @@ pub struct Facts {
     pub memory_kib: u64,
     /// Free bytes by mount point asked for (`/`, `/var`).
     pub disk_free: BTreeMap<String, u64>,
+    /// Bytes by mount point that files could take if there were none.
+    pub disk_size: BTreeMap<String, u64>,
     /// Addresses on the host now, VIPs included.
     pub addresses: Vec<Address>,
     /// Listening TCP sockets.

@@ -56,7 +56,7 @@ fn list(store: &Store, facts: &Facts, section: &str) -> Option<Vec<Value>> {
 }
 
 /// What the definitions name and the broker has otherwise or not at all.
-pub fn differs(store: &Store, seen: &Seen<'_>) -> Vec<Differs> {
+pub(super) fn differs(store: &Store, seen: &Seen<'_>) -> Vec<Differs> {
     // Placeholders of secrets stand inside texts, so it is JSON with them too.
     let Ok(Value::Object(wanted)) = serde_json::from_str::<Value>(&store.definitions) else {
         return Vec::new();

@@ -79,6 +79,7 @@ fn empty(host: &str) -> Facts {
         clock: LAST,
         memory_kib: 8 << 20,
         disk_free: BTreeMap::from([("/".to_owned(), 100 << 30)]),
+        disk_size: BTreeMap::from([("/".to_owned(), 200 << 30)]),
         addresses: Vec::new(),
         listeners: Vec::new(),
         files: BTreeMap::new(),
@@ -414,6 +415,17 @@ fn answer(desired: &Desired, query: &NamedQuery) -> Answer {
                 .map(|m| format!("{{\"name\":\"rabbit@{m}\",\"running\":true,\"partitions\":[]}}"))
                 .collect();
             http(format!("[{}]", nodes.join(",")))
+        }
+        "alarms" | "critical" => http("{\"status\":\"ok\"}".to_owned()),
+        "queues" => http("[]".to_owned()),
+        "limits" => {
+            let one = |m: &String| {
+                format!("{{\"name\":\"rabbit@{m}\",\"disk_free_limit\":200000000,\"mem_limit\":2000000000}}")
+            };
+            http(format!(
+                "[{}]",
+                store.members.iter().map(one).collect::<Vec<_>>().join(",")
+            ))
         }
         other => panic!("the test's world knows no answer to {what}/{other}"),
     }

@@ -1,0 +1,316 @@
+//! What a broker says of its own health: alarms, by which it takes nothing from anybody,
+//! and queues that could not lose a member or have lost too many.
+//!
+//! Source: the HTTP API reference of RabbitMQ 4, `/api/health/checks/…` and `/api/queues`.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use wire::{Answer, Command, Fact, Facts, NamedQuery, Op};
+
+use super::get;
+use crate::fault::StoreFault;
+use crate::{Differs, Held, Seen, Store};
+
+/// Limits of a broker: the name of the alarm, the member's own figure of it, the option that
+/// has it as configured, and the words that set it.
+const LIMITS: [(&str, &str, &str, &[&str]); 2] = [
+    (
+        "disk space",
+        "disk_free_limit",
+        "disk-limit",
+        &["set_disk_free_limit"],
+    ),
+    (
+        "memory",
+        "mem_limit",
+        "memory-limit",
+        &["set_vm_memory_high_watermark", "absolute"],
+    ),
+];
+
+/// Asked of each member for itself.
+pub(super) fn queries(store: &Store) -> Vec<NamedQuery> {
+    let ask = |what: &str, path: &str| NamedQuery {
+        name: store.answer(what),
+        query: get(store, path),
+    };
+    vec![
+        ask("alarms", "/api/health/checks/alarms"),
+        ask("critical", "/api/health/checks/node-is-quorum-critical"),
+        ask("limits", "/api/nodes?columns=name,disk_free_limit,mem_limit"),
+        ask(
+            "queues",
+            "/api/queues?disable_stats=true&columns=name,type,leader,state",
+        ),
+    ]
+}
+
+/// The body of an answer with one of these statuses.
+fn body(store: &Store, facts: &Facts, what: &str, statuses: &[u16]) -> Option<Value> {
+    match facts.answers.get(&store.answer(what))? {
+        Fact::Known(Answer::Http { status, body, .. }) if statuses.contains(status) => {
+            serde_json::from_str(body).ok()
+        }
+        _ => None,
+    }
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The host of `rabbit@c1`.
+fn host_of(node: &str) -> String {
+    node.rsplit('@').next().unwrap_or_default().to_owned()
+}
+
+fn members<'a>(store: &'a Store, seen: &Seen<'a>) -> Vec<(&'a String, &'a Facts)> {
+    let all = store.members.iter();
+    all.filter_map(|host| Some((host, seen.get(host).copied().flatten()?)))
+        .collect()
+}
+
+/// Alarms, and queues in danger, as the members tell.
+pub fn faults(store: &Store, seen: &Seen<'_>) -> Vec<StoreFault> {
+    let members = members(store, seen);
+    let mut out = Vec::new();
+    let altered = limits(store, seen);
+    let mut alarms: Vec<(String, String)> = Vec::new();
+    for (_, facts) in &members {
+        let told = body(store, facts, "alarms", &[503]);
+        let all = told
+            .as_ref()
+            .and_then(|b| b.get("alarms"))
+            .and_then(Value::as_array);
+        for alarm in all.into_iter().flatten() {
+            let found = (host_of(text(alarm, "node")), text(alarm, "resource").to_owned());
+            if !found.1.is_empty() && !alarms.contains(&found) {
+                alarms.push(found);
+            }
+        }
+    }
+    alarms.sort();
+    out.extend(alarms.into_iter().map(|(host, of)| StoreFault::Alarm {
+        cure: cure(store, &host, &of, &altered),
+        host,
+        of,
+    }));
+    for (host, facts) in &members {
+        let told = body(store, facts, "critical", &[503]);
+        let queues = told
+            .as_ref()
+            .and_then(|b| b.get("queues"))
+            .and_then(Value::as_array);
+        if let Some([first, ..]) = queues.map(Vec::as_slice) {
+            out.push(StoreFault::Critical {
+                host: (*host).clone(),
+                queues: queues.map_or(0, Vec::len),
+                first: text(first, "name").to_owned(),
+            });
+        }
+    }
+    out.extend(leaderless(store, &members));
+    out
+}
+
+/// Queues of which a member tells that nobody leads them.
+fn leaderless(store: &Store, members: &[(&String, &Facts)]) -> Option<StoreFault> {
+    let told = members
+        .iter()
+        .find_map(|(_, f)| body(store, f, "queues", &[200]))?;
+    let without = told.as_array()?.iter().filter(|q| {
+        // Only replicated queues have one; `none` is how Erlang writes that there is none.
+        text(q, "type") == "quorum" && matches!(text(q, "leader"), "" | "none" | "undefined")
+    });
+    let names: Vec<&str> = without.map(|q| text(q, "name")).collect();
+    let first = names.first()?;
+    Some(StoreFault::Leaderless {
+        queues: names.len(),
+        first: (*first).to_owned(),
+    })
+}
+
+/// Bytes of `200MB`, `2GiB` or a number, as a broker reads them.
+fn bytes(text: &str) -> Option<u64> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit: u64 = match text.get(digits.len()..)? {
+        "" => 1,
+        "kB" | "KB" => 1000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "k" | "kiB" | "KiB" => 1 << 10,
+        "M" | "MiB" => 1 << 20,
+        "G" | "GiB" => 1 << 30,
+        _ => return None,
+    };
+    digits.trim().parse::<u64>().ok()?.checked_mul(unit)
+}
+
+/// Limits that members run with and that are not as configured: host, alarm, value.
+fn limits(store: &Store, seen: &Seen<'_>) -> BTreeMap<(String, &'static str), u64> {
+    let mut out = BTreeMap::new();
+    let members = members(store, seen);
+    let told = members.iter().find_map(|(_, f)| body(store, f, "limits", &[200]));
+    for node in told.as_ref().and_then(Value::as_array).into_iter().flatten() {
+        for (of, figure, option, _) in LIMITS {
+            let want = bytes(store.option(option));
+            let have = node.get(figure).and_then(Value::as_u64);
+            if let (Some(want), Some(have)) = (want, have)
+                && want != have
+            {
+                out.insert((host_of(text(node, "name")), of), have);
+            }
+        }
+    }
+    out
+}
+
+fn cure(store: &Store, host: &str, of: &str, altered: &BTreeMap<(String, &'static str), u64>) -> String {
+    if altered.keys().any(|(h, o)| h == host && *o == of) {
+        return "quorate apply".to_owned();
+    }
+    match of {
+        "disk space" => format!("make room on {host}: `df -h {}`", store.option("data")),
+        _ => format!(
+            "on {host}: `rabbitmqctl list_queues name messages memory`, and have the longest consumed or purged"
+        ),
+    }
+}
+
+/// Limits that somebody changed at a running member: each is put back there.
+pub(super) fn differs(store: &Store, seen: &Seen<'_>) -> Vec<Differs> {
+    let all = limits(store, seen).into_iter();
+    all.filter_map(|((host, of), have)| {
+        let (_, _, option, words) = LIMITS.iter().find(|(name, ..)| *name == of)?;
+        let want = store.option(option);
+        let argv: Vec<&str> = ["rabbitmqctl"]
+            .into_iter()
+            .chain(words.iter().copied())
+            .chain([want])
+            .collect();
+        let unit = format!("quorate-{}-limit-{}", store.resource, of.replace(' ', "-"));
+        Some(Differs {
+            held: Held {
+                what: format!("{of} limit of {host}"),
+                want: bytes(want)?.to_string(),
+                mend: vec![Op::Run(Command::new(unit, &argv, 60_000))],
+            },
+            have: Some(have.to_string()),
+            member: Some(host),
+        })
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> Store {
+        let options = [
+            ("data", "/data"),
+            ("disk-limit", "200MB"),
+            ("memory-limit", "2GB"),
+        ];
+        Store {
+            engine: "rabbitmq".to_owned(),
+            resource: "b".to_owned(),
+            members: ["c1", "c2"].map(str::to_owned).to_vec(),
+            options: options
+                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                .into_iter()
+                .collect(),
+            ..Store::default()
+        }
+    }
+
+    /// What c1 answers; c2 cannot be asked.
+    fn with<T>(answers: &[(&str, u16, &str)], look: impl Fn(&Store, &Seen<'_>) -> T) -> T {
+        let mut facts = crate::silent();
+        for (what, status, body) in answers {
+            let answer = Answer::Http {
+                status: *status,
+                body: (*body).to_owned(),
+                headers: BTreeMap::new(),
+            };
+            facts.answers.insert(format!("b/{what}"), Fact::Known(answer));
+        }
+        let seen: Seen<'_> = [("c1".to_owned(), Some(&facts)), ("c2".to_owned(), None)]
+            .into_iter()
+            .collect();
+        look(&store(), &seen)
+    }
+
+    const LIMITS_KEPT: (&str, u16, &str) = (
+        "limits",
+        200,
+        r#"[{"name":"rabbit@c1","disk_free_limit":200000000,"mem_limit":2000000000}]"#,
+    );
+
+    #[test]
+    fn an_alarm_is_told_with_its_cure() {
+        let alarm = (
+            "alarms",
+            503,
+            r#"{"status":"failed","reason":"x","alarms":[{"resource":"disk space","node":"rabbit@c2"}]}"#,
+        );
+        let check = |limits, cure: &str| {
+            let found = with(&[alarm, limits], faults);
+            let expect = StoreFault::Alarm {
+                host: "c2".to_owned(),
+                of: "disk space".to_owned(),
+                cure: cure.to_owned(),
+            };
+            assert_eq!(found, [expect]);
+        };
+        check(LIMITS_KEPT, "make room on c2: `df -h /data`");
+        let raised = r#"[{"name":"rabbit@c2","disk_free_limit":900000000000,"mem_limit":2000000000}]"#;
+        check(("limits", 200, raised), "quorate apply");
+        assert_eq!(with(&[("alarms", 200, r#"{"status":"ok"}"#)], faults), []);
+        assert_eq!(with(&[("alarms", 500, "")], faults), []);
+    }
+
+    #[test]
+    fn queues_that_bear_no_loss_are_told() {
+        let critical =
+            r#"{"status":"failed","reason":"x","queues":[{"readable_name":"q","name":"q1"},{"name":"q2"}]}"#;
+        let found = with(&[("critical", 503, critical)], faults);
+        let expect = StoreFault::Critical {
+            host: "c1".to_owned(),
+            queues: 2,
+            first: "q1".to_owned(),
+        };
+        assert_eq!(found, [expect]);
+        let queues = r#"[{"name":"a","type":"quorum","leader":"rabbit@c1"},{"name":"b","type":"quorum"},{"name":"c","type":"classic"}]"#;
+        let found = with(&[("queues", 200, queues)], faults);
+        let expect = StoreFault::Leaderless {
+            queues: 1,
+            first: "b".to_owned(),
+        };
+        assert_eq!(found, [expect]);
+    }
+
+    #[test]
+    fn a_limit_that_somebody_changed_is_put_back_there() {
+        assert_eq!(with(&[LIMITS_KEPT], differs).len(), 0);
+        let raised = r#"[{"name":"rabbit@c2","disk_free_limit":900000000000,"mem_limit":2000000000}]"#;
+        let found = with(&[("limits", 200, raised)], differs);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].member.as_deref(), Some("c2"));
+        let Op::Run(command) = &found[0].held.mend[0] else {
+            panic!("{found:?}")
+        };
+        assert_eq!(command.argv, ["rabbitmqctl", "set_disk_free_limit", "200MB"]);
+    }
+
+    #[test]
+    fn sizes_are_read_as_a_broker_reads_them() {
+        let check = |text, expect| assert_eq!(bytes(text), expect, "{text}");
+        check("200MB", Some(200_000_000));
+        check("2GiB", Some(2 << 30));
+        check("1024", Some(1024));
+        check("many", None);
+        check("", None);
+    }
+}
