@@ -5,7 +5,7 @@
 use render::{Desired, DesiredHost, UnitRun};
 use wire::{Fact, Facts};
 
-use crate::{Host, Observed, facts};
+use crate::{Host, Observed, Problem, facts};
 
 /// Units of a host that systemd should run and does not, each with its state. What
 /// cannot be seen is not known to be wrong.
@@ -42,14 +42,17 @@ pub(crate) fn hosts(desired: &Desired, observed: &Observed) -> Vec<Host> {
         .collect()
 }
 
-/// A sentence for each unit that does not run on a member which is online: of one
+/// Units that do not run on a member which is online: of one
 /// that is not, more is wrong than that.
-pub(crate) fn lacking(desired: &Desired, observed: &Observed, members: &[Host]) -> Vec<String> {
+pub(crate) fn lacking(desired: &Desired, observed: &Observed, members: &[Host]) -> Vec<Problem> {
     let online = members.iter().filter(|m| m.state == "online");
     let seen = online.filter_map(|m| Some((&m.host, desired.hosts.get(&m.host)?, facts(observed, &m.host)?)));
     seen.flat_map(|(host, wanted, facts)| {
         let idle = idle(wanted, facts).into_iter();
-        idle.map(move |what| format!("{what} on {host}"))
+        idle.map(move |what| Problem::Idle {
+            host: host.clone(),
+            what,
+        })
     })
     .collect()
 }

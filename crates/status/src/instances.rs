@@ -4,7 +4,7 @@
 use render::{Desired, DesiredUnit, UnitRun};
 use wire::{Answer, Fact, Facts};
 
-use crate::{Observed, facts};
+use crate::{Observed, Problem, facts};
 
 /// One instance on its host.
 struct Instance<'a> {
@@ -60,8 +60,8 @@ pub(crate) fn serving(desired: &Desired, observed: &Observed, resource: &str) ->
     any.then(|| good.map(|i| i.host.to_owned()).collect())
 }
 
-/// A sentence for each resource that does not serve everywhere.
-pub(crate) fn lacking(desired: &Desired, observed: &Observed) -> Vec<String> {
+/// Resources that do not serve everywhere.
+pub(crate) fn lacking(desired: &Desired, observed: &Observed) -> Vec<Problem> {
     let all = all(desired, observed);
     let mut names: Vec<&str> = all.iter().map(|i| i.resource).collect();
     names.sort_unstable();
@@ -74,11 +74,13 @@ pub(crate) fn lacking(desired: &Desired, observed: &Observed) -> Vec<String> {
             .collect();
         if !wrong.is_empty() {
             let total = of().count();
-            out.push(format!(
-                "{name} runs {} of {total} times ({})",
-                total - wrong.len(),
-                wrong.join("; ")
-            ));
+            out.push(Problem::Lacking {
+                what: format!(
+                    "{name} runs {} of {total} times ({})",
+                    total - wrong.len(),
+                    wrong.join("; ")
+                ),
+            });
         }
     }
     out

@@ -4,21 +4,28 @@
 //! facts and asks nobody. A verdict says what more can be lost, not merely
 //! whether something answers.
 
+mod addresses;
 mod beside;
+mod cluster;
 mod cures;
+mod hosts;
 mod instances;
 mod links;
-
-use std::collections::BTreeMap;
+mod members;
+mod problem;
+mod stores;
+mod words;
 
 use engines::Member;
 use indexmap::IndexMap;
-use pacemaker::{Monitor, Resource};
+use pacemaker::Monitor;
 use render::Desired;
 use serde::Serialize;
 use wire::{Answer, Fact, Facts, Walked};
 
+use cluster::Cluster;
 pub use links::Link;
+pub use problem::Problem;
 
 /// What a snapshot means, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -131,8 +138,8 @@ pub struct Snapshot {
     /// What users do, where it was tried.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub journeys: Vec<Walked>,
-    /// What is not as it should be, a sentence each.
-    pub problems: Vec<String>,
+    /// What is not as it should be, worst first.
+    pub problems: Vec<Problem>,
     /// What an operator should never forget, such as that there is no fencing.
     pub remarks: Vec<String>,
 }
@@ -144,187 +151,129 @@ fn facts<'a>(observed: &'a Observed, host: &str) -> Option<&'a Facts> {
     observed.get(host).and_then(|f| f.as_ref().ok())
 }
 
-/// The monitor of a quorate partition, or of any.
-fn monitor(observed: &Observed) -> Option<Monitor> {
-    let all: Vec<Monitor> = observed
-        .iter()
-        .filter_map(|(_, f)| f.as_ref().ok()?.crm_mon.known())
-        .filter_map(|xml| Monitor::parse(xml).ok())
-        .collect();
-    all.iter().find(|m| m.quorate).or(all.first()).cloned()
-}
-
 /// Builds the snapshot; `no_fencing` is the operator's reason for having none.
 pub fn snapshot(cloud: &str, desired: &Desired, no_fencing: Option<&str>, observed: &Observed) -> Snapshot {
-    let mon = monitor(observed);
-    let members = members(desired, observed, mon.as_ref());
-    let beside = beside::hosts(desired, observed);
-    let vips: Vec<Vip> = desired
-        .vips
-        .iter()
-        .map(|v| Vip {
-            service: v.service.clone(),
-            address: v.address.clone(),
-            host: holders(observed, &v.address).next().map(str::to_owned),
-            home: v.home.clone(),
-        })
-        .collect();
+    let cluster = Cluster::seen(observed);
+    let mon = cluster.as_ref().map(|c| &c.monitor);
+    let members = members::members(desired, observed, mon);
     let seen = engines::seen(observed);
-    let stores: Vec<Store> = desired
-        .stores
-        .iter()
-        .map(|s| Store {
-            name: s.resource.clone(),
-            engine: s.engine.clone(),
-            members: engines::members(s, &seen),
-        })
-        .collect();
-    let apis = apis(desired, observed, mon.as_ref());
-    let links = links::links(desired, observed, &members);
-    let mut problems = Vec::new();
-    let quorate = mon.as_ref().is_some_and(|m| m.quorate);
-    let online = members.iter().filter(|m| m.state == "online").count();
-    for member in members.iter().filter(|m| m.state != "online") {
-        problems.push(format!(
-            "{} is {}{}",
-            member.host,
-            member.state,
-            tail(&member.detail)
-        ));
+    let mut out = Snapshot {
+        verdict: Verdict::Redundant,
+        reason: String::new(),
+        next: String::new(),
+        cloud: cloud.to_owned(),
+        beside: beside::hosts(desired, observed),
+        vips: addresses::vips(desired, observed),
+        links: links::links(desired, observed, &members),
+        stores: (desired.stores.iter())
+            .map(|s| Store {
+                name: s.resource.clone(),
+                engine: s.engine.clone(),
+                members: engines::members(s, &seen),
+            })
+            .collect(),
+        apis: apis(desired, observed, mon),
+        members,
+        journeys: Vec::new(),
+        problems: Vec::new(),
+        remarks: Vec::new(),
+    };
+    out.problems = problems(&out, desired, observed, cluster.as_ref());
+    out.remarks = remarks(&out, desired, observed, no_fencing);
+    out.judge();
+    out
+}
+
+/// All that is wrong, worst first.
+fn problems(
+    found: &Snapshot,
+    desired: &Desired,
+    observed: &Observed,
+    cluster: Option<&Cluster>,
+) -> Vec<Problem> {
+    if observed.values().all(Result::is_err) {
+        return vec![Problem::Unseen];
     }
-    for host in beside.iter().filter(|h| h.state != "up") {
-        problems.push(format!("{} is {}{}", host.host, host.state, tail(&host.detail)));
+    let mut out: Vec<Problem> = match cluster {
+        None => vec![Problem::NoQuorum],
+        Some(cluster) => cluster.quorum().into_iter().collect(),
+    };
+    if let Some(cluster) = cluster {
+        out.extend(cluster.orders());
+        out.extend(cluster.properties(desired));
     }
-    problems.extend(beside::lacking(desired, observed, &members));
-    for vip in &vips {
-        let holders: Vec<&str> = holders(observed, &vip.address).collect();
-        if holders.len() > 1 {
-            problems.push(format!(
-                "{} of {} is held by {} at the same time: the cluster is split, or a host was not fenced",
-                vip.address,
-                vip.service,
-                holders.join(" and ")
-            ));
-        }
+    let away = found.members.iter().filter(|m| m.state != "online");
+    out.extend(away.map(|m| Problem::Away {
+        host: m.host.clone(),
+        state: m.state.clone(),
+        detail: m.detail.clone(),
+    }));
+    let beside = found.beside.iter().filter(|h| h.state != "up");
+    out.extend(beside.map(|h| Problem::Beside {
+        host: h.host.clone(),
+        state: h.state.clone(),
+        detail: h.detail.clone(),
+    }));
+    out.extend(beside::lacking(desired, observed, &found.members));
+    out.extend(addresses::problems(desired, observed, cluster));
+    for store in &found.stores {
+        out.extend(stores::problems(store));
     }
-    for vip in vips.iter().filter(|v| v.host.is_none()) {
-        problems.push(format!("nobody holds {} of {}", vip.address, vip.service));
+    out.extend(stores::faults(desired, &engines::seen(observed)));
+    out.extend(hosts::disks(desired, observed));
+    out.extend(hosts::clocks(desired, observed));
+    let silent = found.apis.iter().filter(|a| !a.ok);
+    out.extend(silent.map(|a| Problem::ApiSilent {
+        service: a.service.clone(),
+        url: a.url.clone(),
+        detail: a.detail.clone(),
+    }));
+    if let Some(cluster) = cluster {
+        out.extend(cluster.fence_devices(desired));
+        out.extend(cluster.unmanaged());
+        out.extend(cluster.lacking(desired));
     }
-    for store in &stores {
-        for m in store.members.iter().filter(|m| !m.healthy) {
-            problems.push(format!(
-                "{} on {} is {}{}",
-                store.name,
-                m.host,
-                m.state,
-                tail(&m.detail)
-            ));
-        }
-    }
-    for api in apis.iter().filter(|a| !a.ok) {
-        problems.push(format!(
-            "{} does not answer at {}: {}",
-            api.service, api.url, api.detail
-        ));
-    }
-    if let Some(mon) = &mon {
-        problems.extend(lacking(desired, mon));
-    }
-    problems.extend(instances::lacking(desired, observed));
+    out.extend(instances::lacking(desired, observed));
     // Last: whatever else is wrong matters more.
-    let only_links = problems.is_empty();
-    problems.extend(links.iter().flat_map(|l| links::problems(l, &members)));
-    let mut remarks = Vec::new();
-    if let Some(reason) = no_fencing {
-        remarks.push(format!("there is no fencing: {reason}"));
-    }
-    remarks.extend(cures::remarks(desired, observed));
-    for vip in vips.iter().filter(|v| v.is_away()) {
-        remarks.push(format!(
+    out.extend(
+        found
+            .links
+            .iter()
+            .flat_map(|l| links::problems(l, &found.members)),
+    );
+    out.sort_by_key(|p| std::cmp::Reverse(p.verdict()));
+    out
+}
+
+/// What an operator should never forget.
+fn remarks(
+    found: &Snapshot,
+    desired: &Desired,
+    observed: &Observed,
+    no_fencing: Option<&str>,
+) -> Vec<String> {
+    let mut out: Vec<String> = no_fencing
+        .map(|reason| format!("there is no fencing: {reason}"))
+        .into_iter()
+        .collect();
+    out.extend(cures::remarks(desired, observed));
+    let away = found.vips.iter().filter(|v| v.is_away());
+    out.extend(away.map(|vip| {
+        format!(
             "the address of {} is on {}, away from its home {}: `quorate apply` moves it there after {} s of `redundant`",
             vip.service,
             vip.host.as_deref().unwrap_or_default(),
             vip.home,
             desired.home_after
-        ));
-    }
-    // A further host gone: is there still a majority, of hosts and of each store?
-    let total = members.len();
-    let one_more = online.saturating_sub(1) * 2 > total || total == 1;
-    let stores_one_more = stores.iter().all(|s| {
-        let healthy = s.members.iter().filter(|m| m.healthy).count();
-        healthy.saturating_sub(1) * 2 > s.members.len()
-    });
-    let apis_one_more = apis.iter().all(|a| a.instances.len() > 1);
-    let serving = apis.iter().all(|a| a.ok);
-    let asked = observed.iter().any(|(_, f)| f.is_ok());
-    let (verdict, reason, next) = if !asked {
-        // What cannot be seen may well be working; nothing is to be done over it.
-        (
-            Verdict::Down,
-            "no host could be asked".to_owned(),
-            "quorate ssh".to_owned(),
         )
-    } else if !quorate {
-        (
-            Verdict::Down,
-            "the cluster has no quorum".to_owned(),
-            "quorate recover".to_owned(),
-        )
-    } else if !serving {
-        let reason = problems
-            .iter()
-            .find(|p| p.contains("does not answer"))
-            .cloned()
-            .unwrap_or_default();
-        (Verdict::Down, reason, "quorate recover".to_owned())
-    } else if let Some(store) = stores.iter().find(|s| !s.members.iter().any(|m| m.healthy)) {
-        // An API may still give its static answers; nothing that matters works.
-        (
-            Verdict::Down,
-            format!("no member of {} serves", store.name),
-            "quorate recover".to_owned(),
-        )
-    } else if !one_more || !stores_one_more || !apis_one_more {
-        let reason = problems
-            .first()
-            .cloned()
-            .unwrap_or_else(|| "there is no host to lose".to_owned());
-        (
-            Verdict::Exposed,
-            format!("everything answers, and one more loss would not be survived: {reason}"),
-            to_be_redundant(&members, &stores),
-        )
-    } else if !problems.is_empty() {
-        (
-            Verdict::Degraded,
-            problems.first().cloned().unwrap_or_default(),
-            // No plan mends a cable.
-            if only_links {
-                "look at the cables, ports and addresses of that network".to_owned()
-            } else {
-                "quorate plan".to_owned()
-            },
-        )
-    } else {
-        let reason = "any one host can be lost".to_owned();
-        (Verdict::Redundant, reason, String::new())
-    };
-    Snapshot {
-        verdict,
-        reason,
-        next,
-        cloud: cloud.to_owned(),
-        members,
-        beside,
-        vips,
-        links,
-        stores,
-        apis,
-        journeys: Vec::new(),
-        problems,
-        remarks,
-    }
+    }));
+    out
+}
+
+/// Orders of an operator by which the cluster, or it on one member, acts on nothing: no
+/// plan comes to its end then.
+pub fn orders(observed: &Observed) -> Vec<Problem> {
+    Cluster::seen(observed).map(|c| c.orders()).unwrap_or_default()
 }
 
 impl Snapshot {
@@ -333,115 +282,73 @@ impl Snapshot {
     #[must_use]
     pub fn walked(mut self, journeys: Vec<Walked>) -> Self {
         let failed = journeys.iter().filter_map(|walked| {
-            let why = walked.failed.as_ref()?;
-            Some(format!(
-                "the {} journey of {} fails: {why}",
-                walked.kind.as_str(),
-                walked.service
-            ))
+            Some(Problem::JourneyFails {
+                service: walked.service.clone(),
+                kind: walked.kind.as_str().to_owned(),
+                why: walked.failed.clone()?,
+            })
         });
-        let failed: Vec<String> = failed.collect();
-        if let Some(first) = failed.first()
-            && self.verdict != Verdict::Down
-        {
-            self.verdict = Verdict::Down;
-            self.reason.clone_from(first);
-            "quorate support".clone_into(&mut self.next);
-        }
         self.problems.extend(failed);
+        self.problems.sort_by_key(|p| std::cmp::Reverse(p.verdict()));
+        self.judge();
         self.journeys = journeys;
         self
     }
-}
 
-/// What to do, or to wait for, where everything answers and nothing can be lost.
-fn to_be_redundant(members: &[Host], stores: &[Store]) -> String {
-    let again = "then `quorate status`";
-    let named = |state: &[&str]| -> Vec<&str> {
-        let found = members.iter().filter(|m| state.contains(&m.state.as_str()));
-        found.map(|m| m.host.as_str()).collect()
-    };
-    let out = named(&["kept-out"]);
-    if !out.is_empty() {
-        return format!(
-            "on {}: `rm /var/lib/quorate/boots && reboot`, {again}",
-            out.join(" and ")
-        );
+    /// The same with work that only the operator's machine knows of: what is overdue or ends
+    /// soon, and what is due but not pressing.
+    #[must_use]
+    pub fn with_due(mut self, problems: Vec<Problem>, remarks: Vec<String>) -> Self {
+        self.problems.extend(problems);
+        self.problems.sort_by_key(|p| std::cmp::Reverse(p.verdict()));
+        self.remarks.extend(remarks);
+        self.judge();
+        self
     }
-    let standby = named(&["standby"]);
-    if let Some(first) = standby.first() {
-        return format!("`quorate host resume {first}`, {again}");
-    }
-    let away = named(&["unreachable", "offline", "unclean"]);
-    if !away.is_empty() {
-        return format!(
-            "switch {} on, if fencing does not; it joins by itself, {again}",
-            away.join(" and ")
-        );
-    }
-    let joining: Vec<String> = stores
-        .iter()
-        .flat_map(|s| s.members.iter().filter(|m| !m.healthy).map(move |m| (s, m)))
-        .map(|(s, m)| format!("{} on {}", s.name, m.host))
-        .chain(named(&["pending"]).iter().map(|h| format!("the cluster on {h}")))
-        .collect();
-    if !joining.is_empty() {
-        return format!(
-            "wait for {}, {again}; if it stays so: `quorate apply`",
-            joining.join(", ")
-        );
-    }
-    if members.len() < 2 {
-        return "name three controllers in the cloud file: one host alone is never redundant".to_owned();
-    }
-    "quorate apply".to_owned()
-}
 
-/// Hosts that have an address.
-fn holders<'a>(observed: &'a Observed, address: &'a str) -> impl Iterator<Item = &'a str> {
-    observed
-        .iter()
-        .filter(move |(_, f)| {
-            f.as_ref()
-                .is_ok_and(|f| f.addresses.iter().any(|a| a.address == *address))
-        })
-        .map(|(h, _)| h.as_str())
-}
+    /// Draws the verdict from the problems, worst first, and from what more can be lost.
+    fn judge(&mut self) {
+        let worst = self.problems.first().map_or(Verdict::Redundant, Problem::verdict);
+        let bears = self.bears();
+        self.verdict = if bears { worst } else { worst.max(Verdict::Exposed) };
+        let main = main(&self.problems);
+        let text = main.map(Problem::text);
+        let next = main.map(Problem::next);
+        self.reason = match self.verdict {
+            Verdict::Redundant => "any one host can be lost".to_owned(),
+            Verdict::Degraded | Verdict::Down => text.unwrap_or_default(),
+            Verdict::Exposed => {
+                let text = text.unwrap_or_else(|| "there is no host to lose".to_owned());
+                format!("everything answers, and one more loss would not be survived: {text}")
+            }
+        };
+        self.next = match next {
+            Some(next) => next,
+            None if bears => String::new(),
+            None => "name three controllers in the cloud file: one host alone is never redundant".to_owned(),
+        };
+    }
 
-fn tail(detail: &str) -> String {
-    if detail.is_empty() {
-        String::new()
-    } else {
-        format!(" ({detail})")
+    /// Whether a further host can be lost: there is still a majority, of hosts and of each
+    /// store, and another instance of each API.
+    fn bears(&self) -> bool {
+        let total = self.members.len();
+        let online = self.members.iter().filter(|m| m.state == "online").count();
+        let hosts = online.saturating_sub(1) * 2 > total || total == 1;
+        let stores = self.stores.iter().all(|s| {
+            let healthy = s.members.iter().filter(|m| m.healthy).count();
+            healthy.saturating_sub(1) * 2 > s.members.len()
+        });
+        hosts && stores && self.apis.iter().all(|a| a.instances.len() > 1)
     }
 }
 
-fn members(desired: &Desired, observed: &Observed, mon: Option<&Monitor>) -> Vec<Host> {
-    desired
-        .nodes
-        .iter()
-        .map(|(host, _)| {
-            let here = facts(observed, host);
-            let why = observed.get(host).and_then(|f| f.as_ref().err());
-            let gate = here.and_then(|f| f.units.get("quorate-boot-gate.service")).and_then(Fact::known);
-            let kept_out = gate.is_some_and(|u| u.active == "failed");
-            let node = mon.and_then(|m| m.nodes.iter().find(|n| n.name == *host));
-            let (state, detail) = match node {
-                Some(n) if n.unclean => ("unclean", String::new()),
-                Some(n) if n.standby => ("standby", String::new()),
-                Some(n) if n.pending => ("pending", String::new()),
-                Some(n) if n.online => ("online", String::new()),
-                _ if kept_out => (
-                    "kept-out",
-                    "it lost its power three times in half an hour; to let it in: rm /var/lib/quorate/boots, reboot"
-                        .to_owned(),
-                ),
-                _ if here.is_none() => ("unreachable", why.cloned().unwrap_or_default()),
-                _ => ("offline", String::new()),
-            };
-            Host { host: host.clone(), state: state.to_owned(), detail }
-        })
-        .collect()
+/// The problem to begin with: the worst, but while a host is away, that it is, before what
+/// follows from it.
+fn main(problems: &[Problem]) -> Option<&Problem> {
+    let first = problems.first()?;
+    let away = problems.iter().find(|p| matches!(p, Problem::Away { .. }));
+    away.filter(|_| first.may_follow()).or(Some(first))
 }
 
 fn apis(desired: &Desired, observed: &Observed, mon: Option<&Monitor>) -> Vec<Api> {
@@ -478,40 +385,4 @@ fn apis(desired: &Desired, observed: &Observed, mon: Option<&Monitor>) -> Vec<Ap
             }
         })
         .collect()
-}
-
-/// Resources that do not run as often as they should, and those of which an action failed.
-fn lacking(desired: &Desired, mon: &Monitor) -> Vec<String> {
-    let nodes = desired.nodes.len();
-    let mut out = Vec::new();
-    for resource in &desired.cib.resources {
-        let id = &resource.primitive().id;
-        let banned = desired
-            .cib
-            .locations
-            .iter()
-            .filter(|l| l.resource == resource.id() && l.score == "-INFINITY")
-            .count();
-        let (roles, want): (&[&str], usize) = match resource {
-            Resource::Primitive(_) => (&["Started"], 1),
-            Resource::Clone(c) if c.meta.get("promotable").is_some_and(|v| v == "true") => {
-                (&["Promoted"], nodes - banned)
-            }
-            Resource::Clone(_) => (&["Started"], nodes - banned),
-        };
-        let have = roles.iter().map(|r| mon.nodes_of(id, r).len()).sum::<usize>();
-        if have < want {
-            out.push(format!("{id} runs {have} of {want} times"));
-        }
-    }
-    let mut blocked: BTreeMap<&str, usize> = BTreeMap::new();
-    for r in mon.resources.iter().filter(|r| r.blocked) {
-        *blocked.entry(&r.id).or_default() += 1;
-    }
-    out.extend(
-        blocked
-            .into_keys()
-            .map(|id| format!("{id} is blocked: an operator must look at it")),
-    );
-    out
 }

@@ -9,7 +9,7 @@ use render::Desired;
 use serde::Serialize;
 use wire::{Answer, Fact};
 
-use crate::{Host, Observed, facts};
+use crate::{Host, Observed, Problem, facts};
 
 /// One of the cluster's links.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -60,9 +60,9 @@ fn online(members: &[Host]) -> Vec<&str> {
     online.map(|m| m.host.as_str()).collect()
 }
 
-/// What is wrong with a link, a sentence each: of a host where it is the host's,
+/// Faults of a link: of a host where it is the host's,
 /// of the network where it is everybody's.
-pub(crate) fn problems(link: &Link, members: &[Host]) -> Vec<String> {
+pub(crate) fn problems(link: &Link, members: &[Host]) -> Vec<Problem> {
     let network = &link.network;
     let online = online(members);
     let with = |host: &str| link.silent.iter().filter(|(a, b)| a == host || b == host).count();
@@ -72,7 +72,8 @@ pub(crate) fn problems(link: &Link, members: &[Host]) -> Vec<String> {
         .filter(|host| with(host) > 0 && with(host) + 1 == online.len())
         .collect();
     if !cut_off.is_empty() && cut_off.len() == online.len() {
-        return vec![format!("no host hears another in the network {network}")];
+        let what = format!("no host hears another in the network {network}");
+        return vec![Problem::Link { what }];
     }
     let alone = cut_off
         .iter()
@@ -82,5 +83,5 @@ pub(crate) fn problems(link: &Link, members: &[Host]) -> Vec<String> {
         .iter()
         .filter(|(a, b)| !cut_off.contains(&a.as_str()) && !cut_off.contains(&b.as_str()))
         .map(|(a, b)| format!("{a} and {b} do not hear each other in the network {network}"));
-    alone.chain(pairs).collect()
+    alone.chain(pairs).map(|what| Problem::Link { what }).collect()
 }

@@ -16,7 +16,7 @@ mod examples;
 mod world;
 
 use render::Desired;
-use status::{Snapshot, Verdict, snapshot};
+use status::{Problem, Snapshot, Verdict, snapshot};
 use wire::{Address, Answer, Fact, Facts};
 
 type Seen = status::Observed;
@@ -84,6 +84,27 @@ fn facts<'a>(seen: &'a mut Seen, host: &str) -> &'a mut Facts {
     seen.get_mut(host).unwrap().as_mut().unwrap()
 }
 
+fn texts(found: &Snapshot) -> Vec<String> {
+    found.problems.iter().map(Problem::text).collect()
+}
+
+/// The kinds of what is wrong.
+fn kinds(found: &Snapshot) -> Vec<&'static str> {
+    found.problems.iter().map(Problem::kind).collect()
+}
+
+/// The same change of what every member tells of the cluster, and of its configuration.
+fn told(seen: &mut Seen, change: impl Fn(&str) -> String, configured: impl Fn(&str) -> String) {
+    for facts in seen.values_mut().flatten() {
+        if let Fact::Known(xml) = &mut facts.crm_mon {
+            *xml = change(xml);
+        }
+        if let Fact::Known(xml) = &mut facts.cib {
+            *xml = configured(xml);
+        }
+    }
+}
+
 /// Nothing listens; what is on the disk stays.
 fn silent(facts: &mut Facts) {
     for (name, answer) in &mut facts.answers {
@@ -112,6 +133,13 @@ fn check_of(
         found.next.is_empty(),
         found.verdict == Verdict::Redundant,
         "{name}"
+    );
+    // The worst comes first, and nothing is better than it.
+    let verdicts: Vec<Verdict> = found.problems.iter().map(Problem::verdict).collect();
+    assert!(verdicts.is_sorted_by(|a, b| a >= b), "{name}: {verdicts:?}");
+    assert!(
+        verdicts.iter().all(|v| *v <= found.verdict),
+        "{name}: {verdicts:?}"
     );
     let json = serde_json::to_string_pretty(&found).unwrap() + "\n";
     compare::text(&format!("tests/captured/status/{name}.json"), &json);
@@ -198,8 +226,19 @@ fn an_address_that_nobody_holds_is_a_problem() {
         facts(&mut seen, "c1").addresses.clear();
         seen
     });
-    assert_eq!(found.verdict, Verdict::Degraded);
+    assert_eq!(found.verdict, Verdict::Down);
     assert_eq!(found.next, "quorate plan");
+}
+
+/// A host that cannot be asked may have it.
+#[test]
+fn an_address_of_a_host_that_is_not_seen_may_be_there() {
+    let found = check("address-unseen", None, |d| {
+        let mut seen = seen(d, "healthy", &[]);
+        seen.insert("c1".to_owned(), Err("cannot reach c1: timed out".to_owned()));
+        seen
+    });
+    assert_eq!(found.verdict, Verdict::Exposed);
 }
 
 #[test]
@@ -224,12 +263,10 @@ fn an_address_that_two_hold_is_a_problem() {
         facts(&mut seen, "c3").addresses.extend(held);
         seen
     });
-    assert_eq!(found.verdict, Verdict::Degraded);
-    assert!(
-        found.problems.iter().any(|p| p.contains("c1 and c3")),
-        "{:?}",
-        found.problems
-    );
+    // The cluster runs it on c1, so it is c3 that has to let go of it.
+    assert_eq!(found.verdict, Verdict::Exposed);
+    assert!(texts(&found)[0].contains("c1 and c3"), "{:?}", found.problems);
+    assert_eq!(found.next, "on c3: `ip address del 198.18.0.100/24 dev eth0`");
 }
 
 /// A partition of one that was cut off must not speak for the cloud.
@@ -285,7 +322,7 @@ fn a_host_that_is_cut_off_in_one_network_degrades_it() {
         seen
     });
     assert_eq!(found.verdict, Verdict::Degraded);
-    assert_eq!(found.problems, ["c1 hears nobody in the network ring2"]);
+    assert_eq!(texts(&found), ["c1 hears nobody in the network ring2"]);
 }
 
 #[test]
@@ -297,7 +334,7 @@ fn a_network_without_its_switch_is_one_problem() {
         heard(d, facts(&mut seen, "c3"), [(1, true, false), (2, true, false)]);
         seen
     });
-    assert_eq!(found.problems, ["no host hears another in the network ring2"]);
+    assert_eq!(texts(&found), ["no host hears another in the network ring2"]);
 }
 
 /// Half a cable, or a switch with a bad table: it has no one culprit.
@@ -309,7 +346,7 @@ fn two_that_do_not_hear_each_other_are_named() {
         seen
     });
     assert_eq!(
-        found.problems,
+        texts(&found),
         ["c2 and c3 do not hear each other in the network ring2"]
     );
 }
@@ -374,7 +411,7 @@ fn an_instance_of_systemd_that_does_not_serve_is_a_problem() {
     assert_eq!(found.verdict, Verdict::Exposed);
     assert_eq!(found.apis[0].instances, ["c2"]);
     assert_eq!(
-        found.problems,
+        texts(&found),
         [
             "keystone-api runs 1 of 3 times (on c1: quorate-keystone.service is failed; on c3: it answers with status 503)",
             "memcached runs 2 of 3 times (on c2: it does not listen)"
@@ -390,7 +427,170 @@ fn an_instance_of_systemd_that_does_not_serve_is_a_problem() {
     });
     assert_eq!(unknown.verdict, Verdict::Degraded);
     assert_eq!(
-        unknown.problems,
+        texts(&unknown),
         ["keystone-api runs 2 of 3 times (on c1: timed out after 5 s)"]
+    );
+}
+
+/// What `crm_attribute` and `pcs` write: a set that outranks ours.
+fn foreign(name: &str, value: &str) -> impl Fn(&str) -> String {
+    let set = format!(
+        "<cluster_property_set id=\"cib-bootstrap-options\"><nvpair id=\"cib-bootstrap-options-{name}\" \
+         name=\"{name}\" value=\"{value}\"/></cluster_property_set></crm_config>"
+    );
+    move |cib: &str| cib.replace("</crm_config>", &set)
+}
+
+/// A cloud whose cluster tells of a property, and has it in a foreign set.
+fn with_property(name: &'static str, value: &'static str) -> impl Fn(&Desired) -> Seen {
+    move |d| {
+        let mut seen = seen(d, "healthy", &[]);
+        let option = |v: &str| format!(" {name}=\"{v}\"");
+        let change = |xml: &str| {
+            let out = xml.replace(&option("false"), &option(value));
+            out.replace(&option("true"), &option(value))
+                .replace(&option("stop"), &option(value))
+        };
+        told(&mut seen, change, foreign(name, value));
+        seen
+    }
+}
+
+#[test]
+fn a_cluster_in_maintenance_is_exposed() {
+    let found = check("maintenance-mode", None, |d| {
+        let mut seen = seen(d, "maintenance", &[]);
+        told(&mut seen, str::to_owned, foreign("maintenance-mode", "true"));
+        seen
+    });
+    assert_eq!(found.verdict, Verdict::Exposed);
+    assert_eq!(kinds(&found), ["held"]);
+    assert_eq!(
+        found.next,
+        "on c1: `crm_attribute --type crm_config --set-name cib-bootstrap-options --name maintenance-mode --delete`"
+    );
+    let found = check("stop-all", None, with_property("stop-all-resources", "true"));
+    assert_eq!((found.verdict, kinds(&found)), (Verdict::Exposed, vec!["held"]));
+}
+
+/// Whoever sets it, the value in force counts.
+#[test]
+fn properties_count_by_their_value_in_force() {
+    let check = |name, value, kind: &[&str], verdict| {
+        let found = check(&format!("{name}-{value}"), None, with_property(name, value));
+        assert_eq!(
+            (kinds(&found).as_slice(), found.verdict),
+            (kind, verdict),
+            "{name}"
+        );
+    };
+    check("stonith-enabled", "false", &["unfenced"], Verdict::Exposed);
+    check("no-quorum-policy", "ignore", &["property"], Verdict::Exposed);
+    check("startup-fencing", "false", &["property"], Verdict::Degraded);
+    check("symmetric-cluster", "false", &["property"], Verdict::Degraded);
+    // Said in other words, it is the same; what is nobody's business is none of ours.
+    check("stonith-enabled", "yes", &[], Verdict::Redundant);
+    check("batch-limit", "3", &[], Verdict::Redundant);
+}
+
+#[test]
+fn fencing_that_somebody_turned_off_is_exposed() {
+    let found = check("unfenced", None, |d| {
+        let mut seen = seen(d, "unfenced", &[]);
+        told(&mut seen, str::to_owned, foreign("stonith-enabled", "false"));
+        seen
+    });
+    assert_eq!(
+        (found.verdict, kinds(&found)),
+        (Verdict::Exposed, vec!["unfenced"])
+    );
+    assert_eq!(found.next, "quorate apply");
+}
+
+/// What an `apply` that was killed on its first way leaves in our own set.
+#[test]
+fn a_first_configuration_that_stayed_is_seen() {
+    let found = check("startup-fencing", None, |d| {
+        let mut seen = seen(d, "healthy", &[]);
+        let pair =
+            "<nvpair id=\"quorate-properties-startup-fencing\" name=\"startup-fencing\" value=\"false\"/>";
+        let change = |cib: &str| {
+            cib.replacen(
+                "</cluster_property_set>",
+                &format!("{pair}</cluster_property_set>"),
+                1,
+            )
+        };
+        told(&mut seen, str::to_owned, change);
+        seen
+    });
+    assert_eq!(
+        (found.verdict, found.next.as_str()),
+        (Verdict::Degraded, "quorate apply")
+    );
+}
+
+#[test]
+fn a_resource_that_is_unmanaged_is_seen() {
+    let found = check("unmanaged", None, |d| seen(d, "unmanaged", &[]));
+    assert_eq!(
+        texts(&found),
+        ["galera is unmanaged on c1, c2, c3: the cluster does not start it again when it fails"]
+    );
+    assert_ne!(found.verdict, Verdict::Redundant);
+}
+
+#[test]
+fn a_node_in_maintenance_is_exposed() {
+    let found = check("node-maintenance", None, |d| seen(d, "node-maintenance", &[]));
+    assert_eq!(
+        (found.verdict, kinds(&found)),
+        (Verdict::Exposed, vec!["node-held"])
+    );
+    assert!(
+        found.next.contains("--node c2 --name maintenance --delete"),
+        "{}",
+        found.next
+    );
+}
+
+#[test]
+fn a_fence_device_that_is_dead_exposes_its_host() {
+    let found = check("fence-device", None, |d| {
+        let mut seen = seen(d, "healthy", &[]);
+        let change = |xml: &str| {
+            let at = xml.find("<resource id=\"fence-c2-1\"").unwrap();
+            let end = at + xml[at..].find("</resource>").unwrap();
+            let stopped = "<resource id=\"fence-c2-1\" role=\"Stopped\" managed=\"true\" failed=\"false\">";
+            format!("{}{stopped}{}", &xml[..at], &xml[end..])
+        };
+        told(&mut seen, change, str::to_owned);
+        seen
+    });
+    assert_eq!(
+        (found.verdict, kinds(&found)),
+        (Verdict::Exposed, vec!["fence-device"])
+    );
+    assert!(texts(&found)[0].contains("were c2 lost"), "{:?}", found.problems);
+}
+
+/// Between two controllers nobody tells of quorum, which is not lost by that.
+#[test]
+fn an_election_is_not_down() {
+    let found = check("electing", None, |d| {
+        let mut seen = seen(d, "healthy", &[]);
+        let change = |xml: &str| {
+            let at = xml.find("<current_dc").unwrap();
+            let end = at + xml[at..].find("/>").unwrap();
+            format!("{}<current_dc present=\"false\"{}", &xml[..at], &xml[end..])
+        };
+        told(&mut seen, change, |cib| {
+            cib.replacen("<cib ", "<cib have-quorum=\"1\" ", 1)
+        });
+        seen
+    });
+    assert_eq!(
+        (found.verdict, kinds(&found)),
+        (Verdict::Exposed, vec!["electing"])
     );
 }

@@ -1,0 +1,349 @@
+//! What is wrong, by its kind: each has the verdict that a cloud with it can have at best,
+//! words for people, and the next command.
+//!
+//! A snapshot's verdict is the worst of its problems' verdicts; what several of them mean
+//! together is told by the losses that are left.
+
+use serde::ser::SerializeStruct as _;
+use serde::{Serialize, Serializer};
+
+use crate::Verdict;
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// No host could be asked.
+    Unseen,
+    /// No partition that was seen has quorum.
+    NoQuorum,
+    /// Members are online, and the cluster has no controller at this moment.
+    Electing,
+    /// An operator's order holds the whole cluster: `maintenance-mode`, `stop-all-resources`.
+    Held {
+        /// Property.
+        name: String,
+        /// Ids of the property sets that say so.
+        sets: Vec<String>,
+        /// A member, to say the cure on.
+        on: String,
+    },
+    /// A member is in Pacemaker's maintenance.
+    NodeHeld {
+        /// The member.
+        host: String,
+    },
+    /// Fencing is off although the cloud file asks for it.
+    Unfenced {
+        /// Where it is off.
+        sets: Vec<String>,
+    },
+    /// A cluster property is in force with another value than planned.
+    Property {
+        /// Its name.
+        name: String,
+        /// Value in force; empty where there is none.
+        have: String,
+        /// Value wanted.
+        want: String,
+    },
+    /// The cluster does not act on a resource.
+    Unmanaged {
+        /// Resource id.
+        resource: String,
+        /// Hosts on which it is so; empty where it runs nowhere.
+        hosts: Vec<String>,
+    },
+    /// A fence device is not usable.
+    FenceDevice {
+        /// Resource id.
+        device: String,
+        /// The host that it cuts off; empty where no level names one.
+        target: String,
+        /// A level of other devices can cut it off as well.
+        another: bool,
+    },
+    /// A member is not online.
+    Away {
+        /// The member.
+        host: String,
+        /// Its state, see [`crate::Host::state`].
+        state: String,
+        /// More for people.
+        detail: String,
+    },
+    /// A host beside the cluster is not as it should be.
+    Beside {
+        /// The host.
+        host: String,
+        /// `impaired` or `unreachable`.
+        state: String,
+        /// More for people.
+        detail: String,
+    },
+    /// A unit of systemd does not run on a member.
+    Idle {
+        /// The member.
+        host: String,
+        /// The unit and its state.
+        what: String,
+    },
+    /// Several hosts have one virtual address.
+    AddressTwice {
+        /// The address.
+        address: String,
+        /// Its service.
+        service: String,
+        /// Hosts that have it.
+        holders: Vec<String>,
+        /// What takes it from those that the cluster does not run it on.
+        cures: Vec<String>,
+    },
+    /// No host that was asked has a virtual address.
+    AddressMissing {
+        /// The address.
+        address: String,
+        /// Its service.
+        service: String,
+        /// Members that could not be asked.
+        unseen: Vec<String>,
+    },
+    /// A member of a store does not serve.
+    Member {
+        /// Resource id of the store.
+        store: String,
+        /// Host.
+        host: String,
+        /// The engine's word.
+        state: String,
+        /// More for people.
+        detail: String,
+    },
+    /// No member of a store serves.
+    StoreDown {
+        /// Resource id.
+        store: String,
+    },
+    /// An API does not answer at its address.
+    ApiSilent {
+        /// Service or component.
+        service: String,
+        /// URL.
+        url: String,
+        /// How it answered instead.
+        detail: String,
+    },
+    /// What users do does not come to a good end.
+    JourneyFails {
+        /// Service.
+        service: String,
+        /// `read`, `write` or `action`.
+        kind: String,
+        /// Why.
+        why: String,
+    },
+    /// A resource runs less often than it should.
+    Lacking {
+        /// Resource id, how often it runs and how often it should, as a clause.
+        what: String,
+    },
+    /// The cluster waits for an operator over a resource.
+    Blocked {
+        /// Resource id.
+        resource: String,
+        /// A member, to say the cure on.
+        on: String,
+    },
+    /// A member of a broker takes nothing from anybody, and so do the others.
+    Alarm {
+        /// Resource id.
+        store: String,
+        /// Host of the member that raised it.
+        host: String,
+        /// What it is short of.
+        of: String,
+        /// What to do.
+        cure: String,
+        /// Services of the cloud speak by messages.
+        needed: bool,
+    },
+    /// Queues have just a majority, and lose it with a member.
+    Queues {
+        /// Resource id.
+        store: String,
+        /// Host of that member.
+        host: String,
+        /// How many queues.
+        queues: usize,
+        /// One of them.
+        first: String,
+    },
+    /// Queues have no leader.
+    Leaderless {
+        /// Resource id.
+        store: String,
+        /// How many queues.
+        queues: usize,
+        /// One of them.
+        first: String,
+    },
+    /// A member counts more than one in a majority.
+    Weight {
+        /// Resource id.
+        store: String,
+        /// Host of the member.
+        host: String,
+        /// How much it counts.
+        weight: u32,
+    },
+    /// A disk is nearly full.
+    Disk {
+        /// Host.
+        host: String,
+        /// Mount point.
+        mount: String,
+        /// Free bytes.
+        free: u64,
+        /// Bytes in all.
+        size: u64,
+    },
+    /// A clock is apart from those of most members.
+    Clock {
+        /// Host.
+        host: String,
+        /// Seconds ahead; behind where negative.
+        seconds: i64,
+    },
+    /// Work that recurs was not done for twice its time.
+    Overdue {
+        /// What and since when, as a clause.
+        what: String,
+    },
+    /// A certificate ends soon.
+    Ends {
+        /// Which.
+        what: String,
+        /// Date.
+        on: String,
+        /// Days until then; negative where it has ended.
+        days: i64,
+    },
+    /// Members do not hear each other in a network.
+    Link {
+        /// Which of them, where.
+        what: String,
+    },
+}
+
+/// A store stops writing with less than this many bytes.
+const FULL: u64 = 256 << 20;
+/// Seconds from which on a token of another host is one of the future.
+const REFUSED: i64 = 60;
+
+impl Problem {
+    /// Its kind as one word.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Unseen => "unseen",
+            Self::NoQuorum => "no-quorum",
+            Self::Electing => "electing",
+            Self::Held { .. } => "held",
+            Self::NodeHeld { .. } => "node-held",
+            Self::Unfenced { .. } => "unfenced",
+            Self::Property { .. } => "property",
+            Self::Unmanaged { .. } => "unmanaged",
+            Self::FenceDevice { .. } => "fence-device",
+            Self::Away { .. } => "away",
+            Self::Beside { .. } => "beside",
+            Self::Idle { .. } => "idle",
+            Self::AddressTwice { .. } => "address-twice",
+            Self::AddressMissing { .. } => "address-missing",
+            Self::Member { .. } => "member",
+            Self::StoreDown { .. } => "store-down",
+            Self::ApiSilent { .. } => "api-silent",
+            Self::JourneyFails { .. } => "journey-fails",
+            Self::Lacking { .. } => "lacking",
+            Self::Blocked { .. } => "blocked",
+            Self::Alarm { .. } => "alarm",
+            Self::Queues { .. } => "queues",
+            Self::Leaderless { .. } => "leaderless",
+            Self::Weight { .. } => "weight",
+            Self::Disk { .. } => "disk",
+            Self::Clock { .. } => "clock",
+            Self::Overdue { .. } => "overdue",
+            Self::Ends { .. } => "ends",
+            Self::Link { .. } => "link",
+        }
+    }
+
+    /// Whether the loss of a host has it for a while, or until the host is back.
+    pub(crate) fn may_follow(&self) -> bool {
+        matches!(
+            self,
+            Self::Queues { .. }
+                | Self::FenceDevice { .. }
+                | Self::AddressMissing { .. }
+                | Self::Electing
+                | Self::Member { .. }
+                | Self::Lacking { .. }
+        )
+    }
+
+    /// The verdict of a cloud in which nothing else is wrong.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            // Where a member could not be asked, it may have the address.
+            Self::AddressMissing { unseen, .. } if unseen.is_empty() => Verdict::Down,
+            // Nothing can be written: the members there are about to stop.
+            Self::Disk { free, .. } if *free < FULL => Verdict::Exposed,
+            // Tokens made there are refused elsewhere, or have ended.
+            Self::Clock { seconds, .. } if seconds.abs() >= REFUSED => Verdict::Exposed,
+            Self::Ends { days, .. } if *days < 0 => Verdict::Exposed,
+            Self::Property { name, .. } if name == "no-quorum-policy" => Verdict::Exposed,
+            Self::Unseen
+            | Self::NoQuorum
+            | Self::StoreDown { .. }
+            | Self::ApiSilent { .. }
+            | Self::JourneyFails { .. }
+            // Whoever sends something waits until it is over.
+            | Self::Alarm { needed: true, .. }
+            | Self::Leaderless { .. } => Verdict::Down,
+            // A failure is not answered: what it takes stays away.
+            Self::AddressMissing { .. }
+            | Self::Electing
+            | Self::Held { .. }
+            | Self::NodeHeld { .. }
+            | Self::Unfenced { .. }
+            | Self::FenceDevice { another: false, .. }
+            // Clients reach the one or the other, as their neighbour tables have it.
+            | Self::AddressTwice { .. }
+            | Self::Alarm { .. }
+            | Self::Queues { .. }
+            | Self::Weight { .. } => Verdict::Exposed,
+            Self::Property { .. }
+            | Self::Unmanaged { .. }
+            | Self::FenceDevice { .. }
+            | Self::Away { .. }
+            | Self::Beside { .. }
+            | Self::Idle { .. }
+            | Self::Member { .. }
+            | Self::Lacking { .. }
+            | Self::Blocked { .. }
+            | Self::Disk { .. }
+            | Self::Clock { .. }
+            | Self::Overdue { .. }
+            | Self::Ends { .. }
+            | Self::Link { .. } => Verdict::Degraded,
+        }
+    }
+}
+
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut out = serializer.serialize_struct("Problem", 4)?;
+        out.serialize_field("kind", self.kind())?;
+        out.serialize_field("verdict", &self.verdict())?;
+        out.serialize_field("text", &self.text())?;
+        out.serialize_field("next", &self.next())?;
+        out.end()
+    }
+}
