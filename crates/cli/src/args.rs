@@ -91,6 +91,13 @@ pub struct StatusArgs {
     /// Also do what users do: read, make something and delete it, have something done
     #[arg(long)]
     pub journeys: bool,
+    /// One line for Nagios, Icinga or Sensu, and its exit status: 0 redundant, 1 degraded,
+    /// 2 exposed or down, 3 not seen
+    #[arg(long, conflicts_with = "watch")]
+    pub check: bool,
+    /// Look again and again, until Ctrl-C
+    #[arg(long)]
+    pub watch: bool,
 }
 
 /// `check`.

@@ -4,7 +4,11 @@
 
 use cloud::Upkeep;
 use jiff::{SignedDuration, Timestamp};
+use status::Problem;
 use vault::{SecretString, Vault};
+
+/// A certificate that ends within so many days is told in the verdict.
+const SOON: u32 = 30;
 
 /// Says in the vault that a change of it may not be on all hosts yet. It is saved
 /// together with that change, so there is no moment at which only one of both is.
@@ -81,6 +85,66 @@ pub fn all(
     ));
     out.sort_by_key(|(work, at)| (*at, *work));
     out
+}
+
+/// The same for a verdict: what is overdue or ends soon, and what is to be done within
+/// [`SOON`] days. Keys and backups recur so often that they are told when they are late by
+/// as much again.
+pub fn told(
+    vault: &Vault,
+    rings: &[Vec<String>],
+    upkeep: &Upkeep,
+    backup: Option<Timestamp>,
+    now: Timestamp,
+) -> (Vec<Problem>, Vec<String>) {
+    let (mut problems, mut remarks) = (ends(vault, now), Vec::new());
+    let ending = !problems.is_empty();
+    let day = |at: Timestamp| at.strftime("%Y-%m-%d");
+    for (work, at) in all(vault, rings, upkeep, backup) {
+        let late = match work {
+            // It takes minutes.
+            Work::Finish => at.checked_add(SignedDuration::from_hours(1)).unwrap_or(at),
+            Work::Keys => after(at, upkeep.keys_every),
+            // The first is due with the cloud itself.
+            Work::Backup if backup.is_none() => after(at, 2 * upkeep.backup.every),
+            Work::Backup => after(at, upkeep.backup.every),
+            Work::Certificates | Work::Authority => {
+                if at <= after(now, SOON) && !ending {
+                    remarks.push(format!(
+                        "{} are to be renewed by {}: `quorate upkeep` does it",
+                        work.says(),
+                        day(at)
+                    ));
+                }
+                continue;
+            }
+        };
+        if late <= now {
+            let what = format!("{} are overdue since {}", work.says(), day(at));
+            let what = match work {
+                Work::Finish => format!("a change of secrets was interrupted on {}", day(at)),
+                Work::Backup if backup.is_none() => "there is no backup".to_owned(),
+                Work::Backup => format!("a backup is overdue since {}", day(at)),
+                _ => what,
+            };
+            problems.push(Problem::Overdue { what });
+        }
+    }
+    (problems, remarks)
+}
+
+/// Certificates that end within [`SOON`] days, the authority's own among them.
+fn ends(vault: &Vault, now: Timestamp) -> Vec<Problem> {
+    let all = vault
+        .names()
+        .filter_map(|name| Some((name, vault.expires(name)?)));
+    let soon = all.filter(|(_, at)| *at <= after(now, SOON));
+    soon.map(|(name, at)| Problem::Ends {
+        what: format!("the certificate {name}"),
+        on: at.strftime("%Y-%m-%d").to_string(),
+        days: (at.as_second() - now.as_second()).div_euclid(86_400),
+    })
+    .collect()
 }
 
 /// Says that a change begins, or one that is under way goes on.
@@ -181,5 +245,32 @@ mod tests {
             all(&vault, &[], &EVERY, Some(at(9))),
             [(Work::Backup, at(10)), leaf, authority]
         );
+    }
+
+    #[test]
+    fn what_is_late_or_ends_soon_is_told() {
+        let (_dir, vault) = vault();
+        let check = |day: i64, backup: Option<i64>, problems: &[&str], remarks: usize| {
+            let (found, notes) = told(&vault, &rings(), &EVERY, backup.map(at), at(day));
+            let texts: Vec<String> = found.iter().map(Problem::text).collect();
+            assert_eq!(texts, problems, "day {day}");
+            assert_eq!(notes.len(), remarks, "day {day}: {notes:?}");
+        };
+        check(0, None, &[], 0);
+        check(1, None, &[], 0);
+        check(2, None, &["there is no backup"], 0);
+        check(8, Some(7), &[], 0);
+        check(9, Some(7), &["a backup is overdue since 1970-01-09"], 0);
+        check(13, Some(13), &[], 0);
+        check(14, Some(14), &["keys are overdue since 1970-01-08"], 0);
+        let keys = "keys are overdue since 1970-01-08";
+        // Renewed from day 550 on, and at its end after day 825.
+        check(519, Some(519), &[keys], 0);
+        check(521, Some(521), &[keys], 1);
+        check(790, Some(790), &[keys], 1);
+        let ends = "the certificate tls/c1.crt ends on 1972-04-05, in 10 days";
+        check(815, Some(815), &[ends, keys], 0);
+        let ended = "the certificate tls/c1.crt ended on 1972-04-05";
+        check(826, Some(826), &[ended, keys], 0);
     }
 }

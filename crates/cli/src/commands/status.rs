@@ -1,18 +1,19 @@
 //! `quorate status`: the cloud as it is, and how much more can be lost.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use fleet::{Fill, Sessions};
-use status::{Snapshot, Verdict};
-use wire::{Op, Reply, Walked};
+use status::{Problem, Snapshot, Verdict};
+use wire::{Journey, JourneyKind, Op, Reply, Walked};
 
 use super::backup::failed;
 use crate::args::{Output, StatusArgs};
 use crate::failure::Failure;
 use crate::project::Project;
-use crate::seen;
+use crate::{due, seen};
 
 fn text(snapshot: &Snapshot) -> String {
     let mut lines = vec![format!(
@@ -91,34 +92,102 @@ fn text(snapshot: &Snapshot) -> String {
     }
     if !snapshot.problems.is_empty() {
         lines.push(String::new());
-        lines.extend(snapshot.problems.iter().map(|p| format!("  - {p}")));
+        // Each cure once; that of the whole stands above.
+        let mut told = vec![snapshot.next.clone()];
+        for problem in &snapshot.problems {
+            lines.push(format!("  - {}", problem.text()));
+            let next = problem.next();
+            if !told.contains(&next) {
+                lines.push(format!("      next: {next}"));
+                told.push(next);
+            }
+        }
     }
     lines.join("\n")
 }
 
-/// Looks once; with `journeys` all of them are walked besides.
-pub async fn look(project: &Project, journeys: bool) -> Result<Snapshot, Failure> {
-    let (fill, vault) = seen::filler(project.vault()?);
-    let sessions = seen::connect(project).await?;
-    let observed = seen::observe(project, &sessions, &fill, vault.digest_key()?, false).await?;
-    let name = project.model.cloud.name.value.as_str();
-    let snapshot = status::snapshot(name, &project.desired, project.no_fencing(), &observed);
-    if !journeys {
-        return Ok(snapshot);
-    }
-    let walked = walk(project, &sessions, &fill).await?;
-    Ok(snapshot.walked(walked))
+/// Which journeys are walked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Walk {
+    /// Those that read: a token, and an answer that needs the stores.
+    Reads,
+    /// All.
+    All,
 }
 
-/// Has the first host that can be asked walk all journeys: what they need is behind
-/// virtual addresses, which are the same from everywhere.
-async fn walk(project: &Project, sessions: &Sessions, fill: &Fill) -> Result<Vec<Walked>, Failure> {
+/// Nobody waits longer for the journeys that read.
+const READS: Duration = Duration::from_secs(15);
+
+/// Looks once. A cloud that is down by then is walked only if all journeys are asked for.
+pub async fn look(project: &Project, walk: Walk) -> Result<Snapshot, Failure> {
+    let (fill, vault) = seen::filler(project.vault()?);
+    let sessions = seen::connect(project).await?;
+    let key = vault.digest_key()?;
+    let (observed, due) = tokio::join!(seen::observe(project, &sessions, &fill, key, false), due(project));
+    let name = project.model.cloud.name.value.as_str();
+    let snapshot = status::snapshot(name, &project.desired, project.no_fencing(), &observed?);
+    let (problems, remarks) = due;
+    let snapshot = snapshot.with_due(problems, remarks);
+    match walk {
+        Walk::All => {
+            let journeys = project.desired.journeys.clone();
+            Ok(snapshot.walked(walked(journeys, &sessions, &fill).await?))
+        }
+        Walk::Reads if snapshot.verdict == Verdict::Down => Ok(snapshot),
+        Walk::Reads => Ok(reads(project, snapshot, &sessions, &fill).await),
+    }
+}
+
+/// The snapshot with what came of the journeys that read. Only what fails is kept of them.
+async fn reads(project: &Project, snapshot: Snapshot, sessions: &Sessions, fill: &Fill) -> Snapshot {
+    let all = project.desired.journeys.iter();
+    let journeys: Vec<Journey> = all.filter(|j| j.kind == JourneyKind::Read).cloned().collect();
+    let asked = tokio::time::timeout(READS, walked(journeys, sessions, fill)).await;
+    let why = match asked {
+        Ok(Ok(walked)) => {
+            let failed = walked.into_iter().filter(|w| w.failed.is_some()).collect();
+            return snapshot.walked(failed);
+        }
+        Ok(Err(Failure::World { message, .. } | Failure::Input(message))) => message,
+        Err(_) => format!("there was no answer within {} s", READS.as_secs()),
+    };
+    // Not seen is neither good nor bad.
+    snapshot.with_due(
+        Vec::new(),
+        vec![format!("it was not seen whether tokens are taken: {why}")],
+    )
+}
+
+/// What is due by the vault and the backups as they are kept; nothing of a cloud that was
+/// never applied from here.
+async fn due(project: &Project) -> (Vec<Problem>, Vec<String>) {
+    let Ok(vault) = project.vault_as_saved() else {
+        return (Vec::new(), Vec::new());
+    };
+    let newest = tokio::time::timeout(Duration::from_secs(1), super::backup::newest(project)).await;
+    let upkeep = &project.model.cloud.upkeep;
+    let now = jiff::Timestamp::now();
+    let last = match &newest {
+        Ok(Ok(last)) => *last,
+        // Where backups lie is out of reach: what is not seen is not late.
+        _ => Some(now),
+    };
+    let (problems, mut remarks) = due::told(&vault, &project.model.rings(), upkeep, last, now);
+    if !matches!(newest, Ok(Ok(_))) {
+        remarks.push("it was not seen when the last backup was made: `quorate backup list`".to_owned());
+    }
+    (problems, remarks)
+}
+
+/// Has the first host that can be asked walk journeys: what they need is behind virtual
+/// addresses, which are the same from everywhere.
+async fn walked(journeys: Vec<Journey>, sessions: &Sessions, fill: &Fill) -> Result<Vec<Walked>, Failure> {
     let nobody = || Failure::world("no host could be asked to walk the journeys", "quorate ssh");
     let mut answering = sessions
         .iter()
         .filter_map(|(host, s)| Some((host, s.as_ref().ok()?)));
     let (host, session) = answering.next().ok_or_else(nobody)?;
-    let mut op = Op::Walk(project.desired.journeys.clone());
+    let mut op = Op::Walk(journeys);
     op.fill(&|text: &str| fill(text))
         .map_err(|e| Failure::world(e, "run `quorate apply`, which makes what is missing"))?;
     match session.call(op, None).await {
@@ -128,14 +197,104 @@ async fn walk(project: &Project, sessions: &Sessions, fill: &Fill) -> Result<Vec
     }
 }
 
-/// Runs it. The exit status is that of the question, not of the verdict, but for `down`: 1.
-pub async fn run(args: &StatusArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
-    let project = Project::open(&args.shown.file, catalog)?;
-    let snapshot = look(&project, args.journeys).await?;
-    match args.shown.output {
-        Output::Json => anstream::println!("{}", serde_json::to_string_pretty(&snapshot)?),
-        Output::Text => anstream::println!("{}", text(&snapshot)),
+/// The verdict as a check of Nagios, Icinga or Sensu: a line with performance data, and the
+/// exit status 0, 1, 2 or, where nothing could be seen, 3.
+fn check(snapshot: &Snapshot) -> (String, u8) {
+    let (word, code) = match snapshot.verdict {
+        _ if snapshot.problems.contains(&Problem::Unseen) => ("UNKNOWN", 3),
+        Verdict::Redundant => ("OK", 0),
+        Verdict::Degraded => ("WARNING", 1),
+        Verdict::Exposed | Verdict::Down => ("CRITICAL", 2),
+    };
+    let online = snapshot.members.iter().filter(|m| m.state == "online").count();
+    let answering = snapshot.apis.iter().filter(|a| a.ok).count();
+    let mut data = vec![
+        format!("problems={}", snapshot.problems.len()),
+        format!("members={online};;;0;{}", snapshot.members.len()),
+        format!("apis={answering};;;0;{}", snapshot.apis.len()),
+    ];
+    for store in &snapshot.stores {
+        let healthy = store.members.iter().filter(|m| m.healthy).count();
+        data.push(format!("{}={healthy};;;0;{}", store.name, store.members.len()));
     }
+    let line = line(
+        word,
+        &format!(
+            "{} {}: {}",
+            snapshot.cloud,
+            snapshot.verdict.as_str(),
+            snapshot.reason
+        ),
+    );
+    (format!("{line} | {}", data.join(" ")), code)
+}
+
+/// One line: a bar begins the performance data, and a break the long text.
+fn line(word: &str, text: &str) -> String {
+    let text = text.replace('|', "/");
+    format!(
+        "QUORATE {word} - {}",
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    )
+}
+
+fn print(snapshot: &Snapshot, output: Output) -> Result<(), Failure> {
+    match output {
+        Output::Json => anstream::println!("{}", serde_json::to_string_pretty(snapshot)?),
+        Output::Text => anstream::println!("{}", text(snapshot)),
+    }
+    Ok(())
+}
+
+/// Looks at the cloud of a file.
+async fn opened(args: &StatusArgs, catalog: &[Utf8PathBuf], walk: Walk) -> Result<Snapshot, Failure> {
+    let project = Project::open(&args.shown.file, catalog)?;
+    look(&project, walk).await
+}
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Looks again and again, until it is interrupted. On a terminal the last look is drawn over.
+async fn follow(args: &StatusArgs, catalog: &[Utf8PathBuf], walk: Walk) -> Result<ExitCode, Failure> {
+    loop {
+        // Opened anew: the cloud file may have been changed.
+        let found = opened(args, catalog, walk).await;
+        if std::io::stdout().is_terminal() {
+            // Home, and all below it is cleared.
+            anstream::print!("\x1b[H\x1b[2J");
+        }
+        if args.shown.output == Output::Text {
+            anstream::println!("{}\n", jiff::Zoned::now().strftime("%H:%M:%S"));
+        }
+        match found {
+            Ok(snapshot) => print(&snapshot, args.shown.output)?,
+            Err(failure) => {
+                failure.report();
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Runs it. The exit status is that of the question, not of the verdict, but for `down`: 1;
+/// that of a check is the verdict's.
+pub async fn run(args: &StatusArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
+    let walk = if args.journeys { Walk::All } else { Walk::Reads };
+    if args.watch {
+        return follow(args, catalog, walk).await;
+    }
+    let found = opened(args, catalog, walk).await;
+    if args.check {
+        let (line, code) = match found {
+            Ok(snapshot) => check(&snapshot),
+            Err(Failure::World { message, .. } | Failure::Input(message)) => (line("UNKNOWN", &message), 3),
+        };
+        anstream::println!("{line}");
+        return Ok(ExitCode::from(code));
+    }
+    let snapshot = found?;
+    print(&snapshot, args.shown.output)?;
     Ok(if snapshot.verdict == Verdict::Down {
         ExitCode::from(1)
     } else {
