@@ -31,6 +31,7 @@ mod observed;
 mod power;
 mod recovers;
 mod rolls;
+mod sabotage;
 mod said;
 mod services;
 mod support;

@@ -32,7 +32,7 @@ pub fn settled(cloud: &Cloud) -> String {
 }
 
 fn mask(facts: &mut Map<String, Value>) {
-    for volatile in ["boot_id", "clock", "memory_kib", "disk_free"] {
+    for volatile in ["boot_id", "clock", "memory_kib", "disk_free", "disk_size"] {
         facts.remove(volatile);
     }
     // Virtual addresses are where the cluster has put them, see `status`.
