@@ -117,15 +117,50 @@ impl std::fmt::Debug for WaitingDebug {
 const READY: &str = "QUORATE-READY";
 const NEED: &str = "QUORATE-NEED";
 
+/// Ways to a host that a test has otherwise.
+#[derive(Clone, Copy)]
+struct Means<'a> {
+    /// The program that logs in.
+    ssh: &'a str,
+    /// Folder of the pushed programs on the host.
+    folder: &'a str,
+}
+
+const MEANS: Means<'_> = Means {
+    ssh: "ssh",
+    folder: "/var/lib/quorate/bin",
+};
+
+/// A pushed program: its name's hash and its sizes, compressed and not.
+struct Push<'a> {
+    hash: &'a str,
+    packed: usize,
+    size: u64,
+    /// Sent even where a file of the right size is there: it said no hello of ours.
+    again: bool,
+}
+
 /// What runs on the host first: sees whether the program is there, takes it
 /// from standard input if not, and becomes the agent. `head -c` reads not a
 /// byte beyond what it is told, so the frames that follow stay in the pipe.
-fn bootstrap(hash: &str, size: usize) -> String {
+/// On the disk before it has its name: a power cut would leave an empty file.
+fn bootstrap(folder: &str, push: &Push<'_>) -> String {
+    let Push {
+        hash,
+        packed,
+        size,
+        again,
+    } = push;
+    let there = if *again {
+        "false".to_owned()
+    } else {
+        format!("[ -x \"$f\" ] && [ \"$(stat -c %s \"$f\")\" = {size} ]")
+    };
     let root = format!(
-        "d=/var/lib/quorate/bin; f=$d/quorate-{hash}; \
-         if [ ! -x \"$f\" ]; then \
+        "d={folder}; f=$d/quorate-{hash}; \
+         if ! {{ {there}; }}; then \
          mkdir -p \"$d\" || exit 71; echo {NEED}; t=$(mktemp \"$f.XXXXXX\") || exit 71; \
-         if head -c {size} | gzip -dc > \"$t\" && chmod 755 \"$t\" && mv \"$t\" \"$f\"; then \
+         if head -c {packed} | gzip -dc > \"$t\" && chmod 755 \"$t\" && sync \"$t\" && mv -f \"$t\" \"$f\" && sync \"$d\"; then \
          find \"$d\" -type f ! -name \"quorate-{hash}\" -mtime +7 -delete; else rm -f \"$t\"; exit 71; fi; fi; \
          echo {READY}; exec \"$f\" agent serve"
     );
@@ -179,7 +214,7 @@ impl Session {
     pub async fn open(target: Target, binary: &Binary) -> Result<Self, ConnectError> {
         let limit = Duration::from_secs(90);
         let host = target.name.clone();
-        match tokio::time::timeout(limit, Self::open_inner(target, binary)).await {
+        match tokio::time::timeout(limit, Self::open_by(MEANS, &target, binary)).await {
             Ok(result) => result,
             Err(_) => Err(ConnectError {
                 host,
@@ -192,31 +227,39 @@ impl Session {
         }
     }
 
-    async fn open_inner(target: Target, binary: &Binary) -> Result<Self, ConnectError> {
-        let fail = |message: String| ConnectError {
-            host: target.name.clone(),
-            message,
-            cure: "is OpenSSH's `ssh` installed on this machine?".to_owned(),
+    /// A second time where what lies on the host is not our program: it is pushed over it.
+    async fn open_by(means: Means<'_>, target: &Target, binary: &Binary) -> Result<Self, ConnectError> {
+        match Self::attempt(means, target, binary, false).await {
+            Err(Attempt::Stranger(_)) => Self::attempt(means, target, binary, true).await,
+            other => other,
+        }
+        .map_err(|(Attempt::Failed(error) | Attempt::Stranger(error))| error)
+    }
+
+    async fn attempt(
+        means: Means<'_>,
+        target: &Target,
+        binary: &Binary,
+        again: bool,
+    ) -> Result<Self, Attempt> {
+        let fail = |message: String| {
+            Attempt::Failed(ConnectError {
+                host: target.name.clone(),
+                message,
+                cure: "is OpenSSH's `ssh` installed on this machine?".to_owned(),
+            })
         };
         let packed = binary
             .packed()
             .await
             .map_err(|e| fail(format!("cannot read this program: {e}")))?;
-        let mut ssh = Command::new("ssh");
-        ssh.args(["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=8"]);
-        // A host that loses power says nothing: 3 × 3 s without an answer is lost.
-        ssh.args(["-o", "ServerAliveInterval=3", "-o", "ServerAliveCountMax=3"]);
-        ssh.args(target.words())
-            .arg(bootstrap(binary.hash(), packed.len()));
-        let mut child = ssh
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // Ctrl-C reaches the whole terminal group; ssh must not die before we have said goodbye.
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|e| fail(format!("cannot run ssh: {e}")))?;
+        let push = Push {
+            hash: binary.hash(),
+            packed: packed.len(),
+            size: binary.size(),
+            again,
+        };
+        let mut child = log_in(means, target, &push).map_err(|e| fail(format!("cannot run ssh: {e}")))?;
         let (Some(mut stdin), Some(stdout), Some(mut stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
@@ -230,38 +273,41 @@ impl Session {
         });
         let mut reader = BufReader::new(stdout);
         let started = handshake(&mut reader, &mut stdin, &packed).await;
-        if !started {
-            // The pipe is closed first, so that a remote that still reads ends.
-            drop(stdin);
-            let status = child.wait().await.ok().and_then(|s| s.code());
-            let text = errors.await.unwrap_or_default();
-            return Err(explain(&target.name, status, &text));
-        }
         let codec = || {
             LengthDelimitedCodec::builder()
                 .max_frame_length(wire::MAX_FRAME)
                 .new_codec()
         };
         let mut frames = FramedRead::new(reader, codec());
-        let hello = match frames.next().await {
-            Some(Ok(frame)) => wire::decode::<FromAgent>(&frame).ok(),
-            _ => None,
+        let hello = match started {
+            true => hello(&mut frames).await,
+            false => None,
         };
-        let Some(FromAgent::Hello(hello)) = hello else {
+        let Some(hello) = hello else {
+            // The pipe is closed first, so that a remote that still reads ends.
             drop(stdin);
             let status = child.wait().await.ok().and_then(|s| s.code());
             let text = errors.await.unwrap_or_default();
-            return Err(explain(&target.name, status, &text));
+            let error = explain(&target.name, status, &text);
+            return Err(if started {
+                Attempt::Stranger(error)
+            } else {
+                Attempt::Failed(error)
+            });
         };
         if hello.protocol != wire::PROTOCOL || hello.build != binary.hash() {
-            return Err(fail(format!("the agent is of another build ({})", hello.build)));
+            return Err(Attempt::Stranger(ConnectError {
+                host: target.name.clone(),
+                message: format!("the program on the host is another build ({})", hello.build),
+                cure: format!("remove {}/quorate-{} there", means.folder, binary.hash()),
+            }));
         }
         let waiting: Waiting = Arc::new(Mutex::new(Some(HashMap::new())));
         let (calls, outgoing) = mpsc::unbounded_channel();
         tokio::spawn(write_frames(FramedWrite::new(stdin, codec()), outgoing));
         tokio::spawn(read_frames(frames, Arc::clone(&waiting), child));
         Ok(Self {
-            host: target.name,
+            host: target.name.clone(),
             hello,
             calls,
             waiting: WaitingDebug(waiting),
@@ -302,6 +348,39 @@ impl Session {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .is_some()
+    }
+}
+
+/// A login that gave no session.
+enum Attempt {
+    /// Before the program ran, or for want of it.
+    Failed(ConnectError),
+    /// The program on the host ended without a hello, or is another.
+    Stranger(ConnectError),
+}
+
+fn log_in(means: Means<'_>, target: &Target, push: &Push<'_>) -> std::io::Result<Child> {
+    let mut ssh = Command::new(means.ssh);
+    ssh.args(["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=8"]);
+    // A host that loses power says nothing: 3 × 3 s without an answer is lost.
+    ssh.args(["-o", "ServerAliveInterval=3", "-o", "ServerAliveCountMax=3"]);
+    ssh.args(target.words()).arg(bootstrap(means.folder, push));
+    ssh.stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // Ctrl-C reaches the whole terminal group; ssh must not die before we have said goodbye.
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+}
+
+async fn hello(
+    frames: &mut FramedRead<BufReader<tokio::process::ChildStdout>, LengthDelimitedCodec>,
+) -> Option<Hello> {
+    let frame = frames.next().await?.ok()?;
+    match wire::decode::<FromAgent>(&frame).ok()? {
+        FromAgent::Hello(hello) => Some(hello),
+        _ => None,
     }
 }
 
@@ -379,33 +458,4 @@ async fn read_frames(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_of_ssh_become_cures() {
-        let cases = [
-            (
-                "root@h: Permission denied (publickey).",
-                "does not accept your key",
-            ),
-            ("sudo: a password is required", "sudo -n"),
-            (
-                "ssh: connect to host 198.18.0.9 port 22: Connection timed out",
-                "is the host on",
-            ),
-            ("gzip: stdout: No space left on device", "make room"),
-            ("Host key verification failed.", "known_hosts"),
-        ];
-        for (stderr, cure) in cases {
-            let error = explain("c1", Some(255), stderr);
-            assert!(error.cure.contains(cure), "{stderr}: {}", error.cure);
-            assert!(error.message.contains(stderr), "{}", error.message);
-        }
-    }
-
-    #[test]
-    fn quoting_survives_quotes() {
-        assert_eq!(quote("a'b"), "'a'\\''b'");
-    }
-}
+mod tests;

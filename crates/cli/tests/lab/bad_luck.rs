@@ -83,6 +83,7 @@ fn bad_luck() {
         dirty: false,
     };
     logins(&mut cases);
+    damaged_programs(&mut cases);
     hosts_as_they_should_not_be(&mut cases);
     unreachable(&mut cases);
     for host in HOSTS {
@@ -121,6 +122,22 @@ fn logins(cases: &mut Cases<'_>) {
     cases.judged("a user with sudo", &plan, Some(3), &["prepare c1"]);
     cloud.describe("");
     fs_err::write(&config, &right).unwrap();
+}
+
+/// As a power cut soon after the first contact leaves the pushed program: empty, cut, or
+/// of other bytes. It is pushed again, and nobody is asked to.
+fn damaged_programs(cases: &mut Cases<'_>) {
+    let newest = "f=$(ls -t /var/lib/quorate/bin/quorate-* | head -1) && test -s $f";
+    for (host, damage) in [
+        ("c1", ": >$f"),
+        ("c2", "truncate -s 1000000 $f"),
+        ("c3", "s=$(stat -c %s $f) && : >$f && truncate -s $s $f"),
+    ] {
+        cases.cloud.shell(host, &format!("{newest} && {damage}")).good();
+    }
+    let plan = ["plan", "--brief", "--detailed-exitcode"];
+    let words = ["prepare c1", "prepare c2", "prepare c3"];
+    cases.judged("damaged programs", &plan, Some(3), &words);
 }
 
 fn hosts_as_they_should_not_be(cases: &mut Cases<'_>) {
