@@ -12,6 +12,7 @@ mod audit;
 mod balance;
 mod cib;
 mod files;
+mod gate;
 mod host;
 mod http;
 mod lock;
@@ -34,4 +35,5 @@ mod systemd;
 mod units;
 mod wait;
 
+pub use gate::guard;
 pub use session::{AgentError, serve};

@@ -563,6 +563,11 @@ pub struct AgentArgs {
 pub enum AgentVerb {
     /// Serve one operator on standard input and output
     Serve,
+    /// Guard the host's way into the cluster: run by its unit, for ever
+    Gate {
+        /// Name of this boot in the host's record
+        boot: String,
+    },
     /// Resolve a name and print its addresses: shows that names work here
     Resolve {
         /// The name

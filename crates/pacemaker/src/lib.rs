@@ -6,6 +6,7 @@
 //! nothing about placement and may do no I/O.
 
 mod cib;
+pub mod gate;
 mod held;
 mod links;
 mod mon;

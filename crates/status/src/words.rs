@@ -224,7 +224,7 @@ fn fence_device(device: &str, target: &str, another: bool) -> String {
 
 fn rejoin(host: &str, state: &str) -> String {
     match state {
-        "kept-out" => on(host, "rm /var/lib/quorate/boots && reboot") + ", " + THEN,
+        "kept-out" => on(host, "systemctl start pacemaker") + ", " + THEN,
         "standby" => format!("`quorate host resume {host}`, {THEN}"),
         "unreachable" | "offline" | "unclean" => {
             format!("switch {host} on, if fencing does not; it joins by itself, {THEN}")

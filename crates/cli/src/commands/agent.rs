@@ -15,6 +15,7 @@ pub async fn run(args: &AgentArgs) -> Result<ExitCode, Failure> {
                 .await
                 .map_err(|e| Failure::world(e.to_string(), ""))?;
         }
+        AgentVerb::Gate { boot } => agent::guard(boot).await,
         AgentVerb::Resolve { name } => {
             let found = (name.as_str(), 0_u16).to_socket_addrs().map_err(|e| {
                 Failure::world(format!("cannot resolve `{name}`: {e}"), "is it in /etc/hosts?")

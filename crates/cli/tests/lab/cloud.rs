@@ -239,8 +239,7 @@ impl Cloud {
         secret.expose_secret().to_owned()
     }
 
-    /// Lets hosts that lost their power again and again come back: else three
-    /// times in half an hour keeps a host out, by design.
+    /// Takes the hosts' records of their boots away.
     pub fn forget_boots(&self) {
         for host in HOSTS {
             self.shell(host, "rm -f /var/lib/quorate/boots && sync").good();
