@@ -95,3 +95,110 @@ fn the_cluster_mounts_a_shared_file_system_first() {
     assert!(shared.contains("first=\"glance-images-clone\""), "{shared}");
     assert!(!cib("{ store: swift }").contains("Filesystem"));
 }
+
+/// The agent of the databases with programs of a test in the place of the real ones: files
+/// in `dir` say who the server and Corosync see; what is said of this member is in `said`.
+fn member(dir: &std::path::Path, action: &str, status: &str, online: &str) -> String {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let desired = cloud("[keystone, glance]", "{}");
+    let agent = text(&desired, "/usr/lib/ocf/resource.d/quorate/galera");
+    let heartbeat = dir.join("resource.d/heartbeat");
+    fs_err::create_dir_all(&heartbeat).unwrap();
+    let programs = [
+        ("agent", agent),
+        ("renice", "#!/bin/sh\n".to_owned()),
+        (
+            "mariadb",
+            format!(
+                "#!/bin/sh\n[ -n '{status}' ] || exit 1\ncase \"$*\" in *STATUS*) printf 'wsrep_cluster_status\\t{status}\\n' ;; \
+             *) printf 'c1\\nc2\\nc3\\n' ;; esac\n"
+            ),
+        ),
+        ("crm_node", format!("#!/bin/sh\necho '{online}'\n")),
+        (
+            "crm_attribute",
+            "#!/bin/sh\necho \"$*\" >> \"$QUORATE_STATE/said\"\n".to_owned(),
+        ),
+        ("resource.d/heartbeat/galera", "#!/bin/sh\n".to_owned()),
+    ];
+    for (name, script) in programs {
+        let path = dir.join(name);
+        fs_err::write(&path, script).unwrap();
+        fs_err::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let path = format!("{}:{}", dir.display(), std::env::var("PATH").unwrap());
+    let ran = std::process::Command::new(dir.join("agent"))
+        .arg(action)
+        .env("PATH", path)
+        .env("OCF_ROOT", dir)
+        .env("QUORATE_STATE", dir)
+        .status()
+        .unwrap();
+    assert!(ran.success());
+    let said = fs_err::read_to_string(dir.join("said")).unwrap_or_default();
+    let _ = fs_err::remove_file(dir.join("said"));
+    said
+}
+
+/// A member that saw the last majority to its end may begin without the others' positions;
+/// one that left it, or that others may have passed, may not.
+#[test]
+fn who_never_left_the_last_majority_may_begin() {
+    let check = |steps: &[(&str, &str, &str)], begins: bool| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut said = String::new();
+        for (action, status, online) in steps {
+            said = member(dir.path(), action, status, online);
+        }
+        assert_eq!(
+            said.contains("--name galera-safe-to-bootstrap --update 1"),
+            begins,
+            "{steps:?}: {said}"
+        );
+    };
+    // It is c2 that tells. Both others are cut at once; one comes back.
+    let whole = ("monitor", "Primary", "c1 c2 c3");
+    check(
+        &[
+            whole,
+            ("demote", "non-Primary", "c2"),
+            ("stop", "", "c2"),
+            ("start", "", "c1 c2"),
+        ],
+        true,
+    );
+    check(
+        &[
+            whole,
+            ("monitor", "non-Primary", "c2"),
+            ("stop", "non-Primary", "c2"),
+            ("start", "", "c2 c3"),
+        ],
+        true,
+    );
+    // Stopped in order; never seen in a majority; parted from others that are there.
+    check(
+        &[whole, ("stop", "Primary", "c1 c2 c3"), ("start", "", "c2")],
+        false,
+    );
+    check(&[("stop", "non-Primary", "c2"), ("start", "", "c2")], false);
+    check(
+        &[
+            whole,
+            ("demote", "non-Primary", "c1 c2 c3"),
+            ("stop", "", "c2"),
+            ("start", "", "c2"),
+        ],
+        false,
+    );
+    // What was true ends with the next majority.
+    let again = [
+        whole,
+        ("demote", "non-Primary", "c2"),
+        ("start", "", "c1 c2"),
+        whole,
+        ("stop", "Primary", "c1 c2 c3"),
+    ];
+    check(&[&again[..], &[("start", "", "c2")]].concat(), false);
+}

@@ -16,6 +16,7 @@ mod bad_luck;
 mod cloud;
 mod drift;
 mod eight;
+mod flaps;
 mod frozen;
 mod grows;
 mod guide;
