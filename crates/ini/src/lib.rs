@@ -7,6 +7,8 @@
 //! value, and but for `DEFAULT` the case of a section's name means nothing. It is
 //! not for writing whole files (`render` does) and does no I/O.
 
+pub mod hosts;
+
 /// A key and all its values in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
