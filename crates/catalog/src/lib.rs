@@ -23,8 +23,8 @@ pub use data::{DataKey, is_data, name_of, written};
 pub use journeys::{Journeys, Request, Session, Walk};
 pub use lint::unsafe_value;
 pub use service::{
-    BY_SYSTEMD, Broker, Budget, Component, Cure, Cured, Database, DoneWhen, Endpoint, FileSpec, HashRing,
-    Interval, Kind, Law, Number, Operation, Packages, Pairs, Periodic, Platform, Refused, Release,
+    BY_SYSTEMD, Brake, Broker, Budget, Component, Cure, Cured, Database, DoneWhen, Endpoint, FileSpec,
+    HashRing, Interval, Kind, Law, Number, Operation, Packages, Pairs, Periodic, Platform, Refused, Release,
     ResourceSpec, SecretSpec, Service, SqlAccess, Step, UnitRun, Watched,
 };
 

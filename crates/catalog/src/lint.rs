@@ -172,6 +172,19 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
                 } else {
                     ports.insert(endpoint.port.value, (service, &endpoint.port));
                 }
+                if endpoint.mode == "tcp" && (endpoint.websocket || endpoint.brake.is_some()) {
+                    let message = "`websocket` and `brake` do nothing where bytes are passed".to_owned();
+                    out.push(
+                        Diagnostic::error(
+                            "catalog::http-in-tcp",
+                            &service.source,
+                            endpoint.port.span.clone(),
+                            message,
+                            "the endpoint is `mode: tcp`",
+                        )
+                        .help("leave them out, or say `mode: http`"),
+                    );
+                }
                 if endpoint.mode != "http" && endpoint.mode != "tcp" {
                     out.push(
                         Diagnostic::error(

@@ -20,6 +20,14 @@ use crate::service::{
     Service, SqlAccess, Step,
 };
 
+/// The part of a file that is ours.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Owned {
+    File,
+    Keys,
+    Names,
+}
+
 pub(crate) type Keys<'a> = &'a [&'a str];
 
 const SERVICE_KEYS: Keys<'_> = &[
@@ -214,13 +222,17 @@ fn file(w: &mut Walker, node: &Node) -> Option<FileSpec> {
         w.push(finding.help("write it as text, such as \"0640\""));
         return None;
     };
-    let owns = [("file", false), ("keys", true)];
-    let shared = f.get("own").map_or(Some(false), |n| {
+    let owns = [
+        ("file", Owned::File),
+        ("keys", Owned::Keys),
+        ("names", Owned::Names),
+    ];
+    let owned = f.get("own").map_or(Some(Owned::File), |n| {
         w.choice(n, "what is owned of the file", "catalog::unknown-own", &owns)
             .map(|own| own.value)
     });
     let once = flag(w, &f, "once", false);
-    if let (Some(true), Some(node)) = (shared, f.get("own"))
+    if let (Some(Owned::Keys), Some(node)) = (owned, f.get("own"))
         && (once || from.value.rsplit('.').next() != Some("yaml"))
     {
         let message = format!("only keys of `{}` cannot be owned", to.value);
@@ -229,7 +241,8 @@ fn file(w: &mut Walker, node: &Node) -> Option<FileSpec> {
         w.push(finding.help("`own: keys` stands at a file that comes from a `.yaml`, without `once`"));
     }
     Some(FileSpec {
-        shared: shared?,
+        shared: owned? == Owned::Keys,
+        names: owned? == Owned::Names,
         on: roles(w, &f, "on")?,
         owner: word_or(w, &f, "owner", "root"),
         group: word_or(w, &f, "group", "root"),

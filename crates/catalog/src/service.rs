@@ -96,11 +96,42 @@ pub struct Endpoint {
     pub single_writer: bool,
     /// Service type in Keystone's catalogue; empty when not an API.
     pub service_type: String,
+    /// HTTP requests that become two-way streams of bytes; they stay open for long.
+    pub websocket: bool,
+    /// Connections at most that a balancer takes at once; none: as many as the balancer has.
+    pub connections: Option<u32>,
+    /// Requests that cost much, and how many one client may send.
+    pub brake: Option<Brake>,
     /// Further lines for the balancer's section.
     pub options: Vec<String>,
 }
 
+/// A limit for each client address on requests that cost much and prove nothing yet: logins.
+///
+/// Balancers answer 429 beyond it. Hosts of the cloud are excepted: services log in for
+/// their users.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Brake {
+    /// Method and path of the requests; `*` is any one part of a path.
+    pub asks: Vec<(String, String)>,
+    /// Requests of one client under way at once.
+    pub at_once: u32,
+    /// Requests of one client in ten seconds.
+    pub in_ten_seconds: u32,
+    /// Refusals (401) of one client in ten seconds, after which it is answered 429.
+    pub refused: u32,
+}
+
 impl Endpoint {
+    /// A second section without checks, for when all servers are out: plain HTTP that any
+    /// instance answers.
+    ///
+    /// A busy host misses its checks and still answers in the end. Bytes that are passed
+    /// through, a single writer and long streams are never sent where a check failed.
+    pub fn has_fallback(&self, kind: Kind) -> bool {
+        kind == Kind::Stateless && self.mode == "http" && !self.single_writer && !self.websocket
+    }
+
     /// The port of its process, where the platform has one.
     pub fn process_port(&self) -> Option<u16> {
         self.process_port.parse().ok()
@@ -227,6 +258,8 @@ pub struct FileSpec {
     pub once: bool,
     /// Only the keys that it is given are ours; the rest is the operator's. For files that are data.
     pub shared: bool,
+    /// A table of hosts in which the names that it is given are ours; other lines are the operator's.
+    pub names: bool,
     /// Text (template) that the file has when it is this cloud's; empty: not judged.
     pub identity: String,
     /// Repeated for each name in this list expression, as `item`; empty for once.

@@ -59,6 +59,8 @@ pub struct Served {
     pub resource: String,
     /// What the catalogue says.
     pub endpoint: Endpoint,
+    /// Name of the balancers' section without checks, used while all servers are out.
+    pub fallback: Option<String>,
     /// Its virtual address.
     pub vip: IpAddr,
     /// Hosts behind it.
@@ -252,13 +254,17 @@ impl Model {
         for (placed, component) in self.components() {
             let service = &placed.service.name.value;
             if let (Some(endpoint), Some(vip)) = (&component.endpoint, self.vips.get(service)) {
+                let resource = resource_id(service, &component.name.value);
+                let members = self.names_on(&component.runs_on);
+                let fallback = endpoint.has_fallback(component.kind) && members.len() > 1;
                 out.push(Served {
                     service: service.clone(),
                     component: component.name.value.clone(),
-                    resource: resource_id(service, &component.name.value),
+                    fallback: fallback.then(|| format!("{resource}-fallback")),
+                    resource,
                     endpoint: endpoint.clone(),
                     vip: vip.address,
-                    members: self.names_on(&component.runs_on),
+                    members,
                 });
             }
         }

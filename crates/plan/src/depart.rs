@@ -111,7 +111,7 @@ impl Planner<'_> {
             .desired
             .balanced
             .iter()
-            .map(|b| (b.resource.clone(), host.to_owned()))
+            .flat_map(|b| b.sections().map(|section| (section.to_owned(), host.to_owned())))
             .filter(|server| {
                 let mut facts = self.desired.balancers.iter().filter_map(|at| self.facts(at));
                 facts.any(|f| balancer::has_server(f, server))

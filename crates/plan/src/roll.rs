@@ -217,42 +217,34 @@ impl Planner<'_> {
     pub(crate) fn take_out(&mut self, host: &str, resources: &[String], before: &[String]) -> Vec<String> {
         let servers = self.servers(host, resources);
         let (writers, others): (Vec<_>, Vec<_>) = servers.into_iter().partition(|b| b.single_writer);
-        let names = |all: &[&DesiredBalanced]| -> Vec<String> {
-            all.iter().map(|b| format!("{}/{host}", b.resource)).collect()
-        };
-        let (writers, others) = (names(&writers), names(&others));
+        let named = |all: &[&DesiredBalanced]| all.iter().flat_map(|b| b.servers(host)).collect::<Vec<_>>();
+        let title: Vec<String> = (others.iter().chain(&writers))
+            .map(|b| format!("{}/{host}", b.resource))
+            .collect();
         let mut ops = Vec::new();
         if !others.is_empty() {
-            ops.push(balance(others.clone(), ServerState::Drain));
+            ops.push(balance(named(&others), ServerState::Drain));
         }
         if !writers.is_empty() {
             // Its table would keep a drained one: those who have it would stay.
-            ops.push(balance(writers.clone(), ServerState::Maint));
+            ops.push(balance(named(&writers), ServerState::Maint));
         }
         if ops.is_empty() {
             return before.to_vec();
         }
-        let names: Vec<String> = others.into_iter().chain(writers).collect();
-        self.at_balancers(
-            "drain",
-            host,
-            &format!("send nobody to {}", names.join(", ")),
-            &ops,
-            before,
-        )
+        let title = format!("send nobody to {}", title.join(", "));
+        self.at_balancers("drain", host, &title, &ops, before)
     }
 
     /// Lets a host's servers in again.
     pub(crate) fn let_in(&mut self, host: &str, resources: &[String], before: Vec<String>) -> Vec<String> {
-        let servers: Vec<String> = self
-            .servers(host, resources)
-            .into_iter()
-            .map(|b| format!("{}/{host}", b.resource))
-            .collect();
+        let servers = self.servers(host, resources);
         if servers.is_empty() {
             return before;
         }
-        let title = format!("let {} in again", servers.join(", "));
+        let title: Vec<String> = servers.iter().map(|b| format!("{}/{host}", b.resource)).collect();
+        let title = format!("let {} in again", title.join(", "));
+        let servers: Vec<String> = servers.iter().flat_map(|b| b.servers(host)).collect();
         let ops = [balance(servers, ServerState::Ready)];
         self.at_balancers("resume", host, &title, &ops, &before)
     }

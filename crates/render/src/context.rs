@@ -77,9 +77,38 @@ struct EndpointView {
     single_writer: bool,
     service_type: String,
     options: Vec<String>,
+    websocket: bool,
+    connections: Option<u32>,
+    brake: Option<BrakeView>,
+    fallback: Option<String>,
     vip: String,
     url: String,
     members: Vec<MemberView>,
+}
+
+#[derive(Serialize)]
+struct BrakeView {
+    /// Methods, and expressions that match a path however often it is slashed.
+    asks: Vec<(String, String)>,
+    at_once: u32,
+    in_ten_seconds: u32,
+    refused: u32,
+}
+
+impl From<catalog::Brake> for BrakeView {
+    fn from(brake: catalog::Brake) -> Self {
+        let pattern = |path: &str| format!("^{}/*$", path.replace('/', "/+").replace('*', "[^/]+"));
+        Self {
+            asks: brake
+                .asks
+                .into_iter()
+                .map(|(method, path)| (method, pattern(&path)))
+                .collect(),
+            at_once: brake.at_once,
+            in_ten_seconds: brake.in_ten_seconds,
+            refused: brake.refused,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -287,6 +316,10 @@ impl Templates {
                     single_writer: s.endpoint.single_writer,
                     service_type: s.endpoint.service_type,
                     options: s.endpoint.options,
+                    websocket: s.endpoint.websocket,
+                    connections: s.endpoint.connections,
+                    brake: s.endpoint.brake.map(BrakeView::from),
+                    fallback: s.fallback,
                     vip: s.vip.to_string(),
                     service: s.service,
                     members,

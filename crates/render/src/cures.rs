@@ -167,6 +167,7 @@ pub(crate) fn of(model: &Model, templates: &mut Templates, host: &str) -> Vec<De
                 service: String::new(),
                 secret: false,
                 once: false,
+                names: false,
                 ring: None,
                 identity: String::new(),
                 restart,

@@ -173,6 +173,7 @@ impl Identities {
             service: String::new(),
             secret: false,
             once: false,
+            names: false,
             ring: None,
             identity: String::new(),
             restart: Vec::new(),

@@ -52,6 +52,8 @@ pub struct DesiredFile {
     pub secret: bool,
     /// Only where nothing is there.
     pub once: bool,
+    /// A table of hosts: the names in the content are ours, all other lines the operator's.
+    pub names: bool,
     /// When not empty: a file that is there without this text is somebody else's.
     pub identity: String,
     /// Of a hash ring: what it is to be. The content is the first such ring, and not that of a
@@ -199,8 +201,22 @@ pub struct DesiredBalanced {
     pub port: u16,
     /// All requests go to one member.
     pub single_writer: bool,
+    /// Section without checks that has the same servers, for when all are out here.
+    pub fallback: Option<String>,
     /// Hosts, and the names of the servers.
     pub members: Vec<String>,
+}
+
+impl DesiredBalanced {
+    /// Its sections at the balancers.
+    pub fn sections(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.resource.as_str()).chain(self.fallback.as_deref())
+    }
+
+    /// The servers of a host in all sections, as `SECTION/SERVER`.
+    pub fn servers(&self, host: &str) -> impl Iterator<Item = String> {
+        self.sections().map(move |section| format!("{section}/{host}"))
+    }
 }
 
 /// Databases that are to be loaded before the services start.
@@ -384,6 +400,7 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
             address: served.vip.to_string(),
             port: served.endpoint.port.value,
             single_writer: served.endpoint.single_writer,
+            fallback: served.fallback.clone(),
             members: served.members.clone(),
         });
         if served.endpoint.mode == "http" {

@@ -89,6 +89,7 @@ pub fn files(model: &Model, templates: &mut Templates, placed: &Placed, host: &s
             },
             service: name.clone(),
             once: false,
+            names: false,
             ring: None,
             identity: String::new(),
             restart: Vec::new(),

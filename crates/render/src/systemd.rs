@@ -99,6 +99,7 @@ pub fn files(
         service: service.clone(),
         secret: false,
         once: false,
+        names: false,
         ring: None,
         identity: String::new(),
         restart: Vec::new(),

@@ -99,7 +99,8 @@ pub(super) fn stickiness(catalog: &Catalog, piece: &Piece, out: &mut Vec<Diagnos
 }
 
 pub(super) fn http_in_tcp(catalog: &Catalog, piece: &Piece, out: &mut Vec<Diagnostic>) {
-    const WORDS: [&str; 8] = [
+    const WORDS: [&str; 9] = [
+        "alpn ",
         "cookie ",
         "http-",
         "option http",

@@ -3,7 +3,7 @@
 use cloud::tree::{Fields, Node, Spanned, Walker};
 
 use super::{Keys, flag, pairs, plain, roles, word, word_or, words};
-use crate::service::{Component, Endpoint, Kind, Operation, Pairs, ResourceSpec, UnitRun};
+use crate::service::{Brake, Component, Endpoint, Kind, Operation, Pairs, ResourceSpec, UnitRun};
 
 const COMPONENT_KEYS: Keys<'_> = &[
     "kind",
@@ -32,7 +32,11 @@ const ENDPOINT_KEYS: Keys<'_> = &[
     "single-writer",
     "type",
     "options",
+    "websocket",
+    "connections",
+    "brake",
 ];
+const BRAKE_KEYS: Keys<'_> = &["ask", "at-once", "in-ten-seconds", "refused"];
 
 fn endpoint(w: &mut Walker, node: &Node) -> Option<Endpoint> {
     let f = w.fields(node, "an endpoint", ENDPOINT_KEYS)?;
@@ -55,7 +59,48 @@ fn endpoint(w: &mut Walker, node: &Node) -> Option<Endpoint> {
         single_writer: flag(w, &f, "single-writer", false),
         service_type: word_or(w, &f, "type", ""),
         options: plain(words(w, &f, "options")),
+        websocket: flag(w, &f, "websocket", false),
+        connections: f.get("connections").and_then(|n| count(w, n)),
+        brake: f.get("brake").and_then(|n| brake(w, n)),
     })
+}
+
+fn count(w: &mut Walker, node: &Node) -> Option<u32> {
+    let number = w.integer(node, "a number of connections or requests", 1..=100_000)?;
+    u32::try_from(number.value).ok()
+}
+
+fn brake(w: &mut Walker, node: &Node) -> Option<Brake> {
+    let f = w.fields(node, "a brake", BRAKE_KEYS)?;
+    let mut number = |key| w.require(&f, key).and_then(|n| count(w, n));
+    let (at_once, in_ten_seconds, refused) = (number("at-once"), number("in-ten-seconds"), number("refused"));
+    let asks = w.require(&f, "ask")?;
+    let asks = w.texts(asks, "requests (`METHOD /path`)");
+    Some(Brake {
+        asks: asks.iter().filter_map(|ask| costly(w, ask)).collect(),
+        at_once: at_once?,
+        in_ten_seconds: in_ten_seconds?,
+        refused: refused?,
+    })
+}
+
+/// `METHOD /path`, of characters that mean nothing else in a balancer's file.
+fn costly(w: &mut Walker, ask: &Spanned<String>) -> Option<(String, String)> {
+    let (method, path) = ask.value.split_once(' ').unwrap_or((&ask.value, ""));
+    let word = |c: char| c.is_ascii_alphanumeric() || "/_-*".contains(c);
+    let named = !method.is_empty() && method.chars().all(|c| c.is_ascii_uppercase());
+    if named && path.starts_with('/') && path.chars().all(word) {
+        return Some((method.to_owned(), path.to_owned()));
+    }
+    let message = format!("`{}` names no requests", ask.value);
+    let finding = w.error(
+        "catalog::bad-brake",
+        &ask.span,
+        message,
+        "not a method and a path",
+    );
+    w.push(finding.help("`POST /path`; `*` stands for one part of a path"));
+    None
 }
 
 /// The port in `alive: { connected: PORT }`.

@@ -1,0 +1,188 @@
+//! Laws of the balancers' file, for every address of every example: the protocols that
+//! are offered, the headers that are believed, bounds on clients, and the way of requests
+//! while all servers are out.
+
+#![allow(clippy::unwrap_used, reason = "the helpers of a test may panic like the test")]
+
+#[path = "../../../tests/golden/compare.rs"]
+mod compare;
+#[path = "../../../tests/golden/examples.rs"]
+mod examples;
+
+use std::collections::BTreeMap;
+
+use render::Desired;
+
+/// `listen NAME` or `backend NAME`, and the lines below it.
+type Sections = BTreeMap<String, Vec<String>>;
+
+fn sections(desired: &Desired) -> Sections {
+    let host = desired.balancers.first().unwrap();
+    let file = desired.hosts[host]
+        .files
+        .iter()
+        .find(|f| f.write.path == "/etc/haproxy/haproxy.cfg");
+    let text = String::from_utf8(file.unwrap().write.content.clone()).unwrap();
+    let mut out = Sections::new();
+    let mut name = String::new();
+    for line in text
+        .lines()
+        .filter(|l| !l.is_empty() && !l.trim_start().starts_with('#'))
+    {
+        if line.starts_with(' ') {
+            out.entry(name.clone()).or_default().push(line.trim().to_owned());
+        } else {
+            name = line.to_owned();
+        }
+    }
+    out
+}
+
+fn each(check: impl Fn(&str, &Desired, &Sections)) {
+    for (name, desired) in examples::clouds() {
+        let sections = sections(&desired);
+        check(&name, &desired, &sections);
+    }
+}
+
+fn has(lines: &[String], what: &str) -> bool {
+    lines.iter().any(|l| l == what)
+}
+
+/// `host address` of its servers.
+fn servers(lines: &[String]) -> Vec<String> {
+    let words = lines.iter().filter_map(|l| l.strip_prefix("server "));
+    words
+        .map(|l| l.split(' ').take(2).collect::<Vec<_>>().join(" "))
+        .collect()
+}
+
+/// Bytes that are passed on are of the protocol that the server speaks: nothing is agreed
+/// on before it is asked. A stream that is upgraded begins with HTTP/1.1.
+#[test]
+fn a_protocol_is_offered_only_where_it_is_spoken() {
+    each(|example, _, sections| {
+        for (name, lines) in sections {
+            let alpn = lines
+                .iter()
+                .find_map(|l| l.split_once(" alpn ").map(|(_, words)| words));
+            let upgraded = lines.iter().any(|l| l.starts_with("timeout tunnel "));
+            match (has(lines, "mode http"), upgraded) {
+                (false, _) => assert_eq!(alpn, None, "{example}: {name}"),
+                (true, true) => assert_eq!(alpn, Some("http/1.1"), "{example}: {name}"),
+                (true, false) if name.starts_with("listen ") => {
+                    assert_eq!(alpn, Some("h2,http/1.1"), "{example}: {name}");
+                }
+                (true, false) => {}
+            }
+        }
+    });
+}
+
+/// Headers of proxies are ours alone, in whichever spelling.
+#[test]
+fn nobody_says_for_us_where_a_request_came_from() {
+    each(|example, _, sections| {
+        let apis = sections
+            .iter()
+            .filter(|(n, l)| n.starts_with("listen ") && has(l, "mode http"));
+        for (name, lines) in apis {
+            let at = |what: &str| lines.iter().position(|l| l.starts_with(what));
+            let deleted = at("http-request del-header ^(forwarded|x[-_]forwarded[-_].*|proxy)$ -m reg");
+            let set = at("http-request set-header X-Forwarded-Proto https");
+            assert!(
+                deleted.is_some() && deleted < set,
+                "{example}: {name}: {lines:#?}"
+            );
+            assert!(has(lines, "option forwardfor"), "{example}: {name}");
+        }
+    });
+}
+
+/// The same servers are asked without checks while all are out; only for requests that
+/// any instance answers, and nothing is sent a second time.
+#[test]
+fn all_out_stateless_apis_alone_are_asked_unchecked() {
+    each(|example, desired, sections| {
+        for balanced in &desired.balanced {
+            let lines = &sections[&format!("listen {}", balanced.resource)];
+            let plain = has(lines, "mode http") && !lines.iter().any(|l| l.starts_with("timeout tunnel "));
+            let several = balanced.members.len() > 1;
+            assert_eq!(
+                balanced.fallback.is_some(),
+                plain && several && !balanced.single_writer,
+                "{example}: {}",
+                balanced.resource
+            );
+            let Some(fallback) = &balanced.fallback else {
+                assert!(!lines.iter().any(|l| l.starts_with("use_backend")), "{example}");
+                continue;
+            };
+            assert!(
+                has(lines, &format!("use_backend {fallback} if {{ nbsrv eq 0 }}")),
+                "{example}: {lines:#?}"
+            );
+            let there = &sections[&format!("backend {fallback}")];
+            assert_eq!(servers(lines), servers(there), "{example}: {fallback}");
+            assert!(
+                there.iter().all(|l| !l.contains(" check")),
+                "{example}: {there:#?}"
+            );
+            // Only where no connection came about, so nothing was sent.
+            assert!(has(there, "retry-on conn-failure"), "{example}: {there:#?}");
+            let both: Vec<String> = balanced.servers("c1").collect();
+            assert_eq!(
+                both,
+                [format!("{}/c1", balanced.resource), format!("{fallback}/c1")]
+            );
+        }
+        let named = desired.balanced.iter().filter_map(|b| b.fallback.as_ref());
+        let built = sections.keys().filter(|n| n.ends_with("-fallback")).count();
+        assert_eq!(named.count(), built, "{example}");
+    });
+}
+
+/// Logins are bounded for each client, and a way around by another spelling is not open.
+#[test]
+fn logins_have_a_brake() {
+    each(|example, _, sections| {
+        let lines = &sections["listen keystone-api"];
+        let spelled = has(lines, "acl costly1 path,url_dec -m reg ^/+v3/+auth/+tokens/*$");
+        let counted =
+            "http-request track-sc0 src if { method POST } costly1 !{ src -f /etc/haproxy/hosts.list }";
+        let told = has(lines, "http-response sc-inc-gpc0(0) if { status 401 }");
+        assert!(spelled && has(lines, counted) && told, "{example}: {lines:#?}");
+        let denied = lines
+            .iter()
+            .find(|l| l.starts_with("http-request deny deny_status 429"))
+            .unwrap();
+        for bound in [
+            "sc0_conn_cur gt 16",
+            "sc0_http_req_rate gt 100",
+            "sc0_gpc0_rate gt 10",
+        ] {
+            assert!(denied.contains(bound), "{example}: {denied}");
+        }
+    });
+}
+
+/// A server of every API takes bodies of unknown length, and its log has the client's address.
+#[test]
+fn every_uwsgi_is_told_of_chunks_and_clients() {
+    each(|example, desired, _| {
+        for (host, wanted) in &desired.hosts {
+            for file in &wanted.files {
+                let text = String::from_utf8_lossy(&file.write.content);
+                if text.lines().any(|l| l == "[uwsgi]") {
+                    for line in ["wsgi-manage-chunked-input = true", "log-x-forwarded-for = true"] {
+                        assert!(
+                            text.lines().any(|l| l == line),
+                            "{example}: {host}:{}: no {line}",
+                            file.write.path
+                        );
+                    }
+                }
+            }
+        }
+    });
+}
