@@ -81,6 +81,8 @@ struct EndpointView {
     connections: Option<u32>,
     brake: Option<BrakeView>,
     fallback: Option<String>,
+    /// Requests that one instance works on at once; none where it is not known.
+    at_once: Option<u32>,
     vip: String,
     url: String,
     members: Vec<MemberView>,
@@ -226,6 +228,13 @@ fn host_view(model: &Model, ids: &[(String, u32)], host: &cloud::Host) -> HostVi
     }
 }
 
+/// Threads of all processes of an instance.
+fn at_once(settings: &IndexMap<String, String>) -> Option<u32> {
+    let number = |key: &str| settings.get(key).map_or(Some(1), |n| n.parse::<u32>().ok());
+    settings.contains_key("processes").then_some(())?;
+    number("processes")?.checked_mul(number("threads")?)
+}
+
 /// A unit that is alive as long as it has a connection to the port of its peers, or as long
 /// as it takes those to its own.
 #[derive(Serialize)]
@@ -297,7 +306,9 @@ impl Templates {
                     })
                     .collect();
                 let scheme = if s.endpoint.tls { "https" } else { "http" };
+                let known = s.endpoint.process_port().and(model.services.get(&s.service));
                 EndpointView {
+                    at_once: known.and_then(|placed| at_once(&placed.settings)),
                     process_port: s.endpoint.process_port(),
                     name: s.resource,
                     mode: s.endpoint.mode,

@@ -142,6 +142,25 @@ fn all_out_stateless_apis_alone_are_asked_unchecked() {
     });
 }
 
+/// Requests wait at the balancer for a thread that is free: a server whose threads are all
+/// busy shakes hands too late, and the client was told that nobody is there.
+#[test]
+fn no_server_is_sent_more_than_it_works_on() {
+    each(|example, _, sections| {
+        for name in ["listen keystone-api", "backend keystone-api-fallback"] {
+            let Some(lines) = sections.get(name) else { continue };
+            let uwsgi = sections["listen keystone-api"]
+                .iter()
+                .any(|l| l.starts_with("tcp-check connect port"));
+            let bounded = lines
+                .iter()
+                .filter(|l| l.starts_with("server "))
+                .all(|l| l.ends_with(" maxconn 10"));
+            assert_eq!(bounded, uwsgi, "{example}: {lines:#?}");
+        }
+    });
+}
+
 /// Logins are bounded for each client, and a way around by another spelling is not open.
 #[test]
 fn logins_have_a_brake() {
@@ -157,7 +176,7 @@ fn logins_have_a_brake() {
             .find(|l| l.starts_with("http-request deny deny_status 429"))
             .unwrap();
         for bound in [
-            "sc0_conn_cur gt 16",
+            "sc0_conn_cur gt 32",
             "sc0_http_req_rate gt 100",
             "sc0_gpc0_rate gt 10",
         ] {
@@ -173,16 +192,45 @@ fn every_uwsgi_is_told_of_chunks_and_clients() {
         for (host, wanted) in &desired.hosts {
             for file in &wanted.files {
                 let text = String::from_utf8_lossy(&file.write.content);
-                if text.lines().any(|l| l == "[uwsgi]") {
-                    for line in ["wsgi-manage-chunked-input = true", "log-x-forwarded-for = true"] {
-                        assert!(
-                            text.lines().any(|l| l == line),
-                            "{example}: {host}:{}: no {line}",
-                            file.write.path
-                        );
-                    }
+                let says = |line: &str| text.lines().any(|l| l.starts_with(line));
+                if says("[uwsgi]") {
+                    let path = &file.write.path;
+                    assert!(says("log-x-forwarded-for = true"), "{example}: {host}:{path}");
+                    // One application reads chunks by itself.
+                    let chunks =
+                        says("wsgi-file = /usr/lib/quorate/chunked.wsgi") || says("chunked-input-limit");
+                    assert!(chunks, "{example}: {host}:{path}");
                 }
             }
         }
     });
+}
+
+/// The wrapper of applications, run by the language that it is in.
+#[test]
+fn a_body_in_chunks_is_handed_on_with_its_length() {
+    const TEST: &str = r#"
+import runpy, sys
+f = runpy.run_path(sys.argv[1])
+def app(env, start):
+    start("200 OK", [])
+    return [env["wsgi.input"].read(int(env.get("CONTENT_LENGTH") or 0)), str("HTTP_TRANSFER_ENCODING" in env).encode()]
+def ask(env, parts):
+    seen, parts = [], iter(parts)
+    read = lambda: next(parts, b"")
+    return seen, f["length_known"](app, read)(env, lambda status, headers: seen.append(status))
+class In:
+    def read(self, n): return b"x" * n
+assert ask({"HTTP_TRANSFER_ENCODING": "chunked"}, [b"ab", b"c"]) == (["200 OK"], [b"abc", b"False"])
+assert ask({"HTTP_TRANSFER_ENCODING": "Chunked"}, []) == (["200 OK"], [b"", b"False"])
+assert ask({"CONTENT_LENGTH": "2", "wsgi.input": In()}, [b"no"]) == (["200 OK"], [b"xx", b"False"])
+assert ask({"HTTP_TRANSFER_ENCODING": "chunked"}, [b"y" * (1 << 20)] * 17)[0] == ["413 Content Too Large"]
+"#;
+    let program = compare::root().join("catalog/infra/haproxy/chunked.wsgi");
+    let ran = std::process::Command::new("python3")
+        .args(["-c", TEST])
+        .arg(program)
+        .output()
+        .unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
 }
