@@ -4,11 +4,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
+use std::process::Stdio;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pacemaker::gate::{self, Fencing, Quorum, Watch};
-use tokio::time::sleep;
+use pacemaker::gate::{self, Heard, Quorum, Watch};
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::process::run;
 
@@ -33,10 +36,6 @@ async fn quorum() -> Option<Quorum> {
     // Its exit status tells whether there is quorum; its words tell more.
     let ran = run(&["corosync-quorumtool", "-s"], None, LIMIT).await.ok()?;
     Quorum::parse(&ran.stdout)
-}
-
-async fn fencings() -> Option<Vec<Fencing>> {
-    gate::history(&ask(&["stonith_admin", "--history=*", "--output-as=xml"]).await?).ok()
 }
 
 async fn others(me: u32) -> usize {
@@ -67,10 +66,32 @@ struct Gate {
     /// Attributes as this host told them last.
     told: BTreeMap<String, String>,
     alone: bool,
+    /// Looks that found quorum.
     joined: u32,
+    looks: u32,
 }
 
 impl Gate {
+    /// Looks at the members, and at this host's own place among them.
+    async fn look(&mut self) {
+        let Some(quorum) = quorum().await else { return };
+        self.looks = self.looks.wrapping_add(1);
+        self.remember(&quorum);
+        self.tell().await;
+        let judged = std::path::Path::new(JUDGED).exists();
+        // Attributes are asked of a Pacemaker that runs.
+        if !judged && self.joined > PATIENCE && quorum.quorate && others(quorum.me).await > 0 {
+            self.judge(&quorum).await;
+        } else if judged
+            && self.looks.is_multiple_of(5)
+            && ask(&["systemctl", "is-active", "--quiet", OUT]).await.is_some()
+            && !gate::enough(&quorum, others(quorum.me).await)
+        {
+            eprintln!("the others are no majority without this host: it is let in");
+            let _ = ask(&["systemctl", "start", "pacemaker.service"]).await;
+        }
+    }
+
     /// Writes down that all peers are lost, and that they are back.
     fn remember(&mut self, quorum: &Quorum) {
         if self.joined > 0 && self.alone == quorum.quorate {
@@ -87,13 +108,21 @@ impl Gate {
         };
     }
 
-    /// Tells the cluster of fencings that found a member.
-    async fn tell(&mut self, history: &[Fencing], quorum: &Quorum) {
-        let members: BTreeSet<&str> = quorum.members.values().map(String::as_str).collect();
-        self.watch.look(history, &members);
-        for (host, ends) in self.watch.counted(now()) {
-            let ends: Vec<String> = ends.iter().map(ToString::to_string).collect();
-            let (name, value) = (format!("quorate-fenced-{host}"), ends.join(","));
+    /// A line of the fencer's log. Members are looked at after it: see `Watch::asked`.
+    async fn hear(&mut self, line: &str) {
+        match gate::heard(line) {
+            Some(Heard::Asked(host)) => {
+                let members = quorum().await.map(|q| q.members).unwrap_or_default();
+                self.watch.asked(&host, members.values().any(|m| *m == host));
+            }
+            Some(Heard::Ended(host)) => self.watch.ended(&host, now()),
+            None => {}
+        }
+    }
+
+    /// Tells the cluster of fencings.
+    async fn tell(&mut self) {
+        for (name, value) in self.watch.attributes(now()) {
             if self.told.get(&name) != Some(&value)
                 && ask(&["attrd_updater", "--name", &name, "--update", &value])
                     .await
@@ -105,15 +134,16 @@ impl Gate {
     }
 
     /// The judgement of this boot, once.
-    async fn judge(&self, history: &[Fencing], quorum: &Quorum) {
+    async fn judge(&self, quorum: &Quorum) {
         let Some(me) = quorum.name() else { return };
-        let name = format!("quorate-fenced-{me}");
-        let told = ask(&["attrd_updater", "--query", "--all", "--name", &name])
-            .await
-            .unwrap_or_default();
+        let told = async |what: &str| {
+            let name = gate::attribute(what, me);
+            let told = ask(&["attrd_updater", "--query", "--all", "--name", &name]).await;
+            gate::told_by_peers(&told.unwrap_or_default())
+        };
         let own = std::fs::read_to_string(RECORD).unwrap_or_default();
-        let mut fenced = gate::told_by_peers(&told);
-        fenced.extend(gate::found_alone(&own, me, history));
+        let mut fenced: BTreeSet<i64> = told(gate::COUNTED).await;
+        fenced.extend(gate::found_alone(&own, &told(gate::ENDED).await));
         let others = others(quorum.me).await;
         let out = gate::stays_out(&fenced, now(), quorum, others);
         let _ = std::fs::create_dir_all("/run/quorate").and_then(|()| std::fs::write(JUDGED, ""));
@@ -129,28 +159,48 @@ impl Gate {
     }
 }
 
+/// The fencer's log from now on.
+fn log() -> std::io::Result<(Child, Lines<BufReader<ChildStdout>>)> {
+    let words = [
+        "--follow",
+        "--lines=0",
+        "--output=cat",
+        "--unit=pacemaker.service",
+    ];
+    let mut child = Command::new("journalctl")
+        .args(words)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let out = child
+        .stdout
+        .take()
+        .ok_or_else(|| std::io::Error::other("no pipe"))?;
+    Ok((child, BufReader::new(out).lines()))
+}
+
 /// Runs for ever; `boot` names this boot in the host's record.
-pub async fn guard(boot: &str) {
+///
+/// # Errors
+/// When the journal cannot be followed, or ends.
+pub async fn guard(boot: &str) -> std::io::Result<()> {
     let mut gate = Gate {
         boot: boot.to_owned(),
         ..Gate::default()
     };
+    let (_child, mut lines) = log()?;
+    let mut tick = interval(EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        sleep(EVERY).await;
-        // Members after the history: see `Watch::look`.
-        let history = fencings().await;
-        let Some(quorum) = quorum().await else { continue };
-        gate.remember(&quorum);
-        if let Some(history) = &history {
-            gate.tell(history, &quorum).await;
-            if gate.joined > PATIENCE && quorum.quorate && !std::path::Path::new(JUDGED).exists() {
-                gate.judge(history, &quorum).await;
+        tokio::select! {
+            line = lines.next_line() => {
+                let Some(line) = line? else {
+                    return Err(std::io::Error::other("journalctl ended"));
+                };
+                gate.hear(&line).await;
             }
-        } else if ask(&["systemctl", "is-active", "--quiet", OUT]).await.is_some()
-            && !pacemaker::gate::enough(&quorum, others(quorum.me).await)
-        {
-            eprintln!("the others are no majority without this host: it is let in");
-            let _ = ask(&["systemctl", "start", "pacemaker.service"]).await;
+            _ = tick.tick() => gate.look().await,
         }
     }
 }

@@ -9,16 +9,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use roxmltree::Document;
-
-use crate::ParseError;
-
 /// Seconds in which fencings count.
 pub const WINDOW: i64 = 1800;
 /// Fencings of a running host in that time that keep it out.
 pub const LIMIT: usize = 3;
 /// Seconds after the loss of all peers in which a fencing is the answer to it.
 const ANSWER: i64 = 60;
+/// Seconds in which two peers may tell of one fencing.
+const SAME: i64 = 5;
 
 /// `corosync-quorumtool -s`, read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,113 +83,83 @@ pub fn taking_part(groups: &str, me: u32) -> usize {
     out.len()
 }
 
-/// One fencing, as the cluster remembers it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Fencing {
-    /// The host.
-    pub target: String,
-    /// Seconds since the epoch at its good end; none while it is under way.
-    pub completed: Option<i64>,
+/// A word of Pacemaker's fencer about a fencing that takes the power of a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// This peer asks for it: said by one peer, before it is done.
+    Asked(String),
+    /// It is done: said by every peer.
+    Ended(String),
 }
 
-/// Reads `stonith_admin --history=* --output-as=xml`; those that failed are left out.
-///
-/// # Errors
-/// When it is not XML.
-pub fn history(xml: &str) -> Result<Vec<Fencing>, ParseError> {
-    let document = Document::parse(xml).map_err(|e| ParseError(e.to_string()))?;
-    let events = document.descendants().filter(|n| n.has_tag_name("fence_event"));
-    let read = |event: roxmltree::Node<'_, '_>| {
-        let done = event.attribute("status")? == "success";
-        let gone = ["reboot", "off"].contains(&event.attribute("action")?);
-        let completed = event.attribute("completed").and_then(seconds);
-        let known = event.attribute("status") != Some("failed") && (!done || completed.is_some());
-        (gone && known).then(|| Fencing {
-            target: event.attribute("target").unwrap_or_default().to_owned(),
-            completed: completed.filter(|_| done),
-        })
-    };
-    Ok(events.filter_map(read).collect())
+/// Reads a line of the fencer's log. The history that it keeps is no source: an entry is gone
+/// once its target is back (3.0.0).
+pub fn heard(line: &str) -> Option<Heard> {
+    let of = |action: &str| ["reboot", "off"].contains(&action);
+    let host = |text: &str| Some(text.split_whitespace().next()?.to_owned());
+    if let Some((_, rest)) = line.split_once("Requesting peer fencing (") {
+        let (action, rest) = rest.split_once(") targeting ")?;
+        return of(action).then(|| host(rest).map(Heard::Asked))?;
+    }
+    let (_, rest) = line.split_once("Operation '")?;
+    let (action, rest) = rest.split_once("' targeting ")?;
+    let (target, rest) = rest.split_once(" by ")?;
+    (of(action) && rest.contains(": OK")).then(|| host(target).map(Heard::Ended))?
 }
 
-/// `2026-11-30 07:03:00.123456Z`, or with an offset, in seconds since the epoch.
-fn seconds(text: &str) -> Option<i64> {
-    let (date, rest) = text.split_once([' ', 'T'])?;
-    let (clock, zone) = rest.split_at(rest.find(['Z', ' ', '+', '-']).unwrap_or(rest.len()));
-    let mut days = date.split('-').map(str::parse::<i64>);
-    let (year, month, day) = (days.next()?.ok()?, days.next()?.ok()?, days.next()?.ok()?);
-    let clock = clock.split('.').next()?;
-    let mut parts = clock.split(':').map(str::parse::<i64>);
-    let (h, m, s) = (parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?);
-    let zone = zone.trim();
-    let east = match zone.split_at_checked(1) {
-        None | Some(("Z", _)) => 0,
-        Some((sign, offset)) => {
-            let digits: String = offset.chars().filter(char::is_ascii_digit).collect();
-            let number: i64 = digits.parse().ok()?;
-            let east = number / 100 * 3600 + number % 100 * 60;
-            if sign == "-" { -east } else { east }
-        }
-    };
-    // Days since the epoch in the Gregorian calendar, years beginning in March.
-    let (y, m2) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year - 1, month + 9)
-    };
-    let era = y.div_euclid(400);
-    let of_era = y.rem_euclid(400);
-    let of_year = (153 * m2 + 2) / 5 + day - 1;
-    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
-    Some(days * 86_400 + h * 3600 + m * 60 + s - east)
-}
-
-/// A peer's memory: fencings that it saw, and those that found their host a member.
+/// A peer's memory: fencings that it heard of, and those that found their host a member.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Watch {
-    /// None before the first look: what was there already was not seen.
-    seen: Option<BTreeSet<Fencing>>,
-    /// Fencings under way: whether the host was a member when they were first seen.
+    /// Fencings under way: whether the host was a member after they were asked for.
     begun: BTreeMap<String, bool>,
-    /// Ends of fencings that found the host a member.
+    /// Ends of fencings, by host; and of those that found a member.
+    ended: BTreeMap<String, BTreeSet<i64>>,
     counted: BTreeMap<String, BTreeSet<i64>>,
 }
 
 impl Watch {
-    /// One look: the history first, then the members. A host that lost its power is no
-    /// member any more when its fencing begins, and so never counts.
-    pub fn look(&mut self, history: &[Fencing], members: &BTreeSet<&str>) {
-        let now: BTreeSet<Fencing> = history.iter().cloned().collect();
-        let Some(before) = self.seen.replace(now) else {
-            return;
-        };
-        for new in history.iter().filter(|f| !before.contains(*f)) {
-            let member = members.contains(new.target.as_str());
-            let Some(end) = new.completed else {
-                self.begun.entry(new.target.clone()).or_insert(member);
-                continue;
-            };
-            if self.begun.remove(&new.target).unwrap_or(member) {
-                self.counted.entry(new.target.clone()).or_default().insert(end);
-            }
-        }
-        let under_way = |host: &String| history.iter().any(|f| f.target == *host && f.completed.is_none());
-        self.begun.retain(|host, _| under_way(host));
+    /// A fencing was asked for; `member`: its host is still a member, looked at afterwards. A
+    /// host that lost its power is none any more when its fencing is asked for.
+    pub fn asked(&mut self, host: &str, member: bool) {
+        self.begun.insert(host.to_owned(), member);
     }
 
-    /// Ends of the fencings that count by host, of the last [`WINDOW`] seconds.
-    pub fn counted(&self, now: i64) -> BTreeMap<&str, Vec<i64>> {
-        let recent = |ends: &BTreeSet<i64>| ends.iter().copied().filter(|at| *at > now - WINDOW).collect();
-        self.counted
-            .iter()
-            .map(|(host, ends)| (host.as_str(), recent(ends)))
-            .collect()
+    /// A fencing ended well.
+    pub fn ended(&mut self, host: &str, now: i64) {
+        self.ended.entry(host.to_owned()).or_default().insert(now);
+        if self.begun.remove(host) == Some(true) {
+            self.counted.entry(host.to_owned()).or_default().insert(now);
+        }
+    }
+
+    /// Attributes that tell peers, by name: ends of the last [`WINDOW`] seconds.
+    pub fn attributes(&self, now: i64) -> Vec<(String, String)> {
+        let told = |what: &str, ends: &BTreeMap<String, BTreeSet<i64>>| -> Vec<(String, String)> {
+            let recent = |ends: &BTreeSet<i64>| {
+                let ends = ends.iter().filter(|at| **at > now - WINDOW);
+                ends.map(ToString::to_string).collect::<Vec<_>>().join(",")
+            };
+            ends.iter()
+                .map(|(host, ends)| (attribute(what, host), recent(ends)))
+                .collect()
+        };
+        [told(COUNTED, &self.counted), told(ENDED, &self.ended)].concat()
     }
 }
 
-/// Ends of fencings of `host` that found it alone and running, from its own record of
-/// earlier boots: lines `came|left|alone|back BOOT SECONDS`.
-pub fn found_alone(record: &str, host: &str, history: &[Fencing]) -> BTreeSet<i64> {
+/// Fencings of a host that found it a member.
+pub const COUNTED: &str = "fenced";
+/// All fencings of a host.
+pub const ENDED: &str = "ended";
+
+/// Name of the attribute by which a peer tells of a host's fencings.
+pub fn attribute(what: &str, host: &str) -> String {
+    format!("quorate-{what}-{host}")
+}
+
+/// Those of the ends of this host's fencings that found it alone and running, by its own
+/// record of earlier boots: lines `came|left|alone|back BOOT SECONDS`.
+pub fn found_alone(record: &str, ends: &BTreeSet<i64>) -> BTreeSet<i64> {
     let mut alone: BTreeMap<&str, i64> = BTreeMap::new();
     for line in record.lines() {
         let mut words = line.split_whitespace();
@@ -208,12 +176,8 @@ pub fn found_alone(record: &str, host: &str, history: &[Fencing]) -> BTreeSet<i6
             _ => {}
         }
     }
-    let ends = history
-        .iter()
-        .filter(|f| f.target == host)
-        .filter_map(|f| f.completed);
-    ends.filter(|end| alone.values().any(|at| (*at..=*at + ANSWER).contains(end)))
-        .collect()
+    let answers = |end: &i64| alone.values().any(|at| (*at..=*at + ANSWER).contains(end));
+    ends.iter().copied().filter(answers).collect()
 }
 
 /// Ends of fencings of this host as peers tell them: the output of `attrd_updater --query
@@ -232,7 +196,12 @@ pub fn told_by_peers(text: &str) -> BTreeSet<i64> {
 /// True when this host is to stay out: it was fenced too often, and a majority of all, each
 /// of which takes part, does without it.
 pub fn stays_out(fenced: &BTreeSet<i64>, now: i64, quorum: &Quorum, others: usize) -> bool {
-    let recent = fenced.iter().filter(|at| **at > now - WINDOW).count();
+    let mut recent = 0;
+    let mut last = i64::MIN;
+    for at in fenced.iter().filter(|at| **at > now - WINDOW) {
+        recent += usize::from(at.saturating_sub(last) > SAME);
+        last = *at;
+    }
     recent >= LIMIT && quorum.quorate && enough(quorum, others)
 }
 

@@ -76,7 +76,7 @@ impl Made<'_> {
         let of_it = || {
             self.served
                 .iter()
-                .filter(|s| s.service == other && s.endpoint.mode == "http")
+                .filter(|s| s.service == other && s.endpoint.mode == "http" && !s.endpoint.websocket)
         };
         let found = of_it().find(|s| s.component == part);
         let at = found.or_else(|| of_it().next().filter(|_| !whose.contains('.')))?;

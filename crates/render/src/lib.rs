@@ -403,7 +403,8 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
             fallback: served.fallback.clone(),
             members: served.members.clone(),
         });
-        if served.endpoint.mode == "http" {
+        // A stream has no page that is cheap to ask for.
+        if served.endpoint.mode == "http" && !served.endpoint.websocket {
             let scheme = if served.endpoint.tls { "https" } else { "http" };
             let base = format!(
                 "{scheme}://{}:{}",

@@ -153,6 +153,7 @@ const DEFECTS: [Defect; 14] = [
                     .unwrap()
                     .1
                     .split("\nlisten ")
+                    .flat_map(|s| s.split("\nbackend "))
                     .next()
                     .unwrap();
                 let port = served.endpoint.port.value;

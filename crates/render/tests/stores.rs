@@ -101,7 +101,7 @@ fn the_cluster_mounts_a_shared_file_system_first() {
 fn member(dir: &std::path::Path, action: &str, status: &str, online: &str) -> String {
     use std::os::unix::fs::PermissionsExt as _;
 
-    let desired = cloud("[keystone, glance]", "{}");
+    let desired = cloud("[keystone, glance]", "{ store: rbd, rbd_pool: pictures }");
     let agent = text(&desired, "/usr/lib/ocf/resource.d/quorate/galera");
     let heartbeat = dir.join("resource.d/heartbeat");
     fs_err::create_dir_all(&heartbeat).unwrap();

@@ -15,7 +15,9 @@ pub async fn run(args: &AgentArgs) -> Result<ExitCode, Failure> {
                 .await
                 .map_err(|e| Failure::world(e.to_string(), ""))?;
         }
-        AgentVerb::Gate { boot } => agent::guard(boot).await,
+        AgentVerb::Gate { boot } => agent::guard(boot)
+            .await
+            .map_err(|e| Failure::world(format!("cannot follow the journal: {e}"), ""))?,
         AgentVerb::Resolve { name } => {
             let found = (name.as_str(), 0_u16).to_socket_addrs().map_err(|e| {
                 Failure::world(format!("cannot resolve `{name}`: {e}"), "is it in /etc/hosts?")

@@ -25,95 +25,75 @@ fn tools_are_read() {
     let groups = "Group Name\t       PID\t   Node ID\ncrmd\\x00\n\t       731\t        21 (10.0.0.2)\n\t       \
         802\t        11 (10.0.0.1)\npacemakerd\\x00\n\t       700\t        31 (10.0.0.3)\n";
     assert_eq!(taking_part(groups, 21), 1);
-    let xml = r#"<pacemaker-result><fence_history>
-        <fence_event action="reboot" target="c3" status="success" completed="2026-11-30 07:03:00.123456Z"/>
-        <fence_event action="reboot" target="c2" status="success" completed="2026-11-30 09:03:00 +02:00"/>
-        <fence_event action="on" target="c3" status="success" completed="2026-11-30 07:03:00Z"/>
-        <fence_event action="reboot" target="c1" status="failed" completed="2026-11-30 07:03:00Z"/>
-        <fence_event action="reboot" target="c1" status="pending"/></fence_history></pacemaker-result>"#;
-    let event = |target: &str, completed| Fencing {
-        target: target.to_owned(),
-        completed,
-    };
-    let at = 1_796_022_180;
-    let expect = [event("c3", Some(at)), event("c2", Some(at)), event("c1", None)];
-    assert_eq!(history(xml).unwrap(), expect);
     let told = "name=\"quorate-fenced-c3\" host=\"c1\" value=\"5,9\"\nname=\"quorate-fenced-c3\" host=\"c2\" value=\"9\"\n";
     assert_eq!(told_by_peers(told), BTreeSet::from([5, 9]));
 }
 
-fn done(target: &str, at: i64) -> Fencing {
-    Fencing {
-        target: target.to_owned(),
-        completed: Some(at),
-    }
+#[test]
+fn the_fencers_words_are_read() {
+    let check = |line: &str, expect: Option<Heard>| assert_eq!(heard(line), expect, "{line}");
+    let c3 = || "c3".to_owned();
+    check(
+        " notice: Requesting peer fencing (reboot) targeting c3",
+        Some(Heard::Asked(c3())),
+    );
+    check("Requesting peer fencing (on) targeting c3", None);
+    check(
+        "notice: Requesting that c1 perform 'reboot' action targeting c3 using fence-c3-1",
+        None,
+    );
+    check(
+        "notice: Operation 'reboot' [7421] targeting c3 using fence-c3-1 returned 0",
+        None,
+    );
+    let ended = "notice: Operation 'reboot' targeting c3 by c1 for pacemaker-controld.353@c2: OK (Done)";
+    check(ended, Some(Heard::Ended(c3())));
+    check(&ended.replace(": OK (Done)", ": Timed out (x)"), None);
+    check("nothing of it", None);
 }
 
-fn begun(target: &str) -> Fencing {
-    Fencing {
-        target: target.to_owned(),
-        completed: None,
-    }
-}
-
-/// Looks, each with the history and the members of its moment; the ends that count for c3.
+/// Attributes as this peer tells them after what it heard of c3.
 #[track_caller]
-fn check(looks: &[(&[Fencing], &[&str])], expect: &[i64]) {
+fn check(heard: &[Option<bool>], counted: &str) {
     let mut watch = Watch::default();
-    watch.look(&[], &BTreeSet::from(["c1", "c2", "c3"]));
-    for (history, members) in looks {
-        watch.look(history, &members.iter().copied().collect());
+    for (at, what) in (900..).zip(heard) {
+        match what {
+            Some(member) => watch.asked("c3", *member),
+            None => watch.ended("c3", at),
+        }
     }
-    let counted = watch.counted(1000);
-    assert_eq!(counted.get("c3").map(Vec::as_slice).unwrap_or_default(), expect);
-}
-
-#[test]
-fn a_member_that_is_fenced_counts() {
-    let (all, two): (&[&str], &[&str]) = (&["c1", "c2", "c3"], &["c1", "c2"]);
-    // A quick device: done before its peers miss it. A slow one: missed before it is done.
-    check(&[(&[done("c3", 900)], all), (&[done("c3", 900)], two)], &[900]);
-    check(
-        &[
-            (&[begun("c3")], all),
-            (&[begun("c3")], two),
-            (&[done("c3", 900)], two),
-        ],
-        &[900],
-    );
-    // Back, it is a member again; that counts nothing more.
-    check(
-        &[
-            (&[done("c3", 900)], all),
-            (&[done("c3", 900)], two),
-            (&[done("c3", 900)], all),
-        ],
-        &[900],
+    let told = watch.attributes(1000);
+    let found = told.iter().find(|(name, _)| *name == attribute(COUNTED, "c3"));
+    assert_eq!(
+        found.map(|(_, value)| value.as_str()).unwrap_or_default(),
+        counted
     );
 }
 
 #[test]
-fn a_power_cut_and_the_fencing_after_it_do_not() {
-    let (all, two): (&[&str], &[&str]) = (&["c1", "c2", "c3"], &["c1", "c2"]);
-    check(
-        &[(&[], two), (&[done("c3", 900)], two), (&[done("c3", 900)], all)],
-        &[],
+fn a_fencing_counts_where_it_found_a_member() {
+    check(&[Some(true), None], "901");
+    check(&[Some(true), None, Some(true), None], "901,903");
+    // After a power cut it is no member any more; and another peer asked.
+    check(&[Some(false), None], "");
+    check(&[None], "");
+    check(&[Some(true), None, None], "901");
+    let mut watch = Watch::default();
+    watch.ended("c3", 900);
+    assert_eq!(
+        watch.attributes(1000),
+        [("quorate-ended-c3".to_owned(), "900".to_owned())]
     );
-    check(
-        &[
-            (&[begun("c3")], two),
-            (&[begun("c3")], all),
-            (&[done("c3", 900)], all),
-        ],
-        &[],
+    assert_eq!(
+        watch.attributes(900 + WINDOW),
+        [("quorate-ended-c3".to_owned(), String::new())]
     );
 }
 
 #[test]
 fn alone_and_running_counts_if_the_fencing_answers_it() {
     let check = |record: &str, ends: &[i64]| {
-        let history = [done("c3", 1000), done("c1", 1000), done("c3", 5000)];
-        let found = found_alone(record, "c3", &history);
+        let found = found_alone(record, &BTreeSet::from([1000, 5000]));
         assert_eq!(found, ends.iter().copied().collect(), "{record}");
     };
     check("came a 10\nalone a 995\ncame b 1030\n", &[1000]);
@@ -141,7 +121,7 @@ fn never_more_than_a_minority_is_out() {
             expected: u32::try_from(n).unwrap(),
             ..Quorum::default()
         };
-        let fenced: BTreeSet<i64> = (0..i64::try_from(random(6)).unwrap()).collect();
+        let fenced: BTreeSet<i64> = (0..i64::try_from(random(6)).unwrap()).map(|n| n * 10).collect();
         let mut taking_part = vec![true; n];
         for _ in 0..50 {
             let host = random(n);
@@ -169,6 +149,10 @@ fn never_more_than_a_minority_is_out() {
         expected: 3,
         ..Quorum::default()
     };
-    assert!(!stays_out(&BTreeSet::from([1, 2, 3]), 100, &alone, 0));
-    assert!(!stays_out(&BTreeSet::from([1, 2, 3]), 100 + WINDOW, &quorum(), 2));
+    let thrice = BTreeSet::from([10, 20, 30]);
+    assert!(!stays_out(&thrice, 100, &alone, 0));
+    assert!(!stays_out(&thrice, 100 + WINDOW, &quorum(), 2));
+    assert!(stays_out(&thrice, 100, &quorum(), 2));
+    // Two peers tell of one fencing, a second apart.
+    assert!(!stays_out(&BTreeSet::from([10, 11, 20]), 100, &quorum(), 2));
 }

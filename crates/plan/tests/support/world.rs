@@ -444,10 +444,12 @@ fn balancer(desired: &Desired) -> String {
                 section = Some(*name);
                 let _ = writeln!(frontends, "{name},FRONTEND,OPEN");
             }
+            (["backend", name], _) => section = Some(*name),
             (["server", name, at, ..], Some(backend)) => {
                 let (address, port) = at.rsplit_once(':').unwrap();
                 let address = address.trim_matches(['[', ']']);
-                let _ = writeln!(servers, "{backend} {name} {address} 0 1 1 6 {port}");
+                let check = if words.contains(&"check") { 6 } else { 0 };
+                let _ = writeln!(servers, "{backend} {name} {address} 0 1 1 {check} {port}");
             }
             _ => {}
         }
