@@ -13,7 +13,9 @@ pub(crate) fn members(desired: &Desired, observed: &Observed, mon: Option<&Monit
         .map(|(host, _)| {
             let here = facts(observed, host);
             let why = observed.get(host).and_then(|f| f.as_ref().err());
-            let gate = here.and_then(|f| f.units.get("quorate-kept-out.service")).and_then(Fact::known);
+            let gate = here
+                .and_then(|f| f.units.get("quorate-kept-out.service"))
+                .and_then(Fact::known);
             let kept_out = gate.is_some_and(|u| u.active == "active");
             let node = mon.and_then(|m| m.nodes.iter().find(|n| n.name == *host));
             let (state, detail) = match node {
@@ -24,11 +26,14 @@ pub(crate) fn members(desired: &Desired, observed: &Observed, mon: Option<&Monit
                 Some(n) if n.pending => ("pending", String::new()),
                 Some(n) if n.online => ("online", String::new()),
                 _ if kept_out => kept_out_words(),
-                ),
                 _ if here.is_none() => ("unreachable", why.cloned().unwrap_or_default()),
                 _ => ("offline", String::new()),
             };
-            Host { host: host.clone(), state: state.to_owned(), detail }
+            Host {
+                host: host.clone(),
+                state: state.to_owned(),
+                detail,
+            }
         })
         .collect()
 }
