@@ -74,6 +74,10 @@ pub struct ResourceSpec {
 
 /// Where a component is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the keys of the file, each independent of the others"
+)]
 pub struct Endpoint {
     /// `http` or `tcp`.
     pub mode: String,
