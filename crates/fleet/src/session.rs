@@ -279,10 +279,7 @@ impl Session {
                 .new_codec()
         };
         let mut frames = FramedRead::new(reader, codec());
-        let hello = match started {
-            true => hello(&mut frames).await,
-            false => None,
-        };
+        let hello = if started { hello(&mut frames).await } else { None };
         let Some(hello) = hello else {
             // The pipe is closed first, so that a remote that still reads ends.
             drop(stdin);
