@@ -32,7 +32,7 @@ fn sections(desired: &Desired) -> Sections {
         if line.starts_with(' ') {
             out.entry(name.clone()).or_default().push(line.trim().to_owned());
         } else {
-            name = line.to_owned();
+            line.clone_into(&mut name);
         }
     }
     out
