@@ -23,9 +23,17 @@ pub(crate) async fn cib() -> Fact<String> {
     tool(&["cibadmin", "--query"]).await
 }
 
+/// Output of a tool, if it is XML to its end: half an answer, or none, is unknown.
+fn whole(argv: &[&str], said: String) -> Fact<String> {
+    match roxmltree::Document::parse(&said).map(drop) {
+        Ok(()) => Fact::Known(said),
+        Err(error) => Fact::Unknown(format!("`{}` printed no XML: {error}", argv.join(" "))),
+    }
+}
+
 async fn tool(argv: &[&str]) -> Fact<String> {
     match process::run(argv, None, LIMIT).await {
-        Ok(ran) if ran.status == 0 => Fact::Known(ran.stdout),
+        Ok(ran) if ran.status == 0 => whole(argv, ran.stdout),
         Ok(ran) if NOT_CONNECTED.contains(&ran.status) => Fact::Absent,
         Ok(ran) => {
             let said = if ran.stderr.trim().is_empty() {
@@ -42,5 +50,23 @@ async fn tool(argv: &[&str]) -> Fact<String> {
         }
         Err(Failure::Missing(_)) => Fact::Absent,
         Err(failure) => Fact::Unknown(failure.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_an_answer_is_unknown() {
+        let said = |text: &str| whole(&["crm_mon", "--output-as=xml"], text.to_owned());
+        assert_eq!(said("<cib/>"), Fact::Known("<cib/>".to_owned()));
+        for text in ["", "<cib><configuration>", "error: no XML"] {
+            let fact = said(text);
+            assert!(
+                matches!(&fact, Fact::Unknown(why) if why.starts_with("`crm_mon --output-as=xml` printed no XML")),
+                "{text}: {fact:?}"
+            );
+        }
     }
 }

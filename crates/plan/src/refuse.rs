@@ -130,6 +130,17 @@ fn host_reasons(
             "is it overloaded? `crm_mon` must answer there",
         ));
     }
+    // Taken for empty, all of it would be put in anew, and gates would wait for nothing.
+    if desired.is_member(host)
+        && facts.crm_mon.known().is_some()
+        && let Fact::Unknown(why) = &facts.cib
+    {
+        out.push(refuse(
+            "host::cluster-unknown",
+            format!("{host}: the cluster runs there, and its configuration cannot be seen: {why}"),
+            "is it overloaded? `cibadmin --query` must answer there",
+        ));
+    }
     for (path, fact) in &facts.files {
         if let Fact::Unknown(why) = fact {
             out.push(refuse(

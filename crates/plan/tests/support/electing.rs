@@ -68,6 +68,24 @@ fn members_that_nobody_tells_are_unknown() {
     assert!(codes(&made).contains(&"members::unknown"), "{made:?}");
 }
 
+/// A configuration that cannot be seen is not an empty one.
+#[test]
+fn a_configuration_that_cannot_be_seen_is_not_written() {
+    for (cloud, desired) in CLOUDS.iter() {
+        let mut observed = world::all(desired, world::applied);
+        for facts in observed.values_mut().flatten() {
+            if facts.crm_mon.known().is_some() {
+                facts.cib = Fact::Unknown("cibadmin: timed out".to_owned());
+            }
+        }
+        let made = make(desired, &observed, Intent::Converge);
+        assert!(
+            codes(&made).contains(&"host::cluster-unknown"),
+            "{cloud}: {made:?}"
+        );
+    }
+}
+
 /// Nothing hinders those whose members are as the file names them.
 #[test]
 fn an_election_among_the_same_members_refuses_nothing() {
