@@ -45,7 +45,33 @@ pub fn reasons(desired: &Desired, observed: &Observed, distribution: &str) -> Ve
             )),
         }
     }
+    out.extend(unseen_configuration(desired, observed));
     out
+}
+
+/// Reasons where the cluster runs and no member tells its configuration: taken for empty, all
+/// of it would be put in anew, and gates would wait for nothing.
+fn unseen_configuration(desired: &Desired, observed: &Observed) -> Vec<Refusal> {
+    let members = desired
+        .nodes
+        .iter()
+        .filter_map(|(host, _)| Some((host, observed.get(host)?.as_ref().ok()?)));
+    let running: Vec<(&String, &Facts)> = members.filter(|(_, f)| f.crm_mon.known().is_some()).collect();
+    if running.iter().any(|(_, facts)| facts.cib.known().is_some()) {
+        return Vec::new();
+    }
+    let why = running.into_iter().filter_map(|(host, facts)| match &facts.cib {
+        Fact::Unknown(why) => Some((host, why)),
+        Fact::Known(_) | Fact::Absent => None,
+    });
+    why.map(|(host, why)| {
+        refuse(
+            "host::cluster-unknown",
+            format!("{host}: the cluster runs there, and its configuration cannot be seen: {why}"),
+            "is it overloaded? `cibadmin --query` must answer there",
+        )
+    })
+    .collect()
 }
 
 /// Hosts beside the cluster that cannot be seen, a sentence each: nothing is planned
@@ -128,17 +154,6 @@ fn host_reasons(
             "host::cluster-unknown",
             format!("{host}: it cannot be seen whether the cluster runs there: {why}"),
             "is it overloaded? `crm_mon` must answer there",
-        ));
-    }
-    // Taken for empty, all of it would be put in anew, and gates would wait for nothing.
-    if desired.is_member(host)
-        && facts.crm_mon.known().is_some()
-        && let Fact::Unknown(why) = &facts.cib
-    {
-        out.push(refuse(
-            "host::cluster-unknown",
-            format!("{host}: the cluster runs there, and its configuration cannot be seen: {why}"),
-            "is it overloaded? `cibadmin --query` must answer there",
         ));
     }
     for (path, fact) in &facts.files {

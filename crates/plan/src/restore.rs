@@ -171,12 +171,16 @@ impl Planner<'_> {
                 timeout_ms: QUIET_MS,
                 every_ms: 500,
             };
+            let title = format!("wait: {}", wait.what);
+            // Connections come and go while services are still being stopped.
+            let stopped = (!self.desired.gated.is_empty()).then(|| self.nobody_writes());
+            let waits = stopped.into_iter().chain([wait]);
             self.steps.push(step(
                 id.clone(),
                 vec![host.clone()],
-                format!("wait: {}", wait.what),
+                title,
                 "who writes meanwhile writes into half a database",
-                vec![Op::Wait(wait)],
+                waits.map(Op::Wait).collect(),
                 before.to_vec(),
             ));
             out.push(id);
