@@ -6,6 +6,7 @@
 //! text is handed in, since a finding shows the line it speaks of.
 
 mod explain;
+mod visible;
 
 use std::fmt;
 use std::ops::Range;
@@ -15,6 +16,7 @@ use miette::{LabeledSpan, SourceCode};
 use serde::{Serialize, Serializer};
 
 pub use explain::{Explanation, explanations};
+pub use visible::{is_control, visible};
 
 /// How bad a finding is. Only [`Severity::Error`] stops a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -26,6 +28,9 @@ pub enum Severity {
     Warning,
 }
 
+/// Bytes of the longest line that is drawn.
+const WIDE: usize = 2000;
+
 /// A file's name and text, shared by all findings in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
@@ -33,15 +38,36 @@ pub struct Source {
     pub name: String,
     /// The whole text.
     pub text: String,
+    /// The same without control characters, where it has any: what is drawn.
+    shown: Option<String>,
 }
 
 impl Source {
     /// Wraps a file's name and text for use in many findings.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
+        let text = text.into();
         Arc::new(Self {
             name: name.into(),
-            text: text.into(),
+            shown: visible::same_length(&text),
+            text,
         })
+    }
+
+    /// Whether a line around these bytes is longer than anybody reads.
+    fn is_wide(&self, span: &Range<usize>) -> bool {
+        let bytes = self.text.as_bytes();
+        let at = span.start.min(bytes.len());
+        let newline = |b: &u8| *b == b'\n';
+        // The line and its neighbours, which are drawn too.
+        let before = bytes.get(..at).unwrap_or_default();
+        let start = before.iter().rev().enumerate().filter(|(_, b)| newline(b)).nth(1);
+        let start = start.map_or(0, |(back, _)| at - back);
+        let after = bytes.get(span.end.clamp(at, bytes.len())..).unwrap_or_default();
+        let end = after.iter().enumerate().filter(|(_, b)| newline(b)).nth(1);
+        let end = end.map_or(bytes.len(), |(on, _)| span.end.clamp(at, bytes.len()) + on);
+        bytes
+            .get(start..end)
+            .is_some_and(|lines| lines.split(newline).any(|line| line.len() > WIDE))
     }
 
     /// The 1-based line and column (in characters) of a byte offset.
@@ -125,6 +151,12 @@ impl Diagnostic {
         self
     }
 
+    /// Whether a line that would be drawn is too long to be looked at: then the place
+    /// alone is said.
+    fn is_wide(&self) -> bool {
+        self.labels.iter().any(|label| self.source.is_wide(&label.span))
+    }
+
     /// Whether it stops a run.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
@@ -133,7 +165,14 @@ impl Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&visible(&self.message))?;
+        if self.is_wide() {
+            let (line, column) = self
+                .source
+                .line_column(self.labels.first().map_or(0, |l| l.span.start));
+            write!(f, " ({}:{line}:{column})", visible(&self.source.name))?;
+        }
+        Ok(())
     }
 }
 
@@ -150,14 +189,19 @@ impl miette::Diagnostic for Diagnostic {
         })
     }
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.as_ref().map(|h| Box::new(h) as Box<dyn fmt::Display>)
+        self.help
+            .as_ref()
+            .map(|h| Box::new(visible(h)) as Box<dyn fmt::Display>)
     }
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        Some(self)
+        (!self.is_wide()).then_some(self as &dyn SourceCode)
     }
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        if self.is_wide() {
+            return None;
+        }
         Some(Box::new(self.labels.iter().map(|l| {
-            LabeledSpan::new_with_span(Some(l.text.clone()), l.span.start..l.span.end)
+            LabeledSpan::new_with_span(Some(visible(&l.text).into_owned()), l.span.start..l.span.end)
         })))
     }
 }
@@ -169,9 +213,10 @@ impl SourceCode for Diagnostic {
         before: usize,
         after: usize,
     ) -> Result<Box<dyn miette::SpanContents<'a> + 'a>, miette::MietteError> {
-        let inner = self.source.text.read_span(span, before, after)?;
+        let text = self.source.shown.as_ref().unwrap_or(&self.source.text);
+        let inner = text.read_span(span, before, after)?;
         Ok(Box::new(miette::MietteSpanContents::new_named(
-            self.source.name.clone(),
+            visible(&self.source.name).into_owned(),
             inner.data(),
             *inner.span(),
             inner.line(),
@@ -224,7 +269,8 @@ impl Serialize for Diagnostic {
 /// Draws findings for people: code, message, the line with a caret, the cure.
 ///
 /// `colour` off gives plain text without escapes; `width` is the terminal's, in
-/// columns. Errors come first, then by place.
+/// columns. Errors come first, then by place. Of what the file holds no control
+/// character comes through.
 pub fn draw(findings: &[Diagnostic], colour: bool, width: usize) -> String {
     let theme = if colour {
         miette::GraphicalTheme::unicode()
@@ -246,7 +292,7 @@ pub fn draw(findings: &[Diagnostic], colour: bool, width: usize) -> String {
     for finding in sorted {
         // A String never refuses to be written to; the error cannot occur.
         if handler.render_report(&mut out, finding).is_err() {
-            out.push_str(&finding.message);
+            out.push_str(&visible(&finding.message));
         }
         out.push('\n');
     }
