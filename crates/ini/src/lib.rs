@@ -4,8 +4,13 @@
 //! The form is that of oslo.config's `iniparser.py`: a key ends at the first `=`
 //! or `:`, an indented line continues the value above it, a blank line or a
 //! comment ends it, `[a]` may stand several times, a key given again has one more
-//! value, and but for `DEFAULT` the case of a section's name means nothing. It is
-//! not for writing whole files (`render` does) and does no I/O.
+//! value, and but for `DEFAULT` the case of a section's name means nothing. A line is
+//! made by [`header`] and [`line`] alone: what would be read back as something else is
+//! not made. It decides no file's content (`render` does) and does no I/O.
+
+mod write;
+
+pub use write::{Unfit, header, is_key, is_section, line};
 
 pub mod hosts;
 
