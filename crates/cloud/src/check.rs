@@ -223,6 +223,8 @@ pub(crate) fn votes(w: &mut Walker, hosts: &[Host], roles_known: bool) {
     } else {
         ("", Vec::new())
     };
+    too_many(w, &voters);
+    nobody(w, hosts);
     if let Some((last, rest)) = tied.split_last() {
         let arbiters = tied
             .iter()
@@ -261,6 +263,49 @@ pub(crate) fn votes(w: &mut Walker, hosts: &[Host], roles_known: bool) {
     }
     if voters.len() > 1 {
         single_hosts(w, hosts);
+    }
+}
+
+/// Nodes with a vote that Corosync is made and tested for ("Corosync's 16 node limit",
+/// Pacemaker Remote, chapter 1).
+const VOTES: usize = 16;
+
+fn too_many(w: &mut Walker, voters: &[&Host]) {
+    let Some(first) = voters.get(VOTES) else { return };
+    let message = format!(
+        "{} hosts have a vote, and Corosync is made for {VOTES}",
+        voters.len()
+    );
+    let label = "one more than that";
+    let finding = w.error("quorum::too-many", &first.name.span, message, label);
+    w.push(finding.help(
+        "three or five vote; more capacity is hosts with the role `network`, `storage` or `compute` alone, \
+         which have no vote",
+    ));
+}
+
+/// Roles without which no cloud works, each with what stands there.
+const NEEDED: [(Role, &str); 5] = [
+    (Role::Database, "what services keep"),
+    (Role::Messaging, "what services say to each other"),
+    (Role::Cache, "the tokens that were checked"),
+    (Role::Balancer, "the virtual addresses"),
+    (Role::Api, "the services' interfaces"),
+];
+
+/// Work that no host is for.
+fn nobody(w: &mut Walker, hosts: &[Host]) {
+    let Some(first) = hosts.first() else { return };
+    for (role, what) in NEEDED {
+        if hosts.iter().any(|h| h.has(role)) {
+            continue;
+        }
+        let message = format!("no host has the role `{role}`: {what} would be nowhere");
+        let label = format!("neither this host nor another has `{role}`");
+        let finding = w.error("role::nobody", &first.roles.span, message, label);
+        w.push(finding.help(format!(
+            "give three hosts the role `{role}`, or `controller`, which has it"
+        )));
     }
 }
 

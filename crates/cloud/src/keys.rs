@@ -342,18 +342,31 @@ const OPTIONS: Key = key(
     ),
 );
 
-/// A level of a host's `power`.
-pub const HOST_POWER: Map = Map {
+const TOGETHER: Key = key(
+    "together",
+    "Devices that act together, such as two outlets that feed one host: it is dead when all of them succeeded.",
+    Shape::List(&Shape::Map(&DEVICE)),
+);
+
+/// A device of several that act together.
+pub const DEVICE: Map = Map {
     required: &["agent"],
     ..map(&[AGENT, OPTIONS])
 };
 
+/// A level of a host's `power`.
+pub const HOST_POWER: Map = Map {
+    one_of: &["agent", "together"],
+    ..map(&[AGENT, OPTIONS, TOGETHER])
+};
+
 /// A level of the cloud's `power`.
 pub const POWER: Map = Map {
-    required: &["agent"],
+    one_of: &["agent", "together"],
     ..map(&[
         AGENT,
         OPTIONS,
+        TOGETHER,
         key(
             "hosts",
             "The hosts that it switches. Default: all.",

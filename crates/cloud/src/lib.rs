@@ -17,6 +17,8 @@ pub mod tree;
 mod types;
 mod yaml;
 
+pub use read::{FILE_MOST, too_large};
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -27,8 +29,8 @@ pub use names::{BadName, CloudName, HostName, NetworkName, ServiceName};
 pub use tree::Spanned;
 pub use types::{
     Architecture, BackupUpkeep, Distribution, Domain, Fencing, Host, Keyed, Network, NetworkUse, Overrides,
-    PowerLevel, PowerOption, Profile, Role, Sections, Setting, Settings, Ssh, Timeouts, Upkeep, VipPool,
-    VipSource, Vips,
+    PowerDevice, PowerLevel, PowerOption, Profile, Role, Sections, Setting, Settings, Ssh, Timeouts, Upkeep,
+    VipPool, VipSource, Vips,
 };
 
 /// Reads a cloud file.

@@ -68,7 +68,7 @@ name! {
     ///
     /// Without a domain, since cluster members and broker nodes are known by the
     /// short name, and in lower case, since not all of them ignore case.
-    HostName, |text| word_from(text, 63, true)
+    HostName, |text| word_from(text, 63, true).and_then(|()| of_itself(text))
 }
 
 name! {
@@ -90,6 +90,27 @@ impl NetworkName {
     pub fn management() -> Self {
         Self(Self::MANAGEMENT.to_owned())
     }
+}
+
+/// Names that `/etc/hosts` gives to every host itself: another would then be reached there.
+const OF_ITSELF: [&str; 7] = [
+    "localhost",
+    "localhost4",
+    "localhost6",
+    "ip6-localhost",
+    "ip6-loopback",
+    "ip6-allnodes",
+    "ip6-allrouters",
+];
+
+fn of_itself(text: &str) -> Result<(), BadName> {
+    if OF_ITSELF.contains(&text) {
+        return Err(BadName {
+            label: "every host's name for itself".to_owned(),
+            help: "each host would take the others for itself: give it a name of its own".to_owned(),
+        });
+    }
+    Ok(())
 }
 
 fn word(text: &str, most: usize) -> Result<(), BadName> {

@@ -5,6 +5,8 @@
 mod hosts;
 mod networks;
 mod power;
+mod text;
+mod upkeep;
 mod values;
 
 use std::net::IpAddr;
@@ -16,13 +18,21 @@ use indexmap::IndexMap;
 
 use crate::names::{BadName, CloudName, ServiceName};
 use crate::tree::{self, Fields, Node, Spanned, Walker};
-use crate::types::{Architecture, Distribution, Keyed, Profile, Timeouts, Upkeep, VipPool, VipSource, Vips};
+use crate::types::{Architecture, Distribution, Keyed, Profile, Timeouts, VipPool, VipSource, Vips};
 use crate::{Cloud, check, keys};
+
+pub use text::{FILE_MOST, too_large};
 
 /// See [`crate::parse`].
 pub(crate) fn cloud(source: &Arc<Source>) -> (Option<Cloud>, Vec<Diagnostic>) {
+    if source.text.len() > FILE_MOST {
+        return (None, vec![too_large(&source.name)]);
+    }
     let mut walker = Walker::new(source);
-    let cloud = tree::load(&mut walker).and_then(|root| read(&mut walker, &root));
+    let cloud = tree::load(&mut walker).and_then(|root| {
+        text::check(&mut walker, &root);
+        read(&mut walker, &root)
+    });
     (cloud, walker.finish())
 }
 
@@ -53,7 +63,7 @@ fn read(w: &mut Walker, root: &Node) -> Option<Cloud> {
     );
     let profile = choice(w, &top, "profile", "profile::unknown", Profile::WORDS);
     let region = match top.get("region") {
-        Some(node) => w.text(node, "`region`"),
+        Some(node) => region(w, node),
         None => Some(Spanned::new("RegionOne".to_owned(), root.span.clone())),
     };
     let architecture = architecture.unwrap_or(Architecture::Full);
@@ -65,7 +75,7 @@ fn read(w: &mut Walker, root: &Node) -> Option<Cloud> {
     let services = w.require(&top, "services").map(|node| services(w, node));
     let time_servers = time_servers(w, top.get("time"));
     let timeouts = timeouts(w, top.get("timeouts"));
-    let upkeep = upkeep(w, top.get("upkeep"));
+    let upkeep = upkeep::read(w, top.get("upkeep"));
     let settings = values::settings(w, top.get("settings"));
     let config = values::overrides(w, top.get("config"));
     let cures = top
@@ -119,6 +129,22 @@ fn choice<T: Copy>(
     top.get(key)
         .and_then(|node| w.choice(node, &format!("`{key}`"), code, words))
         .map(|c| c.value)
+}
+
+/// The region's name: it stands in files of all services, in SQL and in what a shell reads.
+fn region(w: &mut Walker, node: &Node) -> Option<Spanned<String>> {
+    let text = w.text(node, "`region`")?;
+    let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let good = text.value.len() <= 255
+        && text.value.chars().all(letters)
+        && text.value.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if !good {
+        let message = format!("the region cannot be called `{text}`");
+        let finding = w.error("region::bad-name", &text.span, message, "not a name");
+        w.push(finding.help("begin with a letter or digit; use letters, digits, `_`, `-` and `.`"));
+        return None;
+    }
+    Some(text)
 }
 
 /// A checked name, or the finding of what is wrong with it.
@@ -237,27 +263,10 @@ fn time_servers(w: &mut Walker, node: Option<&Node>) -> Vec<Spanned<String>> {
     servers
 }
 
-/// In seconds; what is not given or wrong has its default.
 /// A whole number from one on, if the key is given.
 fn count<T: TryFrom<i64>>(w: &mut Walker, fields: &Fields<'_>, key: &str, most: i64) -> Option<T> {
     let number = w.integer(fields.get(key)?, &format!("`{key}`"), 1..=most)?;
     T::try_from(number.value).ok()
-}
-
-fn upkeep(w: &mut Walker, node: Option<&Node>) -> Upkeep {
-    let mut out = Upkeep::default();
-    let Some(fields) = node.and_then(|n| w.keys(n, "`upkeep`", &keys::UPKEEP)) else {
-        return out;
-    };
-    out.keys_every = count(w, &fields, "keys-every", keys::YEAR).unwrap_or(out.keys_every);
-    let backup = fields.get("backup");
-    if let Some(fields) = backup.and_then(|n| w.keys(n, "`backup`", &keys::BACKUP)) {
-        let to = &mut out.backup;
-        to.every = count(w, &fields, "every", keys::YEAR).unwrap_or(to.every);
-        to.keep = count(w, &fields, "keep", 1000).unwrap_or(to.keep);
-        to.to = fields.get("to").and_then(|n| w.text(n, "`to`"));
-    }
-    out
 }
 
 fn timeouts(w: &mut Walker, node: Option<&Node>) -> Timeouts {

@@ -351,6 +351,13 @@ impl Default for Upkeep {
 /// One way to cut a host's power.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PowerLevel {
+    /// Devices that act together: the host is dead when all of them have switched it off.
+    pub devices: Vec<PowerDevice>,
+}
+
+/// A device that switches a host off.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PowerDevice {
     /// The fence agent, `fence_…`.
     pub agent: Spanned<String>,
     /// Its options, with the host's name filled in.

@@ -27,8 +27,8 @@ profile: fast
 region: Europe
 x-note: &bmc { username: admin, password: { file: bmc.txt } }
 hosts:
-  d1: { role: [database, messaging], address: "2001:db8::11", addresses: { ring2: 10.0.0.11 }, domain: { rack: r1 } }
-  d2: { role: [database, messaging], address: "2001:db8::12", addresses: { ring2: 10.0.0.12 }, domain: { rack: r2 } }
+  d1: { role: [database, messaging, cache, balancer, api], address: "2001:db8::11", addresses: { ring2: 10.0.0.11 }, domain: { rack: r1 } }
+  d2: { role: [database, messaging, cache, balancer, api], address: "2001:db8::12", addresses: { ring2: 10.0.0.12 }, domain: { rack: r2 } }
   arb: { role: arbitrator, address: "2001:db8::13", domain: { rack: r3 }, ssh: { user: ops, port: 2222, address: arb.example.org } }
   n1:
     role: compute
@@ -97,8 +97,8 @@ fn a_lab_has_its_bmc() {
     let [level] = cloud.host("c2").unwrap().power.as_slice() else {
         panic!()
     };
-    assert_eq!(level.agent.value, "fence_redfish");
-    let option = |key: &str| &level.options[key].value.value;
+    assert_eq!(level.devices[0].agent.value, "fence_redfish");
+    let option = |key: &str| &level.devices[0].options[key].value.value;
     assert_eq!(*option("ip"), PowerOption::Text("198.18.0.1".into()));
     assert_eq!(
         *option("systems_uri"),
@@ -129,18 +129,18 @@ fn everything_that_can_be_said() {
     assert_eq!(d1.address_in("ring2"), Some("10.0.0.11".parse().unwrap()));
     assert_eq!(d1.power.len(), 2);
     assert_eq!(
-        d1.power[0].options["ip"].value.value,
+        d1.power[0].devices[0].options["ip"].value.value,
         PowerOption::Text("bmc-d1.example.org".into())
     );
     assert_eq!(
-        d1.power[0].options["password"].value.value,
+        d1.power[0].devices[0].options["password"].value.value,
         PowerOption::File("bmc.txt".into())
     );
     assert_eq!(d1.ssh.user, "admin");
     assert_eq!(cloud.host("d2").unwrap().power.len(), 1);
     let n1 = cloud.host("n1").unwrap();
     assert_eq!(
-        n1.power[0].options["ip"].value.value,
+        n1.power[0].devices[0].options["ip"].value.value,
         PowerOption::Text("2001:db8::21".into())
     );
     assert_eq!(cloud.host("arb").unwrap().ssh.address, "arb.example.org");
@@ -153,6 +153,37 @@ fn everything_that_can_be_said() {
     let section = &cloud.config["/etc/x.conf"].value["DEFAULT"].value;
     assert_eq!(section["gone"].value.value, None);
     assert_eq!(section["a"].value.value, Some(Setting::Text("b".into())));
+}
+
+/// Two outlets of one host: dead when both are off. An agent that proves nothing is no level
+/// by itself, and a condition more beside one that does.
+#[test]
+fn devices_act_together() {
+    let lab = SHORT.replace("198.18.0.", "10.0.0.");
+    let with = |agents: &[&str]| {
+        let devices: Vec<String> = agents
+            .iter()
+            .map(|agent| format!("{{ agent: {agent}, options: {{ ip: \"a-{{host}}\" }} }}"))
+            .collect();
+        let text = format!("{lab}\npower: [{{ together: [{}] }}]\n", devices.join(", "));
+        cloud::parse(&Source::new("cloud.yaml", text))
+    };
+    let (cloud, findings) = with(&["fence_apc", "fence_apc_snmp"]);
+    assert!(findings.is_empty(), "{}", draw(&findings, false, 100));
+    let cloud = cloud.unwrap();
+    let [level] = cloud.host("c2").unwrap().power.as_slice() else {
+        panic!("one level")
+    };
+    let agents: Vec<&str> = level.devices.iter().map(|d| d.agent.as_str()).collect();
+    assert_eq!(agents, ["fence_apc", "fence_apc_snmp"]);
+    assert_eq!(
+        level.devices[1].options["ip"].value.value,
+        PowerOption::Text("a-c2".into())
+    );
+    let codes = |agents: &[&str]| with(agents).1.iter().map(|f| f.code).collect::<Vec<_>>();
+    assert_eq!(codes(&["fence_heuristics_ping", "fence_ipmilan"]), [""; 0]);
+    assert_eq!(codes(&["fence_heuristics_ping"]), ["fencing::cuts-nothing"]);
+    assert_eq!(codes(&[]), ["file::wrong-type"]);
 }
 
 #[test]

@@ -1,17 +1,20 @@
 //! `power` and `fencing`: how each host's power is cut, or why it is not.
 //!
-//! Which agents exist and what options they take is the agents' matter.
+//! Which agents there are is the catalogue's matter, and what options they take their own.
+
+mod device;
 
 use std::net::IpAddr;
 use std::ops::Range;
 
-use indexmap::IndexMap;
 use ipnet::IpNet;
 
 use crate::keys;
 use crate::names::NetworkName;
 use crate::tree::{Entry, Fields, Kind, Node, Spanned, Walker, quoted};
-use crate::types::{Architecture, Fencing, Host, Keyed, Network, PowerLevel, PowerOption};
+use crate::types::{Architecture, Fencing, Host, Keyed, Network, PowerDevice, PowerLevel, PowerOption};
+
+use device::devices;
 
 /// A level and the hosts that it is for; none named: all.
 struct Level {
@@ -53,6 +56,7 @@ pub(super) fn read(
             given |= own_levels(w, entry, hosts);
         }
     }
+    feeds_apart(w, hosts);
     match top.entry("fencing") {
         Some(entry) => return fencing(w, entry, given),
         None if !given && all_in_lab(hosts) => {
@@ -91,101 +95,16 @@ fn level(w: &mut Walker, node: &Node, for_hosts: bool) -> Option<Level> {
         &keys::HOST_POWER
     };
     let fields = w.keys(node, "`power`", known)?;
-    let agent = w.require(&fields, "agent").and_then(|n| w.text(n, "`agent`"));
-    let agent = agent.filter(|agent| {
-        let rest = agent.value.strip_prefix("fence_").unwrap_or_default();
-        let good = !rest.is_empty()
-            && rest
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-        if !good {
-            let message = format!("`{agent}` is not a fence agent");
-            let finding = w.error(
-                "fencing::bad-agent",
-                &agent.span,
-                message,
-                "does not name an agent",
-            );
-            w.push(finding.help(
-                "agents are the programs `fence_…` of the package fence-agents, such as `fence_ipmilan`",
-            ));
-        }
-        good
-    });
-    if let Some(agent) = agent.as_ref().filter(|a| CUT_NOTHING.contains(&a.value.as_str())) {
-        let message = format!("`{agent}` says that a host is dead and cuts nothing");
-        let label = "its host may go on, and its work is begun elsewhere";
-        let finding = w.error("fencing::cuts-nothing", &agent.span, message, label);
-        w.push(finding.help("take an agent that switches the host off, such as `fence_ipmilan`"));
-    }
-    let entries = fields
-        .get("options")
-        .and_then(|n| w.map(n, "`options`"))
-        .unwrap_or_default();
-    let mut options = IndexMap::new();
-    for entry in entries {
-        if let Some(value) = option(w, entry) {
-            options.insert(
-                entry.key.value.clone(),
-                Keyed {
-                    key: entry.key.span.clone(),
-                    value,
-                },
-            );
-        }
-    }
+    let devices = devices(w, &fields);
     let hosts = fields
         .get("hosts")
         .map(|n| w.texts(n, "`hosts`"))
         .unwrap_or_default();
     Some(Level {
-        level: PowerLevel {
-            agent: agent?,
-            options,
-        },
+        level: PowerLevel { devices: devices? },
         hosts,
     })
 }
-
-fn option(w: &mut Walker, entry: &Entry) -> Option<Spanned<PowerOption>> {
-    let what = format!("the option `{}`", entry.key);
-    let span = entry.value.span.clone();
-    if !matches!(entry.value.kind, Kind::Map(_)) {
-        let text = w.text(&entry.value, &what)?;
-        placeholders(w, &text);
-        return Some(Spanned::new(PowerOption::Text(text.value), span));
-    }
-    let fields = w.keys(&entry.value, what, &keys::OPTION)?;
-    let file = fields.get("file").and_then(|n| w.text(n, "`file`"));
-    let secret = fields.get("secret").and_then(|n| w.text(n, "`secret`"));
-    match (file, secret) {
-        (Some(file), None) => {
-            placeholders(w, &file);
-            Some(Spanned::new(PowerOption::File(file.value), span))
-        }
-        (None, Some(secret)) => {
-            placeholders(w, &secret);
-            Some(Spanned::new(PowerOption::Secret(secret.value), span))
-        }
-        _ => {
-            w.wrong_type(
-                &entry.value,
-                &fields.what,
-                "text, `{ file: PATH }` or `{ secret: NAME }`",
-            );
-            None
-        }
-    }
-}
-
-/// Agents that always succeed, or after asking only: they write down that a host
-/// is dead, or test whether fencing should be tried (fence-agents 4.16, their help).
-const CUT_NOTHING: [&str; 4] = [
-    "fence_compute",
-    "fence_evacuate",
-    "fence_dummy",
-    "fence_heuristics_ping",
-];
 
 /// Agents of a management board, which is part of the one host that it switches.
 const OF_ONE_HOST: [&str; 8] = [
@@ -202,45 +121,76 @@ const OF_ONE_HOST: [&str; 8] = [
 /// A board that would be asked for several hosts switches one of them only,
 /// whichever was meant.
 fn same_for_all(w: &mut Walker, level: &Level, hosts: &[Host]) {
-    let agent = &level.level.agent;
     let for_hosts = if level.hosts.is_empty() {
         hosts.iter().filter(|h| h.is_controller()).count()
     } else {
         level.hosts.len()
     };
-    let differs = level.level.options.values().any(|o| {
-        let (PowerOption::Text(text) | PowerOption::File(text) | PowerOption::Secret(text)) = &o.value.value;
-        text.contains('{') // a wrong placeholder is said elsewhere
-    });
-    if for_hosts > 1 && !differs && OF_ONE_HOST.contains(&agent.value.as_str()) {
-        let message = format!("one `{agent}` is to switch {for_hosts} hosts");
-        let label = "the same board for all: another host than the dead one is switched off";
-        let finding = w.error("power::same-for-all", &agent.span, message, label);
-        w.push(finding.help("tell them apart: `ip: \"bmc-{host}\"`, or `power` in each host"));
+    for device in &level.level.devices {
+        let agent = &device.agent;
+        let differs = device.options.values().any(|o| {
+            let (PowerOption::Text(text) | PowerOption::File(text) | PowerOption::Secret(text)) =
+                &o.value.value;
+            text.contains('{') // a wrong placeholder is said elsewhere
+        });
+        if for_hosts > 1 && !differs && OF_ONE_HOST.contains(&agent.value.as_str()) {
+            let message = format!("one `{agent}` is to switch {for_hosts} hosts");
+            let label = "the same board for all: another host than the dead one is switched off";
+            let finding = w.error("power::same-for-all", &agent.span, message, label);
+            w.push(finding.help("tell them apart: `ip: \"bmc-{host}\"`, or `power` in each host"));
+        }
     }
 }
 
-/// The names in braces that a text may hold.
-const PLACEHOLDERS: [&str; 2] = ["host", "address"];
+/// Agents of outlets: one of them switches one feed, and a host may have two.
+const OUTLETS: [&str; 17] = [
+    "fence_apc",
+    "fence_apc_snmp",
+    "fence_cdu",
+    "fence_cyberpower_ssh",
+    "fence_eaton_snmp",
+    "fence_eaton_ssh",
+    "fence_emerson",
+    "fence_eps",
+    "fence_ipdu",
+    "fence_lindypdu",
+    "fence_netio",
+    "fence_powerman",
+    "fence_raritan",
+    "fence_raritan_px3",
+    "fence_rcd_serial",
+    "fence_tripplite_snmp",
+    "fence_wti",
+];
 
-fn placeholders(w: &mut Walker, text: &Spanned<String>) {
-    for part in text.value.split('{').skip(1) {
-        let Some((name, _)) = part.split_once('}') else {
+/// Outlets as levels of their own: the first that succeeds is taken for proof, and the
+/// other feed keeps the host alive.
+fn feeds_apart(w: &mut Walker, hosts: &[Host]) {
+    let mut said: Vec<Range<usize>> = Vec::new();
+    for host in hosts {
+        let alone = host.power.iter().filter_map(|l| match l.devices.as_slice() {
+            [one] if OUTLETS.contains(&one.agent.value.as_str()) => Some(&one.agent),
+            _ => None,
+        });
+        let alone: Vec<&Spanned<String>> = alone.collect();
+        let [first, second, ..] = alone.as_slice() else {
             continue;
         };
-        let word = !name.is_empty()
-            && name
-                .chars()
-                .all(|c| c.is_ascii_lowercase() || c == '_' || c == '-');
-        if word && !PLACEHOLDERS.contains(&name) {
-            let message = format!("`{{{name}}}` stands for nothing");
-            let finding = w.error("power::unknown-placeholder", &text.span, message, "not filled in");
-            let help = diagnostic::did_you_mean(name, PLACEHOLDERS).map_or_else(
-                || "there are `{host}` and `{address}`".to_owned(),
-                |near| format!("did you mean `{{{near}}}`?"),
-            );
-            w.push(finding.help(help));
+        if said.contains(&first.span) {
+            continue; // levels of all hosts are said once
         }
+        said.push(first.span.clone());
+        let message = format!("two outlets of `{}` are levels of their own", host.name);
+        let label = "success here is taken for the host's death";
+        let finding = w.error("power::feeds-apart", &first.span, message, label);
+        let finding = finding.also(second.span.clone(), "this feed then keeps it alive");
+        w.push(
+            finding
+                .help(
+                    "where both feed the host write one level, `together: [ … , … ]`: then all must succeed",
+                )
+                .warning(),
+        );
     }
 }
 
@@ -254,7 +204,7 @@ fn filled(level: &PowerLevel, host: &Host) -> PowerLevel {
             .replace("{address}", &address)
     };
     let mut level = level.clone();
-    for option in level.options.values_mut() {
+    for option in level.devices.iter_mut().flat_map(|d| d.options.values_mut()) {
         let (PowerOption::Text(text) | PowerOption::File(text) | PowerOption::Secret(text)) =
             &mut option.value.value;
         *text = fill(text);
@@ -376,9 +326,9 @@ fn lab_power(hosts: &mut [Host], networks: Option<&[Network]>) {
             )
         });
         let agent = Spanned::new("fence_redfish".to_owned(), span.clone());
+        let options = options.collect();
         host.power = vec![PowerLevel {
-            agent,
-            options: options.collect(),
+            devices: vec![PowerDevice { agent, options }],
         }];
     }
 }

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 
 use super::named;
 use crate::names::ServiceName;
-use crate::tree::{Kind, Node, Spanned, Value, Walker};
+use crate::tree::{Entry, Kind, Node, Spanned, Value, Walker};
 use crate::types::{Keyed, Overrides, Setting, Settings};
 
 /// `service: { key: value }`.
@@ -49,17 +49,15 @@ pub(super) fn overrides(w: &mut Walker, node: Option<&Node>) -> Overrides {
             .map(&file.value, &format!("the sections of `{}`", file.key))
             .unwrap_or_default()
         {
+            fits(w, "section", &section.key, &ini::is_section(&section.key.value));
             let mut values = IndexMap::new();
             for line in w
                 .map(&section.value, &format!("the section `{}`", section.key))
                 .unwrap_or_default()
             {
-                let made = if line.value.is_null() {
-                    Some(None)
-                } else {
-                    value(w, &line.value, &format!("`{}`", line.key)).map(Some)
-                };
-                if let Some(made) = made {
+                fits(w, "key", &line.key, &ini::is_key(&line.key.value));
+                let made = overridden(w, line);
+                if let Ok(made) = made {
                     values.insert(line.key.value.clone(), keyed(&line.key, &line.value, made));
                 }
             }
@@ -80,21 +78,66 @@ fn keyed<T>(key: &Spanned<String>, node: &Node, value: T) -> Keyed<T> {
     }
 }
 
-fn value(w: &mut Walker, node: &Node, what: &str) -> Option<Setting> {
-    match &node.kind {
-        Kind::Scalar(scalar) => Some(match scalar.value {
-            Value::Bool(value) => Setting::Bool(value),
-            Value::Int(value) => Setting::Int(value),
-            Value::Float(_) | Value::Text => Setting::Text(scalar.text.clone()),
-        }),
-        Kind::List(items) => {
-            // Not `?` within: each wrong item is said.
-            let values: Vec<Option<Setting>> = items.iter().map(|item| value(w, item, what)).collect();
-            values.into_iter().collect::<Option<Vec<_>>>().map(Setting::List)
+/// A name that a reader of the file would take for another, or for another line.
+fn fits(w: &mut Walker, what: &str, name: &Spanned<String>, fits: &Result<(), ini::Unfit>) {
+    if let Err(unfit) = fits {
+        let message = format!("no {what} of a file of keys can be called `{name}`");
+        let finding = w.error("config::bad-name", &name.span, message, unfit.to_string());
+        w.push(finding.help("write a section without brackets and a key alone; its value stands behind it"));
+    }
+}
+
+/// What is wrong is a finding already.
+struct Said;
+
+/// A key's value: one text, or `{ each: [a, b] }` for a key that stands several times; no
+/// value takes the key out of the file.
+fn overridden(w: &mut Walker, line: &Entry) -> Result<Option<Setting>, Said> {
+    let what = format!("`{}`", line.key);
+    match &line.value.kind {
+        Kind::Null => Ok(None),
+        Kind::Scalar(_) => scalar(w, &line.value, &what).map(Some).ok_or(Said),
+        Kind::List(_) => {
+            let message = format!("{what} is a list, and how it is to be written nobody can tell");
+            let finding = w.error("config::list", &line.value.span, message, "this is a list");
+            w.push(finding.help(
+                "write one text as the service reads it, such as `\"a,b\"`; a key that stands once for each item \
+                 is `{ each: [a, b] }`",
+            ));
+            Err(Said)
         }
-        Kind::Null | Kind::Map(_) => {
-            w.wrong_type(node, what, "text, a number, `true`, `false` or a list of them");
-            None
+        Kind::Map(_) => {
+            let fields = w.fields(&line.value, &what, &["each"]).ok_or(Said)?;
+            let items = w.require(&fields, "each").and_then(|n| w.list(n, "`each`"));
+            let items = items.ok_or(Said)?;
+            let what = format!("an item of `{}`", line.key);
+            // Not `?` within: each wrong item is said.
+            let values: Vec<Option<Setting>> = items.iter().map(|item| scalar(w, item, &what)).collect();
+            let values: Option<Vec<Setting>> = values.into_iter().collect();
+            values.map(|v| Some(Setting::List(v))).ok_or(Said)
         }
     }
+}
+
+fn scalar(w: &mut Walker, node: &Node, what: &str) -> Option<Setting> {
+    let Kind::Scalar(scalar) = &node.kind else {
+        w.wrong_type(node, what, "text, a number, `true` or `false`");
+        return None;
+    };
+    Some(match scalar.value {
+        Value::Bool(value) => Setting::Bool(value),
+        Value::Int(value) => Setting::Int(value),
+        Value::Float(_) | Value::Text => Setting::Text(scalar.text.clone()),
+    })
+}
+
+/// A setting: one value or several, which the catalogue judges.
+fn value(w: &mut Walker, node: &Node, what: &str) -> Option<Setting> {
+    let Kind::List(items) = &node.kind else {
+        return scalar(w, node, what);
+    };
+    let what = format!("an item of {what}");
+    // Not `?` within: each wrong item is said.
+    let values: Vec<Option<Setting>> = items.iter().map(|item| scalar(w, item, &what)).collect();
+    values.into_iter().collect::<Option<Vec<_>>>().map(Setting::List)
 }
