@@ -83,7 +83,10 @@ networks: { management: { cidr: 10.0.0.0/24 } }
 vips: { shared: 10.0.0.100 }
 power:
   - { agent: fence_ipmilan, options: { ip: "bmc-{host}", password: { secret: "power/{host}" } } }
-  - { agent: fence_apc, hosts: [db1], options: { ip: 10.0.1.1, port: 1 } }
+  - together:
+      - { agent: fence_apc, options: { ip: 10.0.1.1, port: 1 } }
+      - { agent: fence_apc, options: { ip: 10.0.1.2, port: 1 } }
+    hosts: [db1]
 services: [keystone, lonely]
 "#;
 /// The singleton of [`APART`].

@@ -61,15 +61,23 @@ impl Catalog {
     /// Why an operator may not set a key of a data file; `None`: it may be set.
     pub fn owned(&self, service: &Service, file: &FileSpec, section: &str, key: &str) -> Option<String> {
         let keys = self.data(service, file);
-        let mine = || keys.iter().filter(|k| k.section == section);
-        let named = mine().find(|k| k.key == key);
+        let (section, key) = (same(section), same(key));
+        let mine = || keys.iter().filter(|k| same(&k.section) == section);
+        let named = mine().find(|k| same(&k.key) == key);
         let begins = |k: &&DataKey| {
-            k.key
+            let start = same(&k.key);
+            start
                 .strip_suffix('*')
                 .is_some_and(|start| key.starts_with(start))
         };
         named.or_else(|| mine().find(begins))?.own.clone()
     }
+}
+
+/// A name as the most forgiving reader takes it: oslo.config does not look at the case of
+/// a section, Python's reader not at that of a key, MariaDB takes a dash for an underscore.
+fn same(name: &str) -> String {
+    name.to_ascii_lowercase().replace('-', "_")
 }
 
 /// The keys of a data file by its path, and what is wrong with it.

@@ -13,7 +13,7 @@
 //! - A fence device never runs on the host that it fences.
 
 use catalog::{Component, Kind, UnitRun};
-use cloud::{Fencing, PowerOption};
+use cloud::{Fencing, PowerDevice, PowerOption};
 use indexmap::IndexMap;
 use model::{Model, Placed, resource_id};
 use pacemaker::{
@@ -217,40 +217,59 @@ fn fencing(model: &Model, out: &mut Cib) {
     for host in model.hosts_of("cluster") {
         let name = host.name.as_str();
         for (level, index) in host.power.iter().zip(1_u32..) {
-            let id = format!("fence-{name}-{index}");
-            let mut params = pairs([("pcmk_host_list", name)]);
-            for (key, option) in &level.options {
-                let value = match &option.value.value {
-                    PowerOption::Text(text) => text.clone(),
-                    PowerOption::Secret(name) => secret(name),
-                    // Read into the vault under the name of its path.
-                    PowerOption::File(path) => secret(&format!("file/{path}")),
-                };
-                params.insert(key.clone(), value);
-            }
-            out.resources.push(Resource::Primitive(Primitive {
-                id: id.clone(),
-                agent: format!("stonith:{}", level.agent.value),
-                params,
-                meta: pairs([("migration-threshold", "10"), ("failure-timeout", "60s")]),
-                operations: vec![
-                    operation("start", "0s", &[("timeout", "60s")]),
-                    operation("stop", "0s", &[("timeout", "60s")]),
-                    // A device is asked now and then, so that a dead one is found before it is needed.
-                    operation("monitor", "60s", &[("timeout", "60s")]),
-                ],
-            }));
-            out.locations.push(Location {
-                resource: id.clone(),
-                node: name.to_owned(),
-                score: "-INFINITY".to_owned(),
+            let ids = level.devices.iter().zip(0_u8..).map(|(device, turn)| {
+                let id = device_id(name, index, turn);
+                out.resources
+                    .push(Resource::Primitive(device_of(&id, name, device)));
+                out.locations.push(Location {
+                    resource: id.clone(),
+                    node: name.to_owned(),
+                    score: "-INFINITY".to_owned(),
+                });
+                id
             });
+            let devices = ids.collect();
             out.levels.push(Level {
                 target: name.to_owned(),
                 index,
-                devices: vec![id],
+                devices,
             });
         }
+    }
+}
+
+/// The first device of a level is told by the level, further ones by a letter behind it,
+/// which ends no name of another host's device.
+fn device_id(host: &str, level: u32, turn: u8) -> String {
+    match turn {
+        0 => format!("fence-{host}-{level}"),
+        turn if turn < 26 => format!("fence-{host}-{level}{}", char::from(b'a' + turn)),
+        turn => format!("fence-{host}-{level}z{turn}"),
+    }
+}
+
+fn device_of(id: &str, host: &str, device: &PowerDevice) -> Primitive {
+    let mut params = pairs([("pcmk_host_list", host)]);
+    for (key, option) in &device.options {
+        let value = match &option.value.value {
+            PowerOption::Text(text) => text.clone(),
+            PowerOption::Secret(name) => secret(name),
+            // Read into the vault under the name of its path.
+            PowerOption::File(path) => secret(&format!("file/{path}")),
+        };
+        params.insert(key.clone(), value);
+    }
+    Primitive {
+        id: id.to_owned(),
+        agent: format!("stonith:{}", device.agent.value),
+        params,
+        meta: pairs([("migration-threshold", "10"), ("failure-timeout", "60s")]),
+        operations: vec![
+            operation("start", "0s", &[("timeout", "60s")]),
+            operation("stop", "0s", &[("timeout", "60s")]),
+            // A device is asked now and then, so that a dead one is found before it is needed.
+            operation("monitor", "60s", &[("timeout", "60s")]),
+        ],
     }
 }
 

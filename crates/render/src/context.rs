@@ -165,6 +165,25 @@ fn broken(model: &Model, law: &catalog::Law, numbers: &IndexMap<String, Value>) 
     .warning()
 }
 
+/// A function of file, section, key and a default: the whole number that the operator's
+/// `config` has there. What is no number is the service's own to refuse.
+fn asked_number(
+    config: &cloud::Overrides,
+) -> impl Fn(String, String, String, i64) -> i64 + Send + Sync + use<> {
+    let mut numbers: IndexMap<(String, String, String), i64> = IndexMap::new();
+    for (file, sections) in config {
+        for (section, keys) in &sections.value.value {
+            for (key, value) in &keys.value.value {
+                let number = value.value.value.as_ref().map(ToString::to_string);
+                if let Some(number) = number.and_then(|n| n.parse().ok()) {
+                    numbers.insert((file.clone(), section.clone(), key.clone()), number);
+                }
+            }
+        }
+    }
+    move |file, section, key, default| numbers.get(&(file, section, key)).copied().unwrap_or(default)
+}
+
 /// The bytes of a line, counted from one.
 fn line(text: &str, number: usize) -> std::ops::Range<usize> {
     let mut at = 0;
@@ -350,6 +369,10 @@ impl Templates {
                 distribution => model.cloud.distribution.as_str(),
             },
         );
+        base.insert(
+            "upkeep".to_owned(),
+            context! { keys_every => model.cloud.upkeep.keys_every },
+        );
         base.insert("roles".to_owned(), value(&roles));
         base.insert("vips".to_owned(), value(&vips));
         base.insert("endpoints".to_owned(), value(&endpoints));
@@ -412,6 +435,9 @@ impl Templates {
             address.parse().map_or(address, url_host)
         });
         out.env.add_filter("numbers", numbers);
+        crate::quote::filters(&mut out.env);
+        out.env
+            .add_function("asked_number", asked_number(&model.cloud.config));
         out.env.add_test("ipv6", |address: &str| {
             address.parse::<IpAddr>().is_ok_and(|a| a.is_ipv6())
         });
@@ -602,6 +628,11 @@ impl Templates {
                 String::new()
             }
         }
+    }
+
+    /// A file of the catalogue, for findings.
+    pub fn source(&self, path: &str) -> Arc<diagnostic::Source> {
+        self.catalog.source(path)
     }
 
     /// A file of the catalogue as it is.

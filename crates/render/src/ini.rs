@@ -2,11 +2,9 @@
 //! list for a repeated key. The operator's `config:` overrides go over them. What a
 //! host's own text becomes where a file is shared is the crate `ini`'s matter.
 
-use std::fmt::Write as _;
-
 use cloud::tree::{self, Kind, Node, Walker};
 use cloud::{Overrides, Setting};
-use diagnostic::Source;
+use diagnostic::{Diagnostic, Source};
 use indexmap::IndexMap;
 
 use crate::context::{Scope, Templates};
@@ -87,6 +85,16 @@ fn set(section: &mut Section, key: &str, value: Option<&Setting>) {
     }
 }
 
+/// A line that a reader would take for another: it is not written. Of the operator's own
+/// texts the reader of the cloud file has said so before.
+fn unwritable(templates: &mut Templates, path: &str, name: &str, unfit: &::ini::Unfit) {
+    let source = templates.source(path);
+    let at = source.text.find(name).unwrap_or(0);
+    let message = format!("`{name}` of `{path}` cannot be written as a line: it {unfit}");
+    let finding = Diagnostic::error("catalog::template", &source, at..at + name.len(), message, "here");
+    templates.push(finding.help("a value is one line, whatever its template is filled in with"));
+}
+
 /// Renders the data file at `path` of the catalogue, for the host's file `to`.
 /// `shared`: the file is the operator's too.
 pub fn render(
@@ -140,10 +148,22 @@ pub fn render(
         out.absent
             .extend(gone.into_iter().map(|(key, _)| (name.clone(), key.clone())));
         // A section of which nothing is left is written all the same: some are told by their name.
-        let _ = write!(out.text, "\n[{name}]\n");
+        match ::ini::header(name) {
+            Ok(header) => {
+                out.text.push('\n');
+                out.text.push_str(&header);
+            }
+            Err(unfit) => {
+                unwritable(templates, path, name, &unfit);
+                continue;
+            }
+        }
         for (key, values) in there {
             for value in values {
-                let _ = writeln!(out.text, "{key} = {value}");
+                match ::ini::line(key, value) {
+                    Ok(line) => out.text.push_str(&line),
+                    Err(unfit) => unwritable(templates, path, key, &unfit),
+                }
             }
         }
     }

@@ -17,6 +17,7 @@ mod ini;
 mod journeys;
 mod parts;
 mod periodic;
+mod quote;
 mod refuse;
 mod rings;
 mod scripts;

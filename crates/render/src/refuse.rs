@@ -1,6 +1,9 @@
 //! What services say that they cannot be run with. The words and conditions are
 //! the catalogue's; the place is the operator's file.
 
+use std::ops::Range;
+
+use catalog::Refused;
 use diagnostic::Diagnostic;
 use model::Model;
 
@@ -21,11 +24,30 @@ pub fn refuse(model: &Model, templates: &mut Templates) {
             let setting = refused.at.value.as_str();
             let why = templates.text(&scope, &refused.why);
             let help = templates.text(&scope, &refused.help);
-            let message = format!("`{setting}` of `{service}` does not fit this cloud: {why}");
-            let at = model.place(service, setting);
+            let (of, at) = if setting == Refused::KEYS_EVERY {
+                ("`keys-every` of `upkeep`".to_owned(), keys_every(model))
+            } else {
+                (
+                    format!("`{setting}` of `{service}`"),
+                    model.place(service, setting),
+                )
+            };
+            let message = format!("{of} does not fit this cloud: {why}");
             let label = "cannot be so";
-            templates
-                .push(Diagnostic::error("settings::refused", &model.source, at, message, label).help(help));
+            let finding =
+                Diagnostic::error("settings::refused", &model.source, at, message, label).help(help);
+            templates.push(if refused.warning {
+                finding.warning()
+            } else {
+                finding
+            });
         }
     }
+}
+
+/// The period of keys where it is given, or else the beginning.
+fn keys_every(model: &Model) -> Range<usize> {
+    let key = "keys-every";
+    let at = model.source.text.find(key);
+    at.map_or(0..0, |at| at..at + key.len())
 }
