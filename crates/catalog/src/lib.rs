@@ -11,6 +11,7 @@ mod journeys;
 mod lint;
 mod read;
 mod service;
+mod setting;
 
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ pub use service::{
     HashRing, Interval, Kind, Law, Number, Operation, Packages, Pairs, Periodic, Platform, Refused, Release,
     ResourceSpec, SecretSpec, Service, SqlAccess, Step, UnitRun, Watched,
 };
+pub use setting::{Misfit, NONE, Setting, SettingKind};
 
 /// The budget's file.
 pub const BUDGET: &str = "budget.yaml";

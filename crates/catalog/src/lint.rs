@@ -271,7 +271,7 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
         for refused in service
             .refuse
             .iter()
-            .filter(|r| !settings.contains(&r.at.value.as_str()))
+            .filter(|r| !settings.contains(&r.at.value.as_str()) && r.at.value != crate::Refused::KEYS_EVERY)
         {
             let at = &refused.at;
             out.push(unknown(

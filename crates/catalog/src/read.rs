@@ -4,6 +4,7 @@ mod budget;
 mod component;
 mod cure;
 mod periodic;
+mod settings;
 
 use std::sync::Arc;
 
@@ -38,7 +39,6 @@ const SERVICE_KEYS: Keys<'_> = &[
     "releases",
     "needs",
     "settings",
-    "least",
     "profiles",
     "secrets",
     "database",
@@ -83,7 +83,7 @@ const HASH_RING_KEYS: Keys<'_> = &[
     "min-part-hours",
     "devices",
 ];
-const REFUSED_KEYS: Keys<'_> = &["when", "why", "at", "help"];
+const REFUSED_KEYS: Keys<'_> = &["when", "why", "at", "help", "warning"];
 const STEP_KEYS: Keys<'_> = &[
     "name",
     "run",
@@ -293,6 +293,7 @@ fn refused(w: &mut Walker, node: &Node) -> Option<Refused> {
     let mut text = |key: &'static str| w.require(&f, key).and_then(|n| w.text(n, &format!("`{key}`")));
     let (when, why, at, help) = (text("when"), text("why"), text("at"), text("help"));
     Some(Refused {
+        warning: flag(w, &f, "warning", false),
         when: when?.value,
         why: why?.value,
         at: at?,
@@ -422,26 +423,8 @@ fn read_service(w: &mut Walker, source: &Arc<Source>, folder: &str) -> Option<Se
         }
         components.insert(key.clone(), periodic::component(&name.value, one));
     }
-    let mut least = IndexMap::new();
-    if let Some(node) = f.get("least") {
-        for entry in w.map(node, "`least`").unwrap_or_default() {
-            if let Some(value) = w.integer(&entry.value, "the least value", 0..=i64::MAX) {
-                least.insert(entry.key.value.clone(), value.value);
-            }
-        }
-    }
-    let mut profiles = IndexMap::new();
-    if let Some(node) = f.get("profiles") {
-        for entry in w.map(node, "`profiles`").unwrap_or_default() {
-            let mut settings = IndexMap::new();
-            for setting in w.map(&entry.value, "a profile").unwrap_or_default() {
-                if let Some(value) = w.text(&setting.value, "a setting") {
-                    settings.insert(setting.key.value.clone(), value.value);
-                }
-            }
-            profiles.insert(entry.key.value.clone(), settings);
-        }
-    }
+    let settings = settings::read(w, &f);
+    let profiles = settings::profiles(w, &f, &settings);
     let mut rings = IndexMap::new();
     if let Some(node) = f.get("rings") {
         for entry in w.map(node, "`rings`").unwrap_or_default() {
@@ -472,8 +455,7 @@ fn read_service(w: &mut Walker, source: &Arc<Source>, folder: &str) -> Option<Se
         implied: flag(w, &f, "implied", false),
         releases: plain(words(w, &f, "releases")),
         needs: words(w, &f, "needs"),
-        settings: pairs(w, &f, "settings"),
-        least,
+        settings,
         profiles,
         secrets: secrets(w, &f),
         rings,

@@ -8,7 +8,7 @@ use cloud::tree::Spanned;
 use diagnostic::Source;
 use indexmap::IndexMap;
 
-use crate::Journeys;
+use crate::{Journeys, Setting};
 
 /// Names and texts in the order of the file.
 pub type Pairs = IndexMap<String, String>;
@@ -304,10 +304,17 @@ pub struct Refused {
     pub when: String,
     /// What would go wrong (template).
     pub why: String,
-    /// The setting of the service that is to be blamed.
+    /// The setting of the service that is to be blamed, or [`Refused::KEYS_EVERY`].
     pub at: Spanned<String>,
     /// What cures it (template).
     pub help: String,
+    /// Whether it is only told.
+    pub warning: bool,
+}
+
+impl Refused {
+    /// A period of the cloud file that services depend on.
+    pub const KEYS_EVERY: &str = "upkeep.keys-every";
 }
 
 /// When a step is already done.
@@ -500,10 +507,8 @@ pub struct Service {
     pub releases: Vec<String>,
     /// Services it cannot do without.
     pub needs: Vec<Spanned<String>>,
-    /// Settings with defaults; the cloud file's `settings:` overrides.
-    pub settings: IndexMap<String, String>,
-    /// The least value of settings that are numbers: below it nothing runs.
-    pub least: IndexMap<String, i64>,
+    /// Settings with kinds and defaults; the cloud file's `settings:` overrides.
+    pub settings: IndexMap<String, Setting>,
     /// Settings by timing profile, over the defaults.
     pub profiles: IndexMap<String, IndexMap<String, String>>,
     /// Secrets by name, `SERVICE/NAME` in the vault.

@@ -5,11 +5,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use catalog::{Catalog, FileSpec, Release, Service};
-use cloud::{Architecture, Cloud, Role, Sections, ServiceName, Setting, VipSource};
+use cloud::{Architecture, Cloud, Role, Sections, ServiceName, VipSource};
 use diagnostic::{Diagnostic, Source, did_you_mean};
 use indexmap::IndexMap;
 
-use crate::{Model, Vip};
+use crate::{Model, Vip, settings};
 
 /// The release, if the catalogue has it.
 pub fn release<'c>(
@@ -172,42 +172,7 @@ pub fn services(
         let Some(service) = out.iter().find(|s| s.name.value == name.as_str()) else {
             continue;
         };
-        for (key, value) in &settings.value.value {
-            if let Some(least) = service.least.get(key)
-                && number(&value.value.value).is_none_or(|given| given < *least)
-            {
-                findings.push(
-                    Diagnostic::error(
-                        "settings::too-small",
-                        source,
-                        value.value.span.clone(),
-                        format!("`{key}` of `{name}` cannot be `{}`", value.value.value),
-                        "too small, or not a number",
-                    )
-                    .help(format!("the least that works is {least}")),
-                );
-            }
-            if !service.settings.contains_key(key) {
-                let keys: Vec<&str> = service.settings.keys().map(String::as_str).collect();
-                let finding = Diagnostic::error(
-                    "settings::unknown-key",
-                    source,
-                    value.key.clone(),
-                    format!("`{name}` has no setting `{key}`"),
-                    "not known",
-                );
-                findings.push(match did_you_mean(key, keys.iter().copied()) {
-                    Some(near) => finding.help(format!("did you mean `{near}`?")),
-                    None if keys.is_empty() => {
-                        finding.help("it has none; a file's key is set under `config`")
-                    }
-                    None => finding.help(format!(
-                        "known: {}; a file's key is set under `config`",
-                        keys.join(", ")
-                    )),
-                });
-            }
-        }
+        settings::judge(service, &settings.value.value, source, findings);
     }
     out
 }
@@ -419,15 +384,6 @@ fn keys(
                     .help("leave it out: quorate writes it"),
             );
         }
-    }
-}
-
-/// The number that a setting says, in quotes or without.
-fn number(setting: &Setting) -> Option<i64> {
-    match setting {
-        Setting::Int(given) => Some(*given),
-        Setting::Text(text) => text.parse().ok(),
-        _ => None,
     }
 }
 

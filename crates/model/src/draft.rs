@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use catalog::{Catalog, Cure, DataKey, Service};
+use catalog::{Catalog, Cure, DataKey, Service, Setting, SettingKind};
 use cloud::keys::{self, Key, Shape};
 
 /// What is asked for, as typed.
@@ -96,12 +96,11 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// A default of the catalogue: a number stays one.
-fn setting(text: &str) -> String {
-    if text.parse::<i64>().is_ok() {
-        text.to_owned()
-    } else {
-        quoted(text)
+/// A default of the catalogue as its kind is written.
+fn setting(setting: &Setting) -> String {
+    match setting.kind {
+        SettingKind::Whole { .. } | SettingKind::Switch => setting.default.clone(),
+        _ => quoted(&setting.default),
     }
 }
 
@@ -191,16 +190,19 @@ fn services<'c>(wanted: &Wanted, catalog: &'c Catalog) -> impl Iterator<Item = &
     all.filter(|s| s.foundation || wanted.services.contains(&s.name.value))
 }
 
-/// All settings with their defaults.
+/// All settings with their defaults and what they may be.
 fn settings(wanted: &Wanted, catalog: &Catalog) -> String {
     let mut out = String::from("#settings:\n");
     for service in services(wanted, catalog).filter(|s| !s.settings.is_empty()) {
-        let pairs: Vec<String> = service
-            .settings
-            .iter()
-            .map(|(k, v)| format!("{k}: {}", setting(v)))
-            .collect();
-        let _ = writeln!(out, "#  {}: {{ {} }}", service.name.value, pairs.join(", "));
+        let _ = writeln!(out, "#  {}:", service.name.value);
+        for (key, one) in &service.settings {
+            let _ = writeln!(
+                out,
+                "#    {key}: {} # {}",
+                setting(one),
+                one.wanted().replace('`', "")
+            );
+        }
     }
     out
 }

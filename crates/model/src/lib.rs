@@ -7,8 +7,10 @@
 
 mod check;
 mod draft;
+mod fence;
 mod schema;
 mod secrets;
+mod settings;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -110,7 +112,9 @@ impl Model {
         let release = check::release(cloud, source, catalog, &mut findings);
         let chosen = check::services(cloud, source, catalog, &mut findings);
         let placed = |service: Service| {
-            let mut settings = service.settings.clone();
+            let defaults = service.settings.iter();
+            let mut settings: IndexMap<String, String> =
+                defaults.map(|(k, s)| (k.clone(), s.default.clone())).collect();
             if let Some(profile) = service.profiles.get(cloud.profile.as_str()) {
                 settings.extend(profile.clone());
             }
@@ -140,7 +144,8 @@ impl Model {
                 },
             )
         };
-        let services: IndexMap<String, Placed> = chosen.into_iter().map(placed).collect();
+        let mut services: IndexMap<String, Placed> = chosen.into_iter().map(placed).collect();
+        fence::agents(cloud, &mut services, source, &mut findings);
         let rest = catalog
             .services
             .iter()

@@ -4,7 +4,7 @@
 //! It judges one value at a time, as an editor does while somebody types. What
 //! concerns several places of the file only `check` can tell.
 
-use catalog::{Catalog, Service};
+use catalog::{Catalog, NONE, Service, Setting, SettingKind};
 use cloud::keys::{self, Key, Map, Named, Shape};
 use serde_json::{Map as Object, Value, json};
 
@@ -16,9 +16,15 @@ pub fn schema(catalog: &Catalog) -> Value {
         "description": "What a cloud should be: hosts, addresses, services. `quorate check` says more than an editor can.",
     });
     merge(&mut out, map(&keys::CLOUD, catalog));
-    // Lists may hold lists.
-    let value = json!({ "type": ["string", "number", "boolean", "array"], "items": value() });
-    merge(&mut out, json!({ "$defs": { "value": value } }));
+    let value = json!({ "type": ["string", "number", "boolean"] });
+    let says = "For a key that stands in the file once for each item.";
+    let each = json!({ "description": says, "type": "array", "items": value });
+    let each = json!({ "type": "object", "properties": { "each": each }, "required": ["each"],
+                       "additionalProperties": false });
+    merge(
+        &mut out,
+        json!({ "$defs": { "value": { "anyOf": [value, each] } } }),
+    );
     out
 }
 
@@ -109,7 +115,7 @@ fn text() -> Value {
     json!({ "type": ["string", "number", "boolean"], "minLength": 1 })
 }
 
-/// A setting or an overridden value.
+/// An overridden value: one, or `each` for a key that stands several times.
 fn value() -> Value {
     json!({ "$ref": "#/$defs/value" })
 }
@@ -137,7 +143,7 @@ fn name(named: Named) -> Value {
             "maxLength": 63,
             "pattern": "^([a-z0-9][a-z0-9-]*)?[a-z]([a-z0-9-]*[a-z0-9])?$|^[a-z0-9]+(-[a-z0-9]+)+$",
         }),
-        Named::Option => json!({ "type": "string" }),
+        Named::Option => json!({ "type": "string", "pattern": "^[A-Za-z0-9_.-]+$" }),
     }
 }
 
@@ -159,26 +165,60 @@ fn by_service(catalog: &Catalog, of: impl Fn(&Service) -> Option<Value>) -> Valu
 }
 
 fn settings(service: &Service) -> Option<Value> {
-    let property = |(key, default): (&String, &String)| {
-        let mut says = format!("Default: `{default}`.");
+    let property = |(key, setting): (&String, &Setting)| {
+        let mut says = format!("{}. Default: `{}`.", sentence(&setting.why), setting.default);
         for (profile, values) in &service.profiles {
             if let Some(value) = values.get(key) {
                 says = format!("{says} With the profile `{profile}`: `{value}`.");
             }
         }
         let mut out = json!({ "description": says });
-        merge(
-            &mut out,
-            match service.least.get(key) {
-                Some(least) => json!({ "type": "integer", "minimum": least }),
-                None => value(),
-            },
-        );
+        merge(&mut out, typed(setting));
         (key.clone(), out)
     };
     let properties: Object<String, Value> = service.settings.iter().map(property).collect();
     let some = !properties.is_empty();
     some.then(|| json!({ "type": "object", "properties": properties, "additionalProperties": false }))
+}
+
+/// A clause with a capital.
+fn sentence(clause: &str) -> String {
+    let mut chars = clause.chars();
+    chars
+        .next()
+        .map(|c| c.to_uppercase().chain(chars).collect())
+        .unwrap_or_default()
+}
+
+/// The values of a setting, `none` among them where it may be without one.
+fn typed(setting: &Setting) -> Value {
+    let pattern = |pattern: &str| json!({ "type": "string", "pattern": pattern });
+    let kind = match &setting.kind {
+        SettingKind::Whole { least, most, .. } => {
+            json!({ "type": "integer", "minimum": least, "maximum": most })
+        }
+        SettingKind::Word(words) => {
+            let words: Vec<(&str, &str)> = words.iter().map(|(w, s)| (w.as_str(), s.as_str())).collect();
+            word(&words)
+        }
+        SettingKind::Switch => json!({ "type": "boolean" }),
+        SettingKind::Address => pattern("^[A-Za-z0-9:][A-Za-z0-9:.-]*$"),
+        SettingKind::Path => pattern("^/[A-Za-z0-9/._@:,=+-]*$"),
+        SettingKind::Name => {
+            json!({ "type": ["string", "number"], "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]*$" })
+        }
+        SettingKind::Url => pattern("^[A-Za-z][A-Za-z0-9+.-]*://"),
+        SettingKind::Size(ending) => pattern(&format!("^[1-9][0-9]*[MGT]{ending}$")),
+        SettingKind::Span => pattern("^[1-9][0-9]*(s|min|h|day|week|month|year)s?$"),
+        SettingKind::List => {
+            json!({ "anyOf": [text(), { "type": "array", "items": text(), "minItems": 1 }] })
+        }
+        SettingKind::Text => text(),
+    };
+    if setting.is_optional() {
+        return json!({ "anyOf": [{ "const": NONE }, kind] });
+    }
+    kind
 }
 
 /// Files that are kept as data, with the keys that are written anyhow.
@@ -189,9 +229,14 @@ fn config(catalog: &Catalog) -> Value {
             let mut sections = Object::new();
             let data = catalog.data(service, file);
             for key in &data {
-                let section = sections.entry(key.section.clone()).or_insert_with(
-                    || json!({ "type": "object", "properties": {}, "patternProperties": {} }),
-                );
+                let section = sections.entry(key.section.clone()).or_insert_with(|| {
+                    json!({
+                        "type": "object",
+                        "properties": {},
+                        "patternProperties": {},
+                        "additionalProperties": set(),
+                    })
+                });
                 let (place, name) = match key.key.strip_suffix('*') {
                     Some(start) => {
                         // What stands in the file by its own name is not meant.

@@ -46,12 +46,13 @@ vips: { pool: 10.0.0.100-10.0.0.119, pins: { keystone: 10.0.0.110 } }
 services: [keystone]
 power:
   - { agent: fence_ipmilan, options: { ip: "bmc-{host}", password: { secret: bmc } }, hosts: [c2, c3] }
+  - { together: [{ agent: fence_apc, options: { ip: "pdu-{host}" } }], hosts: [c2] }
 ssh: { user: admin, port: 22, config: ssh_config }
 time: { servers: [a.example.org, b.example.org, c.example.org, 10.0.0.1] }
 timeouts: { home-after: 60 }
 upkeep: { keys-every: 30, backup: { every: 2, keep: 5, to: /srv/backups } }
 settings: { keystone: { processes: 4 }, corosync: { token: 1000 } }
-config: { /etc/keystone/keystone.conf: { DEFAULT: { use_stderr: ~ }, new: { key: [a, b] } } }
+config: { /etc/keystone/keystone.conf: { DEFAULT: { use_stderr: ~ }, new: { key: { each: [a, b] } } } }
 shared-files: [/etc/keystone/keystone.conf]
 cures: [rpc-reply-poll]
 "#;
@@ -102,7 +103,9 @@ fn refused(validator: &Validator, value: &Value) -> Vec<String> {
 /// What the reader has against the shape of a file. JSON is YAML.
 fn misshapen(value: &Value) -> Vec<String> {
     let (_, findings) = cloud::parse(&Source::new("cloud.yaml", value.to_string()));
-    let shape = findings.iter().filter(|f| f.code.starts_with("file::"));
+    let shape = findings
+        .iter()
+        .filter(|f| f.code.starts_with("file::") || f.code == "config::list");
     shape.map(ToString::to_string).collect()
 }
 
@@ -236,8 +239,10 @@ fn wrong_files_are_refused() {
         "address::bad",
         "architecture::unknown",
         "cloud::bad-name",
+        "config::list",
         "distribution::unknown",
         "fencing::none-without-reason",
+        "file::control-character",
         "file::missing-key",
         "file::unknown-key",
         "file::wrong-type",
@@ -246,6 +251,8 @@ fn wrong_files_are_refused() {
         "network::bad-cidr",
         "network::bad-name",
         "network::unknown-use",
+        "power::agent-and-together",
+        "power::bad-option",
         "profile::unknown",
         "service::bad-name",
         "service::duplicate",
@@ -257,8 +264,10 @@ fn wrong_files_are_refused() {
         "service::not-in-cloud",
         "service::not-packaged",
         "service::unknown",
+        "settings::too-large",
         "settings::too-small",
         "settings::unknown-key",
+        "settings::wrong-kind",
     ];
     assert_eq!(caught, expected);
 }
