@@ -204,6 +204,27 @@ fn only_fleet_runs_ssh() {
     hold(&wrong);
 }
 
+/// What a host wrote reaches a terminal through one filter: `say.rs` alone prints.
+#[test]
+fn one_file_of_the_command_prints() {
+    let mut wrong = vec![];
+    for file in rust_files("crates/cli/src") {
+        let code = Code::new(&read(&file)).without_comments_and_tests();
+        let prints = |line: &str| line.contains("anstream") || bare_print(line);
+        let lines = code.lines().enumerate();
+        let lines = lines.filter(|(_, l)| !file.ends_with("say.rs") && prints(l));
+        wrong.extend(lines.map(|(i, _)| format!("{}:{}", file.display(), i + 1)));
+    }
+    hold(&wrong);
+}
+
+/// A macro of the standard library that prints.
+fn bare_print(line: &str) -> bool {
+    ["println!", "print!", "dbg!"]
+        .iter()
+        .any(|word| line.contains(word))
+}
+
 #[test]
 fn unsafe_stands_in_named_files_only() {
     let mut wrong = vec![];

@@ -5,6 +5,8 @@ use std::io::IsTerminal as _;
 
 use fleet::{Event, Outcome};
 
+use crate::say;
+
 /// Prints events as they come.
 #[derive(Debug, Default)]
 pub struct Console {
@@ -27,17 +29,17 @@ impl Console {
 
     fn line(&self, text: &str) {
         if self.terminal {
-            anstream::eprintln!("\r\x1b[K{text}");
+            say::over(text);
             self.status();
         } else {
-            anstream::eprintln!("{text}");
+            say::errln!("{text}");
         }
     }
 
     fn status(&self) {
         if self.terminal && !self.under_way.is_empty() {
             let names: String = self.under_way.join(", ").chars().take(90).collect();
-            anstream::eprint!("\r\x1b[K… {names}");
+            say::under_way(&format!("… {names}"));
         }
     }
 

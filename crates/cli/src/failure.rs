@@ -2,11 +2,15 @@
 
 use std::process::ExitCode;
 
+use crate::say;
+
 /// A failure, told on standard error.
 #[derive(Debug)]
 pub enum Failure {
-    /// The input is wrong; nothing was touched. The findings, drawn.
+    /// The input is wrong; nothing was touched.
     Input(String),
+    /// The same, as findings that are drawn already.
+    Found(String),
     /// It failed.
     World {
         /// What, a sentence without a full stop.
@@ -41,13 +45,17 @@ impl Failure {
     pub fn report(self) -> ExitCode {
         match self {
             Self::Input(text) => {
-                anstream::eprintln!("{}", text.trim_end());
+                say::errln!("{}", text.trim_end());
+                ExitCode::from(2)
+            }
+            Self::Found(findings) => {
+                say::drawn(&findings);
                 ExitCode::from(2)
             }
             Self::World { message, hints } => {
-                anstream::eprintln!("error: {message}");
+                say::errln!("error: {message}");
                 for hint in hints.iter().filter(|h| !h.is_empty()) {
-                    anstream::eprintln!("\nhint: {hint}");
+                    say::errln!("\nhint: {hint}");
                 }
                 ExitCode::from(1)
             }

@@ -4,6 +4,7 @@
 //! touched; 3 `plan --detailed-exitcode` found changes.
 
 mod args;
+mod beside;
 mod commands;
 mod console;
 mod due;
@@ -14,6 +15,7 @@ mod project;
 mod rotate;
 mod runner;
 mod saved;
+mod say;
 mod seen;
 mod steps;
 mod watch;
@@ -35,7 +37,7 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            anstream::eprintln!("error: cannot start: {error}");
+            say::errln!("error: cannot start: {error}");
             return ExitCode::FAILURE;
         }
     };

@@ -7,6 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::failure::Failure;
 use crate::project::Project;
+use crate::say;
 
 /// A place for backups of one cloud.
 pub enum Place {
@@ -97,7 +98,7 @@ pub async fn fetch(project: &Project, backup: &Utf8Path) -> Result<tempfile::Tem
         .tempdir_in(&project.state)?;
     let to = Utf8Path::from_path(folder.path()).map(|folder| folder.join(name));
     let to = to.ok_or_else(|| std::io::Error::other("the state folder's name is no text"))?;
-    anstream::eprintln!("{backup}: bringing it here");
+    say::errln!("{backup}: bringing it here");
     bucket.get(name, &to).await?;
     Ok(folder)
 }

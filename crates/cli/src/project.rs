@@ -2,7 +2,7 @@
 //! the state folder beside it and the vault in there.
 
 use std::fmt::Write as _;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Read as _};
 use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -17,6 +17,7 @@ use vault::{SecretRequest, SecretString, Vault};
 
 use crate::failure::Failure;
 use crate::rotate;
+use crate::say;
 
 /// Everything that follows from a cloud file.
 #[derive(Debug)]
@@ -85,9 +86,16 @@ fn read_dir(
     Ok(())
 }
 
-/// A text that an operator wrote.
+/// A text that an operator wrote; of a large one as much as tells that it is large.
 fn text(file: &Utf8Path) -> Result<String, Failure> {
-    let text = fs_err::read(file).map_err(|e| Failure::Input(format!("error: {e}")))?;
+    let mut text = Vec::new();
+    let most = u64::try_from(cloud::FILE_MOST).unwrap_or(u64::MAX) + 1;
+    fs_err::File::open(file)
+        .and_then(|file| file.take(most).read_to_end(&mut text))
+        .map_err(|e| Failure::Input(format!("error: {e}")))?;
+    if text.len() > cloud::FILE_MOST {
+        return Err(Failure::Found(draw(&[cloud::too_large(file.as_str())])));
+    }
     String::from_utf8(text).map_err(|e| {
         Failure::Input(format!(
             "error: `{file}` is not UTF-8 text (byte {})",
@@ -151,11 +159,11 @@ impl Project {
         match project {
             Some(project) => {
                 if !findings.is_empty() {
-                    anstream::eprintln!("{}", draw(&findings));
+                    say::drawn(&draw(&findings));
                 }
                 Ok(project)
             }
-            None => Err(Failure::Input(draw(&findings))),
+            None => Err(Failure::Found(draw(&findings))),
         }
     }
 
@@ -317,6 +325,7 @@ impl Project {
     pub fn plain_passwords(&self) -> Vec<String> {
         let devices = self.model.cloud.hosts.iter().flat_map(|h| &h.power);
         devices
+            .flat_map(|level| &level.devices)
             .flat_map(|device| &device.options)
             .filter(|(name, _)| ["pass", "secret", "token"].iter().any(|word| name.contains(word)))
             .filter_map(|(_, option)| match &option.value.value {
@@ -350,7 +359,8 @@ fn options(cloud: &Cloud) -> impl Iterator<Item = &PowerOption> {
         .hosts
         .iter()
         .flat_map(|h| &h.power)
-        .flat_map(|l| l.options.values())
+        .flat_map(|l| &l.devices)
+        .flat_map(|d| d.options.values())
         .map(|o| &o.value.value)
 }
 

@@ -12,6 +12,7 @@ use crate::args::ApplyArgs;
 use crate::commands::plan::make;
 use crate::failure::Failure;
 use crate::project::Project;
+use crate::say;
 use crate::watch::Watch;
 use crate::{seen, steps};
 
@@ -197,7 +198,7 @@ impl Runner {
     /// When steps failed, or the operator stopped it.
     pub async fn stage(&mut self, plan: &Plan, observed: &Observed) -> Result<(), Failure> {
         for line in &plan.explain {
-            anstream::eprintln!("{line}");
+            say::errln!("{line}");
         }
         let stage = self.stages;
         self.stages += 1;

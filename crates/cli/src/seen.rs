@@ -12,6 +12,7 @@ use wire::{Facts, Op, Reply};
 
 use crate::failure::Failure;
 use crate::project::Project;
+use crate::say;
 
 /// The program as it is pushed.
 pub fn binary() -> Result<Arc<Binary>, Failure> {
@@ -123,7 +124,7 @@ pub async fn observe(
 /// Warns of hosts that could not be asked, a reason each; the exit status then.
 pub fn warn(unseen: &[String]) -> ExitCode {
     for why in unseen {
-        anstream::eprintln!("warning: {why}");
+        say::errln!("warning: {why}");
     }
     ExitCode::from(u8::from(!unseen.is_empty()))
 }

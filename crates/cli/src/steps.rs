@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::console::Console;
 use crate::failure::Failure;
+use crate::say;
 
 /// Set by Ctrl-C: the first lets the steps in flight end, the second ends this process.
 pub fn interrupts() -> watch::Receiver<Stop> {
@@ -17,7 +18,7 @@ pub fn interrupts() -> watch::Receiver<Stop> {
         static TIMES: AtomicU32 = AtomicU32::new(0);
         while tokio::signal::ctrl_c().await.is_ok() {
             if TIMES.fetch_add(1, Ordering::Relaxed) == 0 {
-                anstream::eprintln!(
+                say::errln!(
                     "\nstopping after the steps in flight; run it again to go on (Ctrl-C once more stops at once)"
                 );
                 let _ = stop.send(Stop::AfterStepsInFlight);
@@ -62,7 +63,7 @@ pub async fn run(
     };
     let summary = fleet::execute(plan, sessions, options, events).await;
     if let Ok(Some(error)) = reader.await {
-        anstream::eprintln!("warning: the journal is incomplete: {error}");
+        say::errln!("warning: the journal is incomplete: {error}");
     }
     Ok(summary)
 }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use wire::{Ask, Op, Probed, Reply, Seen};
 
 use crate::project::Project;
+use crate::say;
 
 /// From so many hosts: one may be restarted meanwhile, and more would be load.
 const FROM: usize = 3;
@@ -218,7 +219,7 @@ impl Watch {
             })
             .collect();
         for told in &told {
-            anstream::eprintln!("{}", line(told));
+            say::errln!("{}", line(told));
         }
         let longest = worst
             .iter()
@@ -227,7 +228,7 @@ impl Watch {
         plan::learn(&self.plan, desired, &longest, measures);
         // It is knowledge for later, and not what the operator wanted now.
         if let Err(error) = keep(state, id, &told, measures) {
-            anstream::eprintln!("warning: what was measured is not kept: {error}");
+            say::errln!("warning: what was measured is not kept: {error}");
         }
     }
 }

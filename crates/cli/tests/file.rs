@@ -35,6 +35,10 @@ fn a_file_is_made_once_and_is_good() {
     let schema = std::fs::read(folder.path().join(schema)).unwrap();
     assert_eq!(schema, quorate(folder.path(), &["schema"]).stdout);
     let checked = quorate(folder.path(), &["check"]);
+    let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert!(said.contains("power::missing-file"), "{said}");
+    std::fs::write(folder.path().join("bmc-password"), "secret").unwrap();
+    let checked = quorate(folder.path(), &["check"]);
     assert_eq!(status(&checked), Some(0), "{checked:?}");
     let again = quorate(folder.path(), &args);
     assert_eq!(status(&again), Some(2));
@@ -88,4 +92,132 @@ fn a_catalogue_is_checked_by_itself() {
             "{stderr}"
         );
     }
+}
+
+/// A cloud file of three hosts with this at its end.
+fn with(end: &str) -> String {
+    format!(
+        "cloud: demo\nrelease: \"2025.1\"\nhosts:\n  c1: {{ role: controller, address: 198.51.100.11 }}\n  \
+         c2: {{ role: controller, address: 198.51.100.12 }}\n  c3: {{ role: controller, address: 198.51.100.13 }}\n\
+         vips: {{ pool: 198.51.100.100-198.51.100.119 }}\nservices: [keystone]\n{end}\n"
+    )
+}
+
+/// The findings of a cloud file, as JSON and as drawn.
+fn findings(folder: &Path, text: &str) -> (serde_json::Value, String) {
+    std::fs::write(folder.join("cloud.yaml"), text).unwrap();
+    let json = quorate(folder, &["check", "-o", "json"]);
+    let drawn = quorate(folder, &["check"]);
+    (
+        serde_json::from_slice(&json.stdout).unwrap(),
+        String::from_utf8(drawn.stderr).unwrap(),
+    )
+}
+
+fn codes(findings: &serde_json::Value) -> Vec<&str> {
+    let all = findings.as_array().unwrap().iter();
+    all.map(|f| f["code"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn what_a_file_quotes_does_not_reach_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let (json, drawn) = findings(
+        folder.path(),
+        &with("region: \"a\\e]0;owned\\a\\N\"\n\"b\\x9b2Jc\": 1"),
+    );
+    assert_eq!(
+        codes(&json),
+        [
+            "file::control-character",
+            "file::control-character",
+            "file::unknown-key",
+            "region::bad-name",
+            "fencing::missing"
+        ]
+    );
+    assert!(
+        !drawn.contains(|c: char| c.is_control() && c != '\n'),
+        "{drawn:?}"
+    );
+    let message = json[2]["message"].as_str().unwrap();
+    assert!(message.contains('\u{9b}'), "JSON says what there is: {message:?}");
+}
+
+#[test]
+fn a_large_file_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let begin = std::time::Instant::now();
+    let large = format!(
+        "config: {{ /etc/keystone/keystone.conf: {{ DEFAULT: {{ a: {} }} }} }}",
+        "x".repeat(20_000_000)
+    );
+    std::fs::write(folder.path().join("cloud.yaml"), with(&large)).unwrap();
+    let checked = quorate(folder.path(), &["check"]);
+    assert_eq!(status(&checked), Some(2));
+    let said = String::from_utf8(checked.stderr).unwrap();
+    assert!(said.contains("file::too-large") && said.len() < 2000, "{said}");
+    // Eight seconds before there was a bound.
+    assert!(
+        begin.elapsed() < std::time::Duration::from_secs(5),
+        "{:?}",
+        begin.elapsed()
+    );
+}
+
+#[test]
+fn files_beside_the_cloud_file_must_be_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = with(
+        "power: { agent: fence_ipmilan, options: { ip: \"bmc-{host}\", password: { file: \"bmc-{host}.txt\" } } }\n\
+         ssh: { config: there.conf }",
+    );
+    let (json, _) = findings(folder.path(), &text);
+    assert_eq!(
+        codes(&json),
+        [
+            "power::missing-file",
+            "ssh::missing-config",
+            "power::missing-file",
+            "power::missing-file"
+        ]
+    );
+    for name in ["bmc-c1.txt", "bmc-c2.txt", "bmc-c3.txt", "there.conf"] {
+        std::fs::write(folder.path().join(name), "x").unwrap();
+    }
+    let (json, _) = findings(folder.path(), &text);
+    assert_eq!(codes(&json), [""; 0]);
+}
+
+#[test]
+fn keys_turn_no_faster_than_tokens_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let judged = |expiration: u64, days: u64| {
+        let power = "power: { agent: fence_ipmilan, options: { ip: \"bmc-{host}\" } }";
+        let config =
+            format!("config: {{ /etc/keystone/keystone.conf: {{ token: {{ expiration: {expiration} }} }} }}");
+        let (json, _) = findings(
+            folder.path(),
+            &with(&format!("{power}\n{config}\nupkeep: {{ keys-every: {days} }}")),
+        );
+        let all = json.as_array().unwrap().iter();
+        all.map(|f| {
+            format!(
+                "{} {}",
+                f["code"].as_str().unwrap(),
+                f["severity"].as_str().unwrap()
+            )
+        })
+        .collect::<Vec<_>>()
+    };
+    let day = 86_400;
+    assert_eq!(judged(21 * day, 1), ["settings::refused error"]);
+    assert_eq!(
+        judged(day, 1),
+        ["settings::refused warning"],
+        "two days more for long work"
+    );
+    assert_eq!(judged(day, 2), ["settings::refused warning"]);
+    assert_eq!(judged(day, 3), [""; 0]);
+    assert_eq!(judged(21 * day, 23), [""; 0]);
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use crate::args::{AgentArgs, AgentVerb};
 use crate::failure::Failure;
+use crate::say;
 
 /// Runs it.
 pub async fn run(args: &AgentArgs) -> Result<ExitCode, Failure> {
@@ -23,7 +24,7 @@ pub async fn run(args: &AgentArgs) -> Result<ExitCode, Failure> {
                 Failure::world(format!("cannot resolve `{name}`: {e}"), "is it in /etc/hosts?")
             })?;
             for address in found {
-                anstream::println!("{}", address.ip());
+                say::outln!("{}", address.ip());
             }
         }
     }

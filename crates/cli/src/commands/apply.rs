@@ -19,6 +19,7 @@ use crate::failure::Failure;
 use crate::project::Project;
 use crate::runner::Runner;
 use crate::saved::Saved;
+use crate::say;
 
 /// After so many stages something undoes what we do.
 const STAGES: usize = 8;
@@ -28,7 +29,7 @@ pub fn agreed(plan: &Plan, yes: bool) -> Result<bool, Failure> {
     if yes {
         return Ok(true);
     }
-    anstream::print!("{}", plan::show(plan, true));
+    say::out!("{}", plan::show(plan, true));
     ask()
 }
 
@@ -37,7 +38,7 @@ pub fn ask() -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(Failure::world("there is nobody to ask", "say `--yes`"));
     }
-    anstream::print!("Do this? [y/N] ");
+    say::out!("Do this? [y/N] ");
     std::io::stdout().flush()?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
@@ -74,7 +75,7 @@ pub async fn run(
     } else {
         format!("{} is as the file says", targets.join(", "))
     };
-    anstream::println!(
+    say::outln!(
         "{}: {} changes in {:.1} s; {so}",
         run.project.model.cloud.name.value,
         run.changed,
@@ -102,7 +103,7 @@ pub async fn converge(
         run.foretell(&mut plan);
         if plan.is_empty() {
             for line in &plan.explain {
-                anstream::eprintln!("{line}");
+                say::errln!("{line}");
             }
             run.seen().await;
             return Ok(true);
@@ -142,7 +143,7 @@ async fn keep_to(saved: &Saved, args: &ApplyArgs, catalog: &[Utf8PathBuf]) -> Re
     };
     run.foretell(&mut plan);
     for refused in &refused {
-        anstream::eprintln!("not done: {}: {}", refused.step, refused.why);
+        say::errln!("not done: {}: {}", refused.step, refused.why);
     }
     if !plan.is_empty() {
         if !agreed(&plan, args.yes)? {
@@ -154,7 +155,7 @@ async fn keep_to(saved: &Saved, args: &ApplyArgs, catalog: &[Utf8PathBuf]) -> Re
         run.stage(&plan, &observed).await?;
         run.seen().await;
     }
-    anstream::println!(
+    say::outln!(
         "{}: {} changes in {:.1} s; the plan is done{}",
         run.project.model.cloud.name.value,
         run.changed,

@@ -12,6 +12,7 @@ use wire::{AUDIT_LOG, Answer, Fact, Op, Query, Reply};
 use crate::args::{AuditArgs, Output};
 use crate::failure::Failure;
 use crate::project::Project;
+use crate::say;
 use crate::seen;
 
 /// A line, and the hosts that have it.
@@ -94,10 +95,10 @@ pub async fn run(args: &AuditArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, 
     let since = args.since.as_ref().map(|s| stamp(s.0)).unwrap_or_default();
     let all = together(&logs, &since);
     match args.shown.output {
-        Output::Json => anstream::println!("{}", serde_json::to_string_pretty(&all)?),
+        Output::Json => say::outln!("{}", serde_json::to_string_pretty(&all)?),
         Output::Text => {
             for line in all {
-                anstream::println!("{}  {}  [{}]", line.at, line.what, line.hosts.join(" "));
+                say::outln!("{}  {}  [{}]", line.at, line.what, line.hosts.join(" "));
             }
         }
     }

@@ -22,6 +22,7 @@ use crate::failure::Failure;
 use crate::place::Place;
 use crate::project::Project;
 use crate::runner::{Runner, audit, lock, whoami};
+use crate::say;
 use crate::seen;
 
 /// Where a member writes its databases, for root alone.
@@ -73,10 +74,10 @@ async fn list(shown: &Shown, to: Option<&str>, catalog: &[Utf8PathBuf]) -> Resul
         })
         .collect();
     match shown.output {
-        Output::Json => anstream::println!("{}", serde_json::to_string_pretty(&listed)?),
+        Output::Json => say::outln!("{}", serde_json::to_string_pretty(&listed)?),
         Output::Text => {
             for one in listed {
-                anstream::println!("{}  {:>8} KiB  {}", one.at, one.size.div_ceil(1024), one.path);
+                say::outln!("{}  {:>8} KiB  {}", one.at, one.size.div_ceil(1024), one.path);
             }
         }
     }
@@ -183,7 +184,7 @@ async fn dump<'a>(
         })
     };
     let (uuid, from) = position().await?;
-    anstream::eprintln!("{host}: reading {} at {uuid}:{from}", databases.join(", "));
+    say::errln!("{host}: reading {} at {uuid}:{from}", databases.join(", "));
     session
         .call(Op::Run(run), None)
         .await
@@ -239,7 +240,7 @@ pub async fn make(args: &BackupMake, catalog: &[Utf8PathBuf]) -> Result<ExitCode
     save(&project, &sessions, &observed, &who, &place, begin).await?;
     if let Some(keep) = args.keep {
         for old in place.prune(usize::from(keep)).await? {
-            anstream::println!("{}: removed", old.path);
+            say::outln!("{}: removed", old.path);
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -299,9 +300,9 @@ async fn save(
         Some(p) => format!(", databases of {} at {}:{}", manifest.member, p.uuid, p.from),
         None => String::new(),
     };
-    anstream::println!("{path}: whole, in {:.1} s{from}", begin.elapsed().as_secs_f64());
+    say::outln!("{path}: whole, in {:.1} s{from}", begin.elapsed().as_secs_f64());
     for sent in place.send().await? {
-        anstream::println!("{sent}: sent");
+        say::outln!("{sent}: sent");
     }
     Ok(())
 }

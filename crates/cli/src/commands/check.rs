@@ -10,8 +10,10 @@ use catalog::Catalog;
 use diagnostic::{Diagnostic, Source};
 
 use crate::args::{CheckArgs, Output};
+use crate::beside;
 use crate::failure::Failure;
 use crate::project::{draw, judge, load};
+use crate::say;
 
 /// The cloud file where none is named.
 const FILE: &str = "cloud.yaml";
@@ -42,13 +44,13 @@ pub fn run(args: &CheckArgs, overlays: &[Utf8PathBuf]) -> Result<ExitCode, Failu
     }
     let errors = findings.iter().any(Diagnostic::is_error);
     match args.output {
-        Output::Json => anstream::println!("{}", serde_json::to_string_pretty(&findings)?),
+        Output::Json => say::outln!("{}", serde_json::to_string_pretty(&findings)?),
         Output::Text => {
             if !findings.is_empty() {
-                anstream::eprint!("{}", draw(&findings));
+                say::drawn(&draw(&findings));
             }
             for line in good {
-                anstream::println!("{line}");
+                say::outln!("{line}");
             }
         }
     }
@@ -63,8 +65,15 @@ pub fn run(args: &CheckArgs, overlays: &[Utf8PathBuf]) -> Result<ExitCode, Failu
 type Judged = (Option<String>, Vec<Diagnostic>);
 
 fn cloud_file(file: &Utf8Path, overlays: &[Utf8PathBuf]) -> Result<Judged, Failure> {
-    let (project, findings) = load(file, overlays)?;
-    let said = project.map(|project| {
+    let (project, mut findings) = load(file, overlays)?;
+    if let Some(project) = &project {
+        findings.extend(beside::missing(
+            &project.model,
+            file.parent().unwrap_or(Utf8Path::new("")),
+        ));
+    }
+    let good = !findings.iter().any(Diagnostic::is_error);
+    let said = project.filter(|_| good).map(|project| {
         let asked = &project.model.cloud.cures;
         let others = project
             .model

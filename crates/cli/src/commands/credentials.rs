@@ -10,6 +10,7 @@ use vault::ExposeSecret as _;
 use crate::args::{CredentialsArgs, CredentialsFormat};
 use crate::failure::Failure;
 use crate::project::Project;
+use crate::say;
 
 /// Runs it.
 pub fn run(args: &CredentialsArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
@@ -56,10 +57,10 @@ pub fn run(args: &CredentialsArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, 
                 ("IDENTITY_API_VERSION", "3"),
                 ("CACERT", &ca.to_string()),
             ] {
-                anstream::println!("export OS_{key}='{value}'");
+                say::outln!("export OS_{key}='{value}'");
             }
         }
-        CredentialsFormat::CloudsYaml => anstream::println!(
+        CredentialsFormat::CloudsYaml => say::outln!(
             "clouds:\n  {name}:\n    auth:\n      auth_url: {url}\n      username: admin\n      password: {password}\n      \
              project_name: admin\n      user_domain_name: Default\n      project_domain_name: Default\n    \
              region_name: {region}\n    cacert: {ca}\n    identity_api_version: 3"

@@ -4,12 +4,13 @@ use std::process::ExitCode;
 
 use crate::args::ExplainArgs;
 use crate::failure::Failure;
+use crate::say;
 
 /// Runs it.
 pub fn run(args: &ExplainArgs) -> Result<ExitCode, Failure> {
     let Some(code) = &args.code else {
         for one in diagnostic::explanations() {
-            anstream::println!("{}", one.code);
+            say::outln!("{}", one.code);
         }
         return Ok(ExitCode::SUCCESS);
     };
@@ -23,6 +24,6 @@ pub fn run(args: &ExplainArgs) -> Result<ExitCode, Failure> {
             "error: there is no finding `{code}`\n\nhint: {hint}"
         )));
     };
-    anstream::println!("{}\n\n{}", found.code, found.text);
+    say::outln!("{}\n\n{}", found.code, found.text);
     Ok(ExitCode::SUCCESS)
 }

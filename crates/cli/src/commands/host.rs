@@ -14,6 +14,7 @@ use crate::args::{ApplyArgs, HostVerb, ManyHosts, NamedHosts, OneHost};
 use crate::failure::Failure;
 use crate::project::Project;
 use crate::runner::Runner;
+use crate::say;
 
 /// A server's firmware takes its time.
 const BOOT: Duration = Duration::from_mins(15);
@@ -79,7 +80,7 @@ async fn members(
     if !converge(&mut run, &args, Intent::Converge, &[]).await? {
         return Ok(ExitCode::from(1));
     }
-    anstream::println!("{verb} {}: {} changes", named.hosts.join(", "), run.changed);
+    say::outln!("{verb} {}: {} changes", named.hosts.join(", "), run.changed);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -147,7 +148,7 @@ async fn once(
         run.stage(&plan, &observed).await?;
     }
     run.seen().await;
-    anstream::println!("{verb} {}: {} changes", args.host, run.changed);
+    say::outln!("{verb} {}: {} changes", args.host, run.changed);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -181,7 +182,7 @@ async fn rolling(
         run.foretell(&mut plan);
         if !asked {
             if hosts.len() > 1 {
-                anstream::println!("the same for {}, one after the other:", hosts.join(", "));
+                say::outln!("the same for {}, one after the other:", hosts.join(", "));
             }
             if !agreed(&plan, false)? {
                 return Ok(ExitCode::from(1));
@@ -204,12 +205,12 @@ async fn rolling(
         let mut plan = plan::take_back(&run.project.desired, &observed, host).map_err(|r| refused(&r))?;
         run.foretell(&mut plan);
         if let Err(failure) = run.stage(&plan, &observed).await {
-            anstream::eprintln!("{host} is not back in service{}", left());
+            say::errln!("{host} is not back in service{}", left());
             return Err(failure);
         }
     }
     run.seen().await;
-    anstream::println!("{verb} {}: {} changes", hosts.join(", "), run.changed);
+    say::outln!("{verb} {}: {} changes", hosts.join(", "), run.changed);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -13,6 +13,7 @@ use model::{Wanted, Wish};
 use crate::args::InitArgs;
 use crate::failure::Failure;
 use crate::project::{catalog, draw, judge};
+use crate::say;
 
 /// Beside the cloud file: what editors complete and explain it with.
 const SCHEMA: &str = ".quorate/cloud.schema.json";
@@ -35,13 +36,13 @@ pub fn run(args: &InitArgs, overlays: &[Utf8PathBuf]) -> Result<ExitCode, Failur
     let source = Source::new(args.file.as_str(), text.clone());
     let (good, findings) = judge(&source, &catalog);
     if !findings.is_empty() {
-        anstream::eprint!("{}", draw(&findings));
+        say::drawn(&draw(&findings));
     }
     if good.is_none() || findings.iter().any(Diagnostic::is_error) {
         return Err(Failure::Input("nothing was written".to_owned()));
     }
     if print {
-        anstream::print!("{text}");
+        say::out!("{text}");
         return Ok(ExitCode::SUCCESS);
     }
     text.insert_str(0, &format!("# yaml-language-server: $schema={SCHEMA}\n"));
@@ -52,7 +53,7 @@ pub fn run(args: &InitArgs, overlays: &[Utf8PathBuf]) -> Result<ExitCode, Failur
         fs_err::create_dir_all(folder)?;
     }
     fs_err::write(&schema, super::schema::text(overlays)? + "\n")?;
-    anstream::println!(
+    say::outln!(
         "{}: written; read it, then: quorate plan {}",
         args.file,
         args.file
@@ -176,7 +177,7 @@ fn answer(
     match (from, default) {
         (Some(from), _) => {
             let shown = default.filter(|d| !d.is_empty()).map(|d| format!(" [{d}]"));
-            anstream::eprint!("{question}{}: ", shown.unwrap_or_default());
+            say::err!("{question}{}: ", shown.unwrap_or_default());
             let mut line = String::new();
             let more = from.read_line(&mut line)?;
             match (line.trim(), default) {

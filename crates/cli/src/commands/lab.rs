@@ -9,6 +9,7 @@ use vault::ExposeSecret as _;
 use crate::args::{LabArgs, LabVerb, Output};
 use crate::failure::Failure;
 use crate::project::Project;
+use crate::say;
 
 /// Packages whose archives stay in the image: hosts have no network outside,
 /// and a reinstallation there is something to be tried.
@@ -86,8 +87,8 @@ pub async fn run(args: LabArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Fai
         } => {
             let project = Project::open(&file, catalog)?;
             let spec = spec(&project, with, self_test)?;
-            let report = lab::up(&spec, &|line| anstream::eprintln!("{line}")).await?;
-            anstream::println!(
+            let report = lab::up(&spec, &|line| say::errln!("{line}")).await?;
+            say::outln!(
                 "{}: {} hosts answer {} s after power-on",
                 spec.name,
                 report.hosts.len(),
@@ -98,13 +99,13 @@ pub async fn run(args: LabArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Fai
         LabVerb::List { output } => {
             let labs = lab::list()?;
             match output {
-                Output::Json => anstream::println!("{}", serde_json::to_string_pretty(&labs)?),
+                Output::Json => say::outln!("{}", serde_json::to_string_pretty(&labs)?),
                 Output::Text => {
                     for lab in labs {
                         for host in lab.hosts {
                             let addresses: Vec<String> =
                                 host.addresses.iter().map(|(_, a)| a.to_string()).collect();
-                            anstream::println!(
+                            say::outln!(
                                 "{:<16} {:<12} {:?} {}",
                                 lab.name,
                                 host.name,
@@ -128,7 +129,7 @@ pub async fn run(args: LabArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Fai
         }
         LabVerb::Events { name } => {
             for event in lab::events(&name)? {
-                anstream::println!("{}", serde_json::to_string(&event)?);
+                say::outln!("{}", serde_json::to_string(&event)?);
             }
         }
         LabVerb::HostSupervisor { name, host } => lab::supervise_host(&name, &host)?,

@@ -10,6 +10,7 @@ use wire::Facts;
 use crate::args::{Output, Shown};
 use crate::failure::Failure;
 use crate::project::Project;
+use crate::say;
 use crate::seen;
 
 #[derive(Serialize)]
@@ -41,19 +42,19 @@ pub async fn run(args: &Shown, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Fail
             // The cluster's own configuration holds the passwords of fence devices.
             let text = serde_json::to_string_pretty(&hosts)?;
             let shown = seen::scrubber(&project, &vault)?.scrub(text.as_bytes());
-            anstream::println!("{}", String::from_utf8_lossy(&shown));
+            say::outln!("{}", String::from_utf8_lossy(&shown));
         }
         Output::Text => {
             for (host, facts) in &observed {
                 match facts {
-                    Err(why) => anstream::println!("{host}: unreachable: {why}"),
+                    Err(why) => say::outln!("{host}: unreachable: {why}"),
                     Ok(f) => {
                         let files = f.files.values().filter(|x| x.known().is_some()).count();
                         let packages = f.packages.values().filter(|x| x.known().is_some()).count();
                         let os =
                             f.os.known()
                                 .map_or_else(|| "?".to_owned(), |o| format!("{}-{}", o.id, o.version));
-                        anstream::println!(
+                        say::outln!(
                             "{host}: {os}, {} MiB memory, {files} of {} files, {packages} of {} packages, cluster {}",
                             f.memory_kib >> 10,
                             f.files.len(),

@@ -12,6 +12,7 @@ use crate::args::{Output, PlanArgs};
 use crate::failure::Failure;
 use crate::project::Project;
 use crate::saved::Saved;
+use crate::say;
 use crate::seen;
 
 /// Fills a content and digests it.
@@ -97,8 +98,8 @@ pub async fn run(args: &PlanArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, F
         Saved::new(&project, &plan, &observed, &digester(&fill, key))?.write(out)?;
     }
     match args.shown.output {
-        Output::Json => anstream::println!("{}", serde_json::to_string_pretty(&plan)?),
-        Output::Text => anstream::print!("{}", plan::show(&plan, !args.brief)),
+        Output::Json => say::outln!("{}", serde_json::to_string_pretty(&plan)?),
+        Output::Text => say::out!("{}", plan::show(&plan, !args.brief)),
     }
     Ok(if args.detailed_exitcode && !plan.is_empty() {
         ExitCode::from(3)

@@ -9,6 +9,7 @@ use camino::Utf8PathBuf;
 use crate::args::RenderArgs;
 use crate::failure::Failure;
 use crate::project::Project;
+use crate::say;
 
 /// Runs it.
 pub fn run(args: &RenderArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
@@ -57,6 +58,6 @@ pub fn run(args: &RenderArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failu
         args.to.join("losses.json"),
         serde_json::to_string_pretty(&losses)?,
     )?;
-    anstream::println!("{}", args.to);
+    say::outln!("{}", args.to);
     Ok(ExitCode::SUCCESS)
 }

@@ -23,6 +23,7 @@ use crate::failure::Failure;
 use crate::place;
 use crate::project::Project;
 use crate::runner::Runner;
+use crate::say;
 use crate::seen;
 
 /// Where the databases lie on the member that loads them.
@@ -162,7 +163,7 @@ async fn load(args: &RestoreArgs, mut project: Project) -> Result<ExitCode, Fail
         load,
     });
     refuse(&project, &saved, args.replace.is_some()).await?;
-    anstream::eprintln!(
+    say::errln!(
         "{name} gets the databases of {} from {}: {}",
         manifest.cloud,
         manifest.at,
@@ -209,7 +210,7 @@ async fn load(args: &RestoreArgs, mut project: Project) -> Result<ExitCode, Fail
             session.call(op, None).await.map_err(|e| failed(&host, e))?;
         }
     }
-    anstream::println!(
+    say::outln!(
         "{name}: {} changes in {:.1} s; the cloud has the databases of the backup",
         run.changed,
         begin.elapsed().as_secs_f64()

@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::project::Project;
 use crate::rotate::{self, Authority};
 use crate::runner::Runner;
+use crate::say;
 
 /// Runs it. Each stage is whole on all hosts before the next begins.
 pub async fn run(args: &RotateArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
@@ -27,7 +28,7 @@ pub async fn run(args: &RotateArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode,
         ));
     }
     replace(&mut run, &args.run, args.what).await?;
-    anstream::println!("{}: replaced", run.project.model.cloud.name.value);
+    say::outln!("{}: replaced", run.project.model.cloud.name.value);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,10 +6,11 @@ use camino::Utf8PathBuf;
 
 use crate::failure::Failure;
 use crate::project::catalog;
+use crate::say;
 
 /// Runs it. Services and their settings are those of the catalogue with `overlays`.
 pub fn run(overlays: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
-    anstream::println!("{}", text(overlays)?);
+    say::outln!("{}", text(overlays)?);
     Ok(ExitCode::SUCCESS)
 }
 

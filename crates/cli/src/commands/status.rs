@@ -13,7 +13,7 @@ use super::backup::failed;
 use crate::args::{Output, StatusArgs};
 use crate::failure::Failure;
 use crate::project::Project;
-use crate::{due, seen};
+use crate::{due, say, seen};
 
 fn text(snapshot: &Snapshot) -> String {
     let mut lines = vec![format!(
@@ -148,7 +148,9 @@ async fn reads(project: &Project, snapshot: Snapshot, sessions: &Sessions, fill:
             let failed = walked.into_iter().filter(|w| w.failed.is_some()).collect();
             return snapshot.walked(failed);
         }
-        Ok(Err(Failure::World { message, .. } | Failure::Input(message))) => message,
+        Ok(Err(Failure::World { message, .. } | Failure::Input(message) | Failure::Found(message))) => {
+            message
+        }
         Err(_) => format!("there was no answer within {} s", READS.as_secs()),
     };
     // Not seen is neither good nor bad.
@@ -240,8 +242,8 @@ fn line(word: &str, text: &str) -> String {
 
 fn print(snapshot: &Snapshot, output: Output) -> Result<(), Failure> {
     match output {
-        Output::Json => anstream::println!("{}", serde_json::to_string_pretty(snapshot)?),
-        Output::Text => anstream::println!("{}", text(snapshot)),
+        Output::Json => say::outln!("{}", serde_json::to_string_pretty(snapshot)?),
+        Output::Text => say::outln!("{}", text(snapshot)),
     }
     Ok(())
 }
@@ -262,10 +264,10 @@ async fn follow(args: &StatusArgs, catalog: &[Utf8PathBuf], walk: Walk) -> Resul
         let found = opened(args, catalog, walk).await;
         if std::io::stdout().is_terminal() {
             // Home, and all below it is cleared.
-            anstream::print!("\x1b[H\x1b[2J");
+            say::clear();
         }
         if args.shown.output == Output::Text {
-            anstream::println!("{}\n", jiff::Zoned::now().strftime("%H:%M:%S"));
+            say::outln!("{}\n", jiff::Zoned::now().strftime("%H:%M:%S"));
         }
         match found {
             Ok(snapshot) => print(&snapshot, args.shown.output)?,
@@ -288,9 +290,11 @@ pub async fn run(args: &StatusArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode,
     if args.check {
         let (line, code) = match found {
             Ok(snapshot) => check(&snapshot),
-            Err(Failure::World { message, .. } | Failure::Input(message)) => (line("UNKNOWN", &message), 3),
+            Err(Failure::World { message, .. } | Failure::Input(message) | Failure::Found(message)) => {
+                (line("UNKNOWN", &message), 3)
+            }
         };
-        anstream::println!("{line}");
+        say::outln!("{line}");
         return Ok(ExitCode::from(code));
     }
     let snapshot = found?;

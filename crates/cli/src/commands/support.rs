@@ -20,6 +20,7 @@ use super::audit;
 use crate::args::SupportArgs;
 use crate::failure::Failure;
 use crate::project::Project;
+use crate::say;
 use crate::seen;
 
 /// Of a journal at most that many lines, the newest: an agent's answer is bounded.
@@ -263,7 +264,7 @@ pub async fn run(args: &SupportArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode
     }
     files.insert("README.txt".to_owned(), readme.into_bytes());
     let size = write(&args.output, &files, &scrubber)?;
-    anstream::println!(
+    say::outln!(
         "{}: {} files of {} hosts, {} KiB, without secrets",
         args.output,
         files.len(),

@@ -16,6 +16,7 @@ use crate::due::{self, Work};
 use crate::failure::Failure;
 use crate::project::Project;
 use crate::runner::{Runner, whoami};
+use crate::say;
 
 /// Steps at once.
 const PARALLEL: usize = 16;
@@ -24,7 +25,7 @@ const PARALLEL: usize = 16;
 pub async fn run(args: &UpkeepArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
     let project = Project::open(&args.file, catalog)?;
     if args.unit {
-        anstream::print!("{}", units(&project, catalog)?);
+        say::out!("{}", units(&project, catalog)?);
         return Ok(ExitCode::SUCCESS);
     }
     let name = project.model.cloud.name.value.as_str().to_owned();
@@ -46,7 +47,7 @@ pub async fn run(args: &UpkeepArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode,
     drop(vault);
     let secrets = secrets(&due, args, catalog).await;
     for work in secrets.iter().flatten() {
-        anstream::println!("{name}: {} done", work.says());
+        say::outln!("{name}: {} done", work.says());
     }
     let saved = match newest {
         Ok(_) if due.contains(&Work::Backup) => {
@@ -70,7 +71,7 @@ pub async fn run(args: &UpkeepArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode,
     }
     let last = backup::newest(&project).await?;
     for (work, at) in plan(&project, &project.vault_as_saved()?, last) {
-        anstream::println!("{name}: {} due {}", work.says(), at.strftime("%Y-%m-%dT%H:%MZ"));
+        say::outln!("{name}: {} due {}", work.says(), at.strftime("%Y-%m-%dT%H:%MZ"));
     }
     Ok(ExitCode::SUCCESS)
 }
