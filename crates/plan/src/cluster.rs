@@ -284,7 +284,12 @@ impl Planner<'_> {
             return quorum;
         }
         let after = quorum.into_iter().chain(born.iter().cloned()).collect();
-        Some(self.cib_step(id, what, sections, changes, after))
+        let step = self.cib_step(id, what, sections, changes, after);
+        if self.restoring() {
+            // What is taken out of it for a restore is put back by the same plan.
+            self.repaired = Some(layer);
+        }
+        Some(step)
     }
 
     pub(crate) fn cib_step(
