@@ -22,16 +22,18 @@ use indexmap::IndexMap;
 pub use cloud::tree::{Node, Spanned};
 pub use data::{DataKey, is_data, name_of, written};
 pub use journeys::{Journeys, Request, Session, Walk};
-pub use lint::unsafe_value;
 pub use service::{
     BY_SYSTEMD, Brake, Broker, Budget, Component, Cure, Cured, Database, DoneWhen, Endpoint, FileSpec,
     HashRing, Interval, Kind, Law, Number, Operation, Packages, Pairs, Periodic, Platform, Refused, Release,
-    ResourceSpec, SecretSpec, Service, SqlAccess, Step, UnitRun, Watched,
+    ResourceSpec, SecretSpec, Service, SqlAccess, Step, UnitRun, UnsafeValue, Watched,
 };
 pub use setting::{Misfit, NONE, Setting, SettingKind};
 
 /// The budget's file.
 pub const BUDGET: &str = "budget.yaml";
+
+/// The file of values that nobody should run a service with.
+pub const UNSAFE: &str = "unsafe.yaml";
 
 /// The folder of the cures.
 const CURES: &str = "cures/";
@@ -52,6 +54,8 @@ pub struct Catalog {
     pub platforms: Vec<Platform>,
     /// How long each layer waits for another.
     pub budget: Budget,
+    /// Values that nobody should run a service with, beside those that every program knows.
+    pub unsafe_values: Vec<UnsafeValue>,
     /// What is known to be wrong in packages, by name.
     pub cures: IndexMap<String, Cure>,
     /// All files, for templates that services name.
@@ -114,6 +118,8 @@ impl Catalog {
                 }
             } else if path == BUDGET {
                 catalog.budget = read::budget(&source, &mut findings);
+            } else if path == UNSAFE {
+                catalog.unsafe_values = read::unsafe_values(&source, &mut findings);
             }
         }
         findings.extend(lint::lint(&catalog));
@@ -144,6 +150,19 @@ impl Catalog {
     /// The text of a file that a service names.
     pub fn file(&self, service: &Service, name: &str) -> Option<&str> {
         self.files.get(&self.path(service, name)).map(String::as_str)
+    }
+
+    /// Why nobody should run a service with an option of this value; `None`: nothing is known
+    /// against it. `beside` is the value of another option of the same section.
+    pub fn unsafe_value(
+        &self,
+        key: &str,
+        value: &str,
+        beside: impl Fn(&str) -> Option<String>,
+    ) -> Option<&str> {
+        let known = self.unsafe_values.iter();
+        let mut known = known.filter(|u| u.is(key, value, &beside));
+        lint::unsafe_value(key, value).or_else(|| known.next().map(|u| u.why.as_str()))
     }
 
     /// A source for findings in a file of the catalogue.

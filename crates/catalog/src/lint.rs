@@ -14,9 +14,9 @@ use diagnostic::{Diagnostic, Source, did_you_mean};
 use indexmap::IndexMap;
 
 use crate::service::{BY_SYSTEMD, Component, Kind, Service, UnitRun};
-use crate::{BUDGET, CURES, Catalog, Spanned, data};
+use crate::{BUDGET, CURES, Catalog, Spanned, UNSAFE, data};
 
-pub use values::unsafe_value;
+pub(crate) use values::unsafe_value;
 
 /// Roles a component or a file may name: those of the cloud file, and the
 /// groups `cluster` (every host that is a member of the cluster) and `all`.
@@ -323,15 +323,16 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
     cures(catalog, &mut out);
     order::lint(catalog, &mut out);
     for path in catalog.files.keys() {
-        for piece in pieces::pieces(catalog, path) {
-            values::literal_secret(catalog, &piece, &mut out);
-            values::unsafe_pair(catalog, &piece, &mut out);
-            values::stickiness(catalog, &piece, &mut out);
-            values::http_in_tcp(catalog, &piece, &mut out);
-            names::secrets(catalog, &piece, &mut out);
-            names::addresses(catalog, &piece, &mut out);
-            names::provided(catalog, &piece, &mut out);
-            names::one_host(catalog, &piece, &mut out);
+        let pieces = pieces::pieces(catalog, path);
+        for piece in &pieces {
+            values::literal_secret(catalog, piece, &mut out);
+            values::unsafe_pair(catalog, piece, &pieces, &mut out);
+            values::stickiness(catalog, piece, &mut out);
+            values::http_in_tcp(catalog, piece, &mut out);
+            names::secrets(catalog, piece, &mut out);
+            names::addresses(catalog, piece, &mut out);
+            names::provided(catalog, piece, &mut out);
+            names::one_host(catalog, piece, &mut out);
         }
     }
     out
@@ -417,6 +418,7 @@ fn unused(catalog: &Catalog, out: &mut Vec<Diagnostic>) {
         let read = path.ends_with("/service.yaml")
             || path == BY_SYSTEMD
             || path == BUDGET
+            || path == UNSAFE
             || ["releases/", "platforms/", "fragments/", CURES]
                 .iter()
                 .any(|f| path.starts_with(f));

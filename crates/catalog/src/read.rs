@@ -5,6 +5,7 @@ mod component;
 mod cure;
 mod periodic;
 mod settings;
+mod unsafe_values;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use indexmap::IndexMap;
 
 pub use budget::budget;
 pub use cure::cure;
+pub use unsafe_values::unsafe_values;
 
 use crate::lint::ROLES;
 use crate::service::{

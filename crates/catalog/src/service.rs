@@ -622,6 +622,32 @@ pub struct Budget {
     pub laws: Vec<Law>,
 }
 
+/// A value that nobody should run a service with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnsafeValue {
+    /// The option's name, in lower case.
+    pub key: String,
+    /// Texts of which a value holds one; empty: any value.
+    pub has: Vec<String>,
+    /// Options of the same section, each with a text in its value, with which it is right.
+    pub unless: Vec<(String, String)>,
+    /// The reason.
+    pub why: String,
+}
+
+impl UnsafeValue {
+    /// Holds for this option and value; `beside` is the value of another option of the section.
+    pub fn is(&self, key: &str, value: &str, beside: impl Fn(&str) -> Option<String>) -> bool {
+        let named = self.key == key.to_ascii_lowercase() && !value.is_empty();
+        let held = self.has.is_empty() || self.has.iter().any(|text| value.contains(text));
+        let right = self
+            .unless
+            .iter()
+            .any(|(key, text)| beside(key).is_some_and(|value| value.contains(text)));
+        named && held && !right
+    }
+}
+
 /// A file of a package by its SHA-256, and what it is when it is cured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cured {

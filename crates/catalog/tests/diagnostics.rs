@@ -30,6 +30,7 @@ fn check(source: &Arc<Source>, folder: &Path) -> Vec<Diagnostic> {
     for (name, text) in runner::beside(folder) {
         let path = match name.as_str() {
             "cure.yaml" => "cures/case.yaml".to_owned(),
+            catalog::UNSAFE => name.clone(),
             _ => format!("openstack/case/{name}"),
         };
         origins.insert(path.clone(), name);
@@ -82,9 +83,16 @@ fn every_file_is_named_by_some_service() {
         .files
         .keys()
         .filter(|f| {
-            !["releases/", "platforms/", "fragments/", "cures/", catalog::BUDGET]
-                .iter()
-                .any(|r| f.starts_with(r))
+            ![
+                "releases/",
+                "platforms/",
+                "fragments/",
+                "cures/",
+                catalog::BUDGET,
+                catalog::UNSAFE,
+            ]
+            .iter()
+            .any(|r| f.starts_with(r))
                 && !named.contains(*f)
         })
         .collect();

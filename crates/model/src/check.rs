@@ -363,7 +363,12 @@ fn keys(
         for (key, value) in &keys.value.value {
             let to = &file.to.value;
             let given = value.value.value.as_ref().map(ToString::to_string);
-            if let Some(reason) = catalog::unsafe_value(key, given.as_deref().unwrap_or_default()) {
+            let beside = |name: &str| {
+                let other = keys.value.value.iter().find(|(key, _)| *key == name);
+                other.and_then(|(_, other)| other.value.value.as_ref().map(ToString::to_string))
+            };
+            let text = given.as_deref().unwrap_or_default();
+            if let Some(reason) = model.catalog.unsafe_value(key, text, beside) {
                 let message = format!("`{key}` of `[{section}]` in `{to}`: {reason}");
                 let finding = Diagnostic::error(
                     "config::unsafe",

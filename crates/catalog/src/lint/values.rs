@@ -57,8 +57,9 @@ fn in_url(text: &str) -> bool {
 
 /// Why nobody should run with a key of this value; `None`: nothing is known against it.
 ///
-/// By the names that options have in every service, so no service is named.
-pub fn unsafe_value(key: &str, value: &str) -> Option<&'static str> {
+/// By the names that options have in every service, so no service is named; more of them
+/// are data of the catalogue.
+pub(crate) fn unsafe_value(key: &str, value: &str) -> Option<&'static str> {
     let on = ["true", "yes", "on", "1"].contains(&value.to_ascii_lowercase().as_str());
     let off = ["disabled", "permissive"].contains(&value.to_ascii_lowercase().as_str());
     match key.to_ascii_lowercase().as_str() {
@@ -75,8 +76,12 @@ pub fn unsafe_value(key: &str, value: &str) -> Option<&'static str> {
     }
 }
 
-pub(super) fn unsafe_pair(catalog: &Catalog, piece: &Piece, out: &mut Vec<Diagnostic>) {
-    if let Some(reason) = unsafe_value(&piece.key, &piece.text) {
+pub(super) fn unsafe_pair(catalog: &Catalog, piece: &Piece, all: &[Piece], out: &mut Vec<Diagnostic>) {
+    let beside = |key: &str| {
+        let mut section = all.iter().filter(|p| p.above == piece.above);
+        section.find(|p| p.key == key).map(|p| p.text.clone())
+    };
+    if let Some(reason) = catalog.unsafe_value(&piece.key, &piece.text, beside) {
         let message = format!("`{}`: {reason}", piece.key);
         let finding = piece.error(
             catalog,
