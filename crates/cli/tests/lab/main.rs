@@ -13,6 +13,7 @@ mod api;
 mod architectures;
 mod backup;
 mod bad_luck;
+mod caches;
 mod cloud;
 mod drift;
 mod eight;

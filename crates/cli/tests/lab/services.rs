@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::caches;
 use crate::cloud::{Cloud, HOSTS};
 use crate::said::tell;
 
@@ -34,6 +35,7 @@ fn long_a_service_comes_and_leaves() {
     assert!(said.out.contains("MEMORY_MB"), "{said}");
     let again = cloud.apply();
     assert!(again.out.contains("0 changes"), "{again}");
+    caches::withdrawn_from(&cloud, 8778, "/resource_providers");
 
     cloud.describe("");
     let said = cloud.apply();

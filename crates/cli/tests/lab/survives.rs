@@ -7,6 +7,7 @@ use std::time::Duration;
 use lab::{Actor, EventKind};
 use vault::ExposeSecret as _;
 
+use crate::caches;
 use crate::cloud::{Cloud, HOSTS};
 use crate::observed::facts;
 use crate::said::{Said, program, run, tell, until, wait};
@@ -26,6 +27,7 @@ fn one_api_survives() {
     cloud.up();
     applied_once(&cloud);
     usable(&cloud);
+    caches::unread(&cloud);
     let mut table = String::from("longest time without a good answer, by the host that was cut\n");
     for host in HOSTS {
         let seen = one_cut(&cloud, host);
