@@ -15,6 +15,9 @@ CSRF_COOKIE_SECURE = True
 # that it holds; a cookie of 4 KB is outgrown (2.2 with four services, whose list is
 # part of it), and one that was copied is good after the logout too.
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
+# In each process: by default it would unpickle what whoever listens on a port of the
+# host tells it.
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 # A connection a request: none is ever left over from before a failover.
 DATABASES = {
     "default": {
