@@ -15,7 +15,7 @@ use diagnostic::{Source, draw};
 use source::Code;
 
 /// Crates that do no I/O.
-const PURE: [&str; 12] = [
+const PURE: [&str; 13] = [
     "diagnostic",
     "ini",
     "cloud",
@@ -25,6 +25,7 @@ const PURE: [&str; 12] = [
     "pacemaker",
     "engines",
     "hashring",
+    "losses",
     "plan",
     "wire",
     "status",

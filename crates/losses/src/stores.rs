@@ -3,7 +3,7 @@
 
 use render::{DesiredBalanced, DesiredPart};
 
-use super::chain::{Chain, Cost, majority, ms, never};
+use super::chain::{Chain, Cost, ms, never};
 use super::reach::{Scope, stands_on};
 use super::{Fault, Until};
 
@@ -32,7 +32,7 @@ impl Chain<'_> {
         if part.hosts.len() == 1 {
             return vec![self.only(fault, part)];
         }
-        if !majority(part.hosts.len()) {
+        if !self.keeps_majority(part, host) {
             return vec![minority(part)];
         }
         let mut out: Vec<Cost> = asked
@@ -59,7 +59,7 @@ impl Chain<'_> {
     }
 
     /// Members of the brokers.
-    pub fn brokers(&self, fault: Fault, part: &DesiredPart, scope: &Scope) -> Option<Cost> {
+    pub fn brokers(&self, fault: Fault, host: &str, part: &DesiredPart, scope: &Scope) -> Option<Cost> {
         let speaks = |s: &String| stands_on(self.desired, s, |n| n.messages);
         if !scope.messages || !scope.services.iter().any(speaks) {
             return None;
@@ -71,7 +71,7 @@ impl Chain<'_> {
             only.worst = only.worst + Until::Ms(self.times.of("broker_wait"));
             return Some(only);
         }
-        if !majority(part.hosts.len()) && fault != Fault::Killed {
+        if !self.keeps_majority(part, host) && fault != Fault::Killed {
             return Some(minority(part));
         }
         Some(match fault {
@@ -101,14 +101,14 @@ impl Chain<'_> {
     }
 
     /// Members with a leader whom clients ask at any of them.
-    pub fn leaders(&self, fault: Fault, part: &DesiredPart, scope: &Scope) -> Option<Cost> {
+    pub fn leaders(&self, fault: Fault, host: &str, part: &DesiredPart, scope: &Scope) -> Option<Cost> {
         if !scope.writes {
             return None;
         }
         if part.hosts.len() == 1 {
             return Some(self.only(fault, part));
         }
-        if !majority(part.hosts.len()) {
+        if !self.keeps_majority(part, host) {
             return Some(minority(part));
         }
         let probe = self.times.of("member_probe");

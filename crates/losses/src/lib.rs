@@ -2,14 +2,13 @@
 //!
 //! One pure function from what a cloud consists of and its budget of times to the time,
 //! usual and worst, until what a user begins after a fault comes to a good end again, with
-//! its reasons. It asks nobody, and knows nothing of what a plan costs: that is [`outage`].
+//! its reasons. It asks nobody, and knows nothing of what a plan costs.
 //!
 //! Layers wait beside each other, not one after another, so of what a fault takes the
 //! longest counts. What was begun before the fault is not foretold, nor two faults at once.
-//!
-//! [`outage`]: crate::outage
 
 mod chain;
+mod left;
 mod page;
 mod reach;
 mod stores;
@@ -21,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use wire::JourneyKind;
 
 use chain::{Chain, longest};
+pub use left::{Left, is_executor};
 pub use page::losses_page;
 
 /// How something is lost.
@@ -96,10 +96,24 @@ pub struct Loss {
 /// All that can be lost and costs somebody something: hosts in the file's order, then
 /// component by component.
 pub fn losses(desired: &Desired) -> Vec<Loss> {
+    let left = Left::default();
+    all(&Chain::new(desired, desired, &left), &|_| true)
+}
+
+/// The same of a cloud at a moment, for members of the cluster alone: what the next loss of
+/// one of them, or of a component there, costs.
+pub fn losses_of(designed: &Desired, left: &Left) -> Vec<Loss> {
+    let desired = left.of(designed);
+    all(&Chain::new(&desired, designed, left), &|host| {
+        designed.is_member(host)
+    })
+}
+
+fn all(chain: &Chain<'_>, of: &dyn Fn(&str) -> bool) -> Vec<Loss> {
+    let desired = chain.desired;
     let mut out = Vec::new();
-    let chain = Chain::new(desired);
     let targets = reach::targets(desired);
-    for (fault, host, part) in faults(desired) {
+    for (fault, host, part) in faults(desired).filter(|(_, host, _)| of(host)) {
         for (service, of, scope) in &targets {
             let costs = chain.costs(fault, host, part, scope);
             let (usual, worst) = longest(&costs);

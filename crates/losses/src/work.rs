@@ -45,13 +45,16 @@ impl Chain<'_> {
 
     /// What runs once only. Where it runs is the cluster's choice, so it is counted as if
     /// it ran on the host.
-    pub fn single(&self, fault: Fault, part: &DesiredPart) -> Cost {
+    pub fn single(&self, fault: Fault, host: &str, part: &DesiredPart) -> Cost {
         if part.hosts.len() == 1 || fault != Fault::Power {
             let mut only = self.only(fault, part);
             only.why = only
                 .why
                 .replace("is on this host alone", "where it runs here, runs nowhere else");
             return only;
+        }
+        if let Some(stays) = self.stays(fault, host) {
+            return stays;
         }
         let name = &part.resource;
         let requires = self.times.primitive(name).and_then(|p| p.meta.get("requires"));

@@ -1,11 +1,11 @@
 //! The reasons why a fault costs something, by the kinds of the components that it takes:
 //! each is a rule of its own, with the numbers of the budget that it is made of.
 
-use render::{Desired, DesiredBalanced, DesiredPart, Kind, Watched};
+use render::{Desired, DesiredBalanced, DesiredPart, Kind};
 
 use super::reach::{Scope, is_worker, stands_on};
 use super::times::Times;
-use super::{Fault, Until};
+use super::{Fault, Left, Until};
 
 /// One reason.
 #[derive(Clone, Debug)]
@@ -36,20 +36,44 @@ pub fn longest(costs: &[Cost]) -> (Until, Until) {
     (usual.unwrap_or(Until::NOW), worst.unwrap_or(Until::NOW))
 }
 
-/// Whether those that are left of so many are more than half of them.
-pub fn majority(members: usize) -> bool {
-    members.saturating_sub(1) * 2 > members
-}
-
 pub struct Chain<'a> {
+    /// The cloud without what does not serve.
     pub desired: &'a Desired,
     pub times: Times<'a>,
+    /// The whole cloud: majorities are of all members.
+    designed: &'a Desired,
+    left: &'a Left,
 }
 
 impl<'a> Chain<'a> {
-    pub fn new(desired: &'a Desired) -> Self {
+    pub fn new(desired: &'a Desired, designed: &'a Desired, left: &'a Left) -> Self {
         let times = Times::new(desired);
-        Self { desired, times }
+        Self {
+            desired,
+            times,
+            designed,
+            left,
+        }
+    }
+
+    /// Whether the cluster has quorum without a member more.
+    fn keeps_quorum(&self, lost: &str) -> bool {
+        let members: Vec<&str> = self.designed.nodes.iter().map(|(n, _)| n.as_str()).collect();
+        self.left.keeps_majority("", &members, lost)
+    }
+
+    /// Whether a component has its majority without a member more.
+    pub fn keeps_majority(&self, part: &DesiredPart, lost: &str) -> bool {
+        let designed = self.designed.parts.iter().find(|p| p.resource == part.resource);
+        let hosts = designed.map_or(part.hosts.as_slice(), |p| p.hosts.as_slice());
+        let members: Vec<&str> = hosts.iter().map(String::as_str).collect();
+        self.left.keeps_majority(&part.resource, &members, lost)
+    }
+
+    /// Why what stood on a host that is lost stays away.
+    pub fn stays(&self, fault: Fault, host: &str) -> Option<Cost> {
+        let why = self.left.stays(host).filter(|_| fault == Fault::Power);
+        why.map(never)
     }
 
     /// All reasons why a fault of a host, or of a component on it, costs a target
@@ -69,7 +93,7 @@ impl<'a> Chain<'a> {
             return vec![cost(usual, worst, why)];
         }
         let mut out = Vec::new();
-        if fault == Fault::Power && self.desired.is_member(host) && !majority(self.desired.nodes.len()) {
+        if fault == Fault::Power && self.desired.is_member(host) && !self.keeps_quorum(host) {
             out.push(never(
                 "the hosts that are left are no majority of the cluster, which runs nothing",
             ));
@@ -98,7 +122,7 @@ impl<'a> Chain<'a> {
             let asked = section(&part.resource);
             out.extend(self.databases(fault, host, part, scope, asked));
         } else if self.is_store(part) {
-            out.extend(self.brokers(fault, part, scope));
+            out.extend(self.brokers(fault, host, part, scope));
         } else if scope.sections.contains(&part.resource) {
             out.extend(section(&part.resource).and_then(|b| self.servers(fault, host, part, b)));
         }
@@ -121,15 +145,11 @@ impl<'a> Chain<'a> {
         let speaks = stands_on(self.desired, &part.service, |n| n.messages);
         if works && scope.messages && is_worker(part) && (speaks || part.kind == Kind::Singleton) {
             out.push(match part.kind {
-                Kind::Singleton => self.single(fault, part),
+                Kind::Singleton => self.single(fault, host, part),
                 _ => self.workers(fault, part),
             });
         }
-        if works
-            && scope.executed
-            && part.kind == Kind::PerHost
-            && matches!(part.watched, Watched::Connected(_))
-        {
+        if works && scope.executed && super::is_executor(part) {
             out.push(self.executors(fault, part));
         }
         let replicas = stands_on(self.desired, &part.service, |n| n.replicas);
@@ -138,7 +158,7 @@ impl<'a> Chain<'a> {
         }
         if self.needed(&part.service, scope) && part.asked.is_none() {
             match part.kind {
-                Kind::Clustered if !self.is_store(part) => out.extend(self.leaders(fault, part, scope)),
+                Kind::Clustered if !self.is_store(part) => out.extend(self.leaders(fault, host, part, scope)),
                 Kind::Stateless if !part.ports.is_empty() => out.push(self.caches(fault, part)),
                 _ => {}
             }
@@ -222,6 +242,9 @@ impl<'a> Chain<'a> {
             .filter(|p| part.is_none_or(|own| own.resource == p.resource))?;
         if balancer.hosts.len() == 1 {
             return Some(self.only(fault, balancer));
+        }
+        if let Some(stays) = self.stays(fault, host) {
+            return Some(stays);
         }
         Some(match fault {
             Fault::Power => {
