@@ -51,3 +51,12 @@ pub fn weights(store: &Store, seen: &Seen<'_>) -> BTreeMap<String, u32> {
         _ => BTreeMap::new(),
     }
 }
+
+/// How many more members any of a broker's queues can lose, whichever they are; `None` for
+/// what has no queues, or does not tell of them.
+pub fn queues_bear(store: &Store, seen: &Seen<'_>) -> Option<u32> {
+    match store.engine.as_str() {
+        "rabbitmq" => rabbitmq::queues_bear(store, seen),
+        _ => None,
+    }
+}

@@ -12,7 +12,7 @@ mod galera;
 mod rabbitmq;
 
 pub use database::{DatabaseMade, DatabasePart, database};
-pub use fault::{StoreFault, faults, weights};
+pub use fault::{StoreFault, faults, queues_bear, weights};
 
 use indexmap::IndexMap;
 use serde::Serialize;

@@ -6,7 +6,7 @@
 mod health;
 mod holds;
 
-pub use health::faults;
+pub use health::{faults, queues_bear};
 
 use serde_json::Value;
 use wire::{Answer, Command, Expect, Fact, HttpGet, NamedQuery, Op, Query, UnitChange, Wait};

@@ -1,10 +1,11 @@
 //! The cluster as a whole: whether it may act on what fails, and whether it does so as
 //! planned. Properties are judged by their value in force, whichever set has it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pacemaker::{GUARDED, HOLDS, Monitor, Property, Resource, effective, same_value};
 use render::Desired;
+use wire::{Answer, Fact, Facts};
 
 use crate::{Observed, Problem};
 
@@ -13,7 +14,7 @@ pub(crate) struct Cluster {
     pub(crate) monitor: Monitor,
     /// Properties in force; empty where the member did not tell its CIB.
     properties: BTreeMap<String, Property>,
-    /// The member's configuration says that its partition has quorum.
+    /// The member's partition has quorum by votequorum, or else by its configuration.
     had_quorum: bool,
 }
 
@@ -30,7 +31,7 @@ impl Cluster {
             let found = Self {
                 monitor,
                 properties: cib.and_then(|c| effective(c)).unwrap_or_default(),
-                had_quorum: cib.is_some_and(|c| pacemaker::had_quorum(c)),
+                had_quorum: voted(facts).unwrap_or_else(|| cib.is_some_and(|c| pacemaker::had_quorum(c))),
             };
             if quorate {
                 return Some(found);
@@ -154,6 +155,47 @@ impl Cluster {
         all.collect()
     }
 
+    /// Whether an order holds all of it.
+    pub(crate) fn is_held(&self) -> bool {
+        let acts = |(name, good): &(&str, &str)| self.value(name).is_none_or(|v| same_value(v, good));
+        !HOLDS.iter().all(acts)
+    }
+
+    /// Resources that it does not act on, on some host or on all.
+    pub(crate) fn unmanaged_ids(&self) -> BTreeSet<String> {
+        let all = self.monitor.resources.iter().filter(|r| !r.managed);
+        all.map(|r| r.id.clone()).collect()
+    }
+
+    /// Hosts on which a resource of the cluster's runs; nothing for what it does not know.
+    pub(crate) fn serving(&self, id: &str) -> Option<Vec<String>> {
+        let mut of = self.monitor.resources.iter().filter(|r| r.id == id).peekable();
+        of.peek()?;
+        let up = of.filter(|r| !r.failed && matches!(r.role.as_str(), "Started" | "Promoted"));
+        Some(up.filter_map(|r| r.node.clone()).collect())
+    }
+
+    /// Hosts that no level of fence devices could cut off. Where the cloud has no fencing,
+    /// none is asked for.
+    pub(crate) fn unproven(&self, desired: &Desired) -> BTreeSet<String> {
+        if self
+            .value("stonith-enabled")
+            .is_none_or(|v| !same_value(v, "true"))
+        {
+            return BTreeSet::new();
+        }
+        let able = |l: &&pacemaker::Level| l.devices.iter().all(|d| self.is_ready(d));
+        let all: BTreeSet<&String> = desired.cib.levels.iter().map(|l| &l.target).collect();
+        let able: BTreeSet<&String> = desired
+            .cib
+            .levels
+            .iter()
+            .filter(able)
+            .map(|l| &l.target)
+            .collect();
+        all.difference(&able).map(|host| (*host).clone()).collect()
+    }
+
     /// Whether a fence device is ready for its work.
     fn is_ready(&self, device: &str) -> bool {
         !self.monitor.nodes_of(device, "Started").is_empty()
@@ -225,6 +267,14 @@ impl Cluster {
             on: self.speaker(),
         }));
         out
+    }
+}
+
+/// votequorum's own word on a member; nothing where it was not heard.
+fn voted(facts: &Facts) -> Option<bool> {
+    match facts.answers.get(pacemaker::QUORUM)? {
+        Fact::Known(Answer::Ran { stdout, .. }) => pacemaker::has_quorum(stdout),
+        _ => None,
     }
 }
 

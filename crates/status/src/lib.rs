@@ -5,6 +5,7 @@
 //! whether something answers.
 
 mod addresses;
+mod bears;
 mod beside;
 mod cluster;
 mod cures;
@@ -23,6 +24,7 @@ use render::Desired;
 use serde::Serialize;
 use wire::{Answer, Fact, Facts, Walked};
 
+pub use bears::Bears;
 use cluster::Cluster;
 pub use links::Link;
 pub use problem::Problem;
@@ -138,6 +140,11 @@ pub struct Snapshot {
     /// What users do, where it was tried.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub journeys: Vec<Walked>,
+    /// How much more each API, address, store and set of queues bears.
+    pub bears: Vec<Bears>,
+    /// Single losses that would last until somebody repairs them, a clause each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fatal: Vec<String>,
     /// What is not as it should be, worst first.
     pub problems: Vec<Problem>,
     /// What an operator should never forget, such as that there is no fencing.
@@ -175,9 +182,16 @@ pub fn snapshot(cloud: &str, desired: &Desired, no_fencing: Option<&str>, observ
         apis: apis(desired, observed, mon),
         members,
         journeys: Vec::new(),
+        bears: Vec::new(),
+        fatal: Vec::new(),
         problems: Vec::new(),
         remarks: Vec::new(),
     };
+    if observed.values().any(Result::is_ok) {
+        let left = bears::left(&out, desired, observed, cluster.as_ref());
+        out.bears = bears::bears(&out, desired, &seen, &left);
+        out.fatal = bears::fatal(desired, &left);
+    }
     out.problems = problems(&out, desired, observed, cluster.as_ref());
     out.remarks = remarks(&out, desired, observed, no_fencing);
     out.judge();
@@ -256,6 +270,7 @@ fn remarks(
         .map(|reason| format!("there is no fencing: {reason}"))
         .into_iter()
         .collect();
+    out.extend(bears::unprotected(desired));
     out.extend(cures::remarks(desired, observed));
     let away = found.vips.iter().filter(|v| v.is_away());
     out.extend(away.map(|vip| {
@@ -309,7 +324,7 @@ impl Snapshot {
     /// Draws the verdict from the problems, worst first, and from what more can be lost.
     fn judge(&mut self) {
         let worst = self.problems.first().map_or(Verdict::Redundant, Problem::verdict);
-        let bears = self.bears();
+        let bears = self.fatal.is_empty();
         self.verdict = if bears { worst } else { worst.max(Verdict::Exposed) };
         let main = main(&self.problems);
         let text = main.map(Problem::text);
@@ -318,7 +333,7 @@ impl Snapshot {
             Verdict::Redundant => "any one host can be lost".to_owned(),
             Verdict::Degraded | Verdict::Down => text.unwrap_or_default(),
             Verdict::Exposed => {
-                let text = text.unwrap_or_else(|| "there is no host to lose".to_owned());
+                let text = text.or_else(|| self.fatal.first().cloned()).unwrap_or_default();
                 format!("everything answers, and one more loss would not be survived: {text}")
             }
         };
@@ -327,19 +342,6 @@ impl Snapshot {
             None if bears => String::new(),
             None => "name three controllers in the cloud file: one host alone is never redundant".to_owned(),
         };
-    }
-
-    /// Whether a further host can be lost: there is still a majority, of hosts and of each
-    /// store, and another instance of each API.
-    fn bears(&self) -> bool {
-        let total = self.members.len();
-        let online = self.members.iter().filter(|m| m.state == "online").count();
-        let hosts = online.saturating_sub(1) * 2 > total || total == 1;
-        let stores = self.stores.iter().all(|s| {
-            let healthy = s.members.iter().filter(|m| m.healthy).count();
-            healthy.saturating_sub(1) * 2 > s.members.len()
-        });
-        hosts && stores && self.apis.iter().all(|a| a.instances.len() > 1)
     }
 }
 

@@ -134,6 +134,13 @@ fn check_of(
         found.verdict == Verdict::Redundant,
         "{name}"
     );
+    // Where nothing is wrong, all bear a loss more.
+    if found.verdict == Verdict::Redundant {
+        assert!(
+            found.fatal.is_empty() && found.bears.iter().all(|b| b.losses > 0),
+            "{name}"
+        );
+    }
     // The worst comes first, and nothing is better than it.
     let verdicts: Vec<Verdict> = found.problems.iter().map(Problem::verdict).collect();
     assert!(verdicts.is_sorted_by(|a, b| a >= b), "{name}: {verdicts:?}");
@@ -151,6 +158,157 @@ fn a_whole_cloud_is_redundant() {
     let found = check("redundant", None, |d| seen(d, "healthy", &[]));
     assert_eq!(found.verdict, Verdict::Redundant);
     assert!(found.problems.is_empty() && found.next.is_empty());
+}
+
+/// Every example of three controllers bears any one loss, and one of a single host none.
+#[test]
+fn what_is_designed_for_it_is_redundant() {
+    let check = |name: &str, verdict| {
+        let (_, desired) = examples::example(name);
+        let seen = world::all(&desired, world::applied);
+        let found = snapshot("demo", &desired, None, &seen);
+        assert_eq!(
+            found.verdict,
+            verdict,
+            "{name}: {:?} {:?}",
+            found.fatal,
+            texts(&found)
+        );
+        assert_eq!(found.fatal.is_empty(), verdict == Verdict::Redundant, "{name}");
+    };
+    for name in [
+        "three-controllers",
+        "core",
+        "two-links",
+        "ipv6",
+        "eight-services",
+        "with-compute",
+        "with-images",
+        "with-placement",
+        "with-secrets",
+        "with-volumes",
+        "active-volumes",
+    ] {
+        check(name, Verdict::Redundant);
+    }
+    check("one-controller", Verdict::Exposed);
+}
+
+/// VMs on hosts that nobody protects are told of, and change no verdict.
+#[test]
+fn hosts_of_machines_are_counted_apart() {
+    let (_, desired) = examples::example("with-compute");
+    let found = snapshot("demo", &desired, None, &world::all(&desired, world::applied));
+    assert!(
+        found.remarks.iter().any(|r| r == "VMs on n1: not protected"),
+        "{:?}",
+        found.remarks
+    );
+}
+
+/// What follows from several things that are each only half bad is foretold, not counted.
+#[test]
+fn a_loss_that_nobody_mends_exposes() {
+    // The address would stay with a balancer that nobody starts again.
+    let found = check("balancer-unmanaged", None, |d| {
+        let mut seen = seen(d, "healthy", &[]);
+        let change = |xml: &str| {
+            let lines = xml.lines().map(|line| {
+                if line.contains("<resource id=\"haproxy\"") {
+                    line.replace("managed=\"true\"", "managed=\"false\"")
+                } else {
+                    line.to_owned()
+                }
+            });
+            lines.collect::<Vec<String>>().join("\n")
+        };
+        told(&mut seen, change, str::to_owned);
+        seen
+    });
+    assert_eq!(
+        (found.verdict, kinds(&found)),
+        (Verdict::Exposed, vec!["unmanaged"])
+    );
+    assert!(
+        found.fatal[0].starts_with("haproxy ends on c1"),
+        "{:?}",
+        found.fatal
+    );
+    // And a database without one of its members would be no majority.
+    let found = check("weight", None, |d| {
+        let mut seen = seen(d, "healthy", &[]);
+        let three = Fact::Known(Answer::Rows(vec![vec![Some("3".to_owned())]]));
+        facts(&mut seen, "c1")
+            .answers
+            .insert("galera/weight".to_owned(), three);
+        seen
+    });
+    assert_eq!((found.verdict, kinds(&found)), (Verdict::Exposed, vec!["weight"]));
+    assert!(found.fatal.iter().all(|f| f.contains("c1")), "{:?}", found.fatal);
+    let store = found
+        .bears
+        .iter()
+        .find(|b| b.what == "store" && b.name == "galera")
+        .unwrap();
+    assert_eq!(store.losses, 0);
+}
+
+#[test]
+fn a_broker_with_an_alarm_is_down_for_those_who_send() {
+    let alarm = |seen: &mut Seen| {
+        let body =
+            "{\"status\":\"failed\",\"alarms\":[{\"node\":\"rabbit@c2\",\"resource\":\"disk space\"}]}";
+        let answer = Answer::Http {
+            status: 503,
+            body: body.to_owned(),
+            headers: std::collections::BTreeMap::new(),
+        };
+        facts(seen, "c1")
+            .answers
+            .insert("rabbitmq/alarms".to_owned(), Fact::Known(answer));
+    };
+    let found = check("alarm", None, |d| {
+        let mut seen = seen(d, "healthy", &[]);
+        alarm(&mut seen);
+        seen
+    });
+    assert_eq!((found.verdict, kinds(&found)), (Verdict::Down, vec!["alarm"]));
+    assert!(found.next.starts_with("make room on c2"), "{}", found.next);
+}
+
+#[test]
+fn disks_and_clocks_are_looked_at() {
+    let found = check("disk", None, |d| {
+        let mut seen = seen(d, "healthy", &[]);
+        facts(&mut seen, "c2").disk_free.insert("/".to_owned(), 1 << 30);
+        // A tenth of a large disk is little too.
+        facts(&mut seen, "c3").disk_free.insert("/".to_owned(), 15 << 30);
+        seen
+    });
+    assert_eq!(
+        (found.verdict, kinds(&found)),
+        (Verdict::Degraded, vec!["disk", "disk"])
+    );
+    let found = check("disk-full", None, |d| {
+        let mut seen = seen(d, "healthy", &[]);
+        facts(&mut seen, "c2").disk_free.insert("/".to_owned(), 0);
+        seen
+    });
+    assert_eq!(found.verdict, Verdict::Exposed);
+    let clock = |seconds: i64| {
+        check(&format!("clock-{seconds}"), None, move |d| {
+            let mut seen = seen(d, "healthy", &[]);
+            facts(&mut seen, "c3").clock += seconds;
+            seen
+        })
+    };
+    assert_eq!(clock(2).verdict, Verdict::Redundant);
+    assert_eq!(
+        texts(&clock(-30)),
+        ["the clock of c3 is 30 s behind those of the others"]
+    );
+    assert_eq!(clock(-30).verdict, Verdict::Degraded);
+    assert_eq!(clock(61).verdict, Verdict::Exposed);
 }
 
 #[test]

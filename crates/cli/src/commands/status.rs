@@ -76,6 +76,9 @@ fn text(snapshot: &Snapshot) -> String {
             api.instances.join(", ")
         ));
     }
+    if !snapshot.bears.is_empty() {
+        lines.push(format!("  {:<12} {}", "bears", bears(snapshot)));
+    }
     if !snapshot.journeys.is_empty() {
         lines.push(String::new());
     }
@@ -104,6 +107,22 @@ fn text(snapshot: &Snapshot) -> String {
         }
     }
     lines.join("\n")
+}
+
+/// How many more losses each thing bears, those that bear the same together.
+fn bears(snapshot: &Snapshot) -> String {
+    let mut by: std::collections::BTreeMap<u32, Vec<String>> = std::collections::BTreeMap::new();
+    for one in &snapshot.bears {
+        let name = match one.what {
+            "queues" => format!("queues of {}", one.name),
+            _ => one.name.clone(),
+        };
+        by.entry(one.losses).or_default().push(name);
+    }
+    let words = by
+        .into_iter()
+        .map(|(losses, names)| format!("{losses} more: {}", names.join(", ")));
+    words.collect::<Vec<String>>().join("; ")
 }
 
 /// Which journeys are walked.

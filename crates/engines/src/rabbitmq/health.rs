@@ -41,7 +41,7 @@ pub(super) fn queries(store: &Store) -> Vec<NamedQuery> {
         ask("limits", "/api/nodes?columns=name,disk_free_limit,mem_limit"),
         ask(
             "queues",
-            "/api/queues?disable_stats=true&columns=name,type,leader,state",
+            "/api/queues?disable_stats=true&columns=name,type,leader,members,online",
         ),
     ]
 }
@@ -129,6 +129,23 @@ fn leaderless(store: &Store, members: &[(&String, &Facts)]) -> Option<StoreFault
         queues: names.len(),
         first: (*first).to_owned(),
     })
+}
+
+/// How many more replicas the worst queue can lose; a queue that is not replicated counts
+/// for nothing, since clients make it again.
+pub fn queues_bear(store: &Store, seen: &Seen<'_>) -> Option<u32> {
+    let members = members(store, seen);
+    let told = members
+        .iter()
+        .find_map(|(_, f)| body(store, f, "queues", &[200]))?;
+    let list = |q: &Value, key: &str| q.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+    let replicated = told.as_array()?.iter().filter(|q| text(q, "type") == "quorum");
+    let margins = replicated.map(|q| {
+        let (of, online) = (list(q, "members"), list(q, "online"));
+        let live = of.iter().filter(|m| online.contains(m)).count();
+        u32::try_from(live.saturating_sub(of.len() / 2 + 1)).unwrap_or(u32::MAX)
+    });
+    margins.min()
 }
 
 /// Bytes of `200MB`, `2GiB` or a number, as a broker reads them.
@@ -289,6 +306,25 @@ mod tests {
             first: "b".to_owned(),
         };
         assert_eq!(found, [expect]);
+    }
+
+    #[test]
+    fn the_worst_queue_counts() {
+        let check = |queues: &str, expect| {
+            assert_eq!(with(&[("queues", 200, queues)], queues_bear), expect, "{queues}");
+        };
+        let three = r#"{"type":"quorum","members":["a","b","c"],"online":["a","b","c"]}"#;
+        check(&format!("[{three}]"), Some(1));
+        check(
+            &format!(r#"[{three},{{"type":"quorum","members":["a","b","c"],"online":["a","c"]}}]"#),
+            Some(0),
+        );
+        check(
+            r#"[{"type":"quorum","members":["a","b","c","d","e"],"online":["a","b","c","d","e"]}]"#,
+            Some(2),
+        );
+        check(r#"[{"type":"classic"}]"#, None);
+        check("[]", None);
     }
 
     #[test]
