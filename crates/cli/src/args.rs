@@ -195,6 +195,9 @@ pub struct ApplyArgs {
     /// Steps at once
     #[arg(long, default_value_t = 16)]
     pub parallel: usize,
+    /// Go on with a copy of the vault that is older than the hosts': its secrets replace theirs
+    #[arg(long)]
+    pub older_vault: bool,
     /// Seed of the secrets that are made, for tests that compare two runs
     #[arg(long, hide = true)]
     pub seed: Option<u64>,

@@ -18,6 +18,7 @@ mod saved;
 mod say;
 mod seen;
 mod steps;
+mod versions;
 mod watch;
 mod window;
 

@@ -13,10 +13,11 @@ use fleet::Target;
 use indexmap::IndexMap;
 use model::{Model, SecretKind, SecretNeed};
 use render::Desired;
-use vault::{SecretRequest, SecretString, Vault};
+use vault::{Lock, SecretRequest, SecretString, Vault};
 
 use crate::failure::Failure;
 use crate::rotate;
+use crate::runner::author;
 use crate::say;
 
 /// Everything that follows from a cloud file.
@@ -201,16 +202,23 @@ impl Project {
         Ok(Vault::open(&self.vault_path(), &vault::identities(&self.state))?)
     }
 
-    /// The same to change something: made where this cloud is new, and saved.
-    /// Tells whether it was made now.
-    pub fn vault_for_change(&self, seed: Option<u64>) -> Result<(Vault, bool), Failure> {
+    /// The same to change something: made where this cloud is new, and saved unless
+    /// `check` refuses it. Tells whether it was made now.
+    pub fn vault_for_change(
+        &self,
+        seed: Option<u64>,
+        check: impl FnOnce(&mut Vault) -> Result<(), Failure>,
+    ) -> Result<(Vault, bool), Failure> {
+        fs_err::create_dir_all(&self.state)?;
+        let _lock = Lock::take(&self.vault_path(), &author())?;
         let unborn = self.unborn();
         let mut vault = if unborn {
-            fs_err::create_dir_all(&self.state)?;
             Vault::create(&self.vault_path(), &vault::recipients(&self.state)?)?
         } else {
             Vault::open(&self.vault_path(), &vault::identities(&self.state))?
         };
+        vault.set_author(&author());
+        check(&mut vault)?;
         if let Some(seed) = seed {
             vault.set_seed(seed);
         }
@@ -227,7 +235,10 @@ impl Project {
         &self,
         change: impl FnOnce(&mut Vault) -> Result<(), vault::Error>,
     ) -> Result<(), Failure> {
+        // Read under the lock: two that change it at once would each lose what the other did.
+        let _lock = Lock::take(&self.vault_path(), &author())?;
         let mut vault = Vault::open(&self.vault_path(), &vault::identities(&self.state))?;
+        vault.set_author(&author());
         change(&mut vault)?;
         self.complete(&mut vault)?;
         Ok(vault.save()?)

@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::project::Project;
 use crate::say;
 use crate::watch::Watch;
-use crate::{seen, steps};
+use crate::{seen, steps, versions};
 
 /// Takes every reachable host's lock; the first that is held ends it.
 pub async fn lock(sessions: &Sessions, owner: &str) -> Result<(), Failure> {
@@ -48,15 +48,20 @@ pub async fn lock(sessions: &Sessions, owner: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Who runs this, for locks and audit lines.
-pub fn whoami(verb: &str, id: &str) -> String {
+/// Who runs this: `user@machine`.
+pub fn author() -> String {
     let user = std::env::var("SUDO_USER")
         .or_else(|_| std::env::var("USER"))
         .unwrap_or_else(|_| "root".to_owned());
     let machine = nix::unistd::gethostname()
         .map(|h| h.to_string_lossy().into_owned())
         .unwrap_or_default();
-    format!("{user}@{machine} {verb} run {id}")
+    format!("{user}@{machine}")
+}
+
+/// Who runs this, for locks and audit lines.
+pub fn whoami(verb: &str, id: &str) -> String {
+    format!("{} {verb} run {id}", author())
 }
 
 /// Adds a line to the audit log of every host that can be reached.
@@ -98,7 +103,12 @@ impl Runner {
         let sessions = seen::connect(&project).await?;
         let who = whoami(verb, &id);
         lock(&sessions, &who).await?;
-        let (vault, made) = project.vault_for_change(args.seed)?;
+        // Before anything is saved: an older copy that was changed would pass for a newer one.
+        let known = versions::known(&sessions).await;
+        let path = project.vault_path();
+        let (vault, made) = project.vault_for_change(args.seed, |vault| {
+            versions::accept(vault, &path, &known, args.older_vault)
+        })?;
         let (fill, vault) = seen::filler(vault);
         let key = vault.digest_key()?;
         Ok(Self {

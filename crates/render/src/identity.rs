@@ -14,6 +14,8 @@ use crate::{DesiredFile, DesiredVip, cluster};
 
 /// Where it lies.
 pub const IDENTITY: &str = "/var/lib/quorate/model.json";
+/// The version of the vault that wrote a host last, see `vault`.
+pub const VERSION: &str = "/var/lib/quorate/vault";
 /// The generation is no secret, so its key is none.
 const KEY: [u8; 32] = *b"quorate: generation of the model";
 
@@ -94,6 +96,30 @@ struct Identity<'a> {
     host: &'a str,
     roles: Vec<&'static str>,
     cloud: &'a Whole,
+}
+
+/// The file by which a host knows the version of the vault: an older copy is refused.
+pub(crate) fn version() -> DesiredFile {
+    DesiredFile {
+        write: FileWrite {
+            path: VERSION.to_owned(),
+            content: format!("{}\n", crate::secret("vault/version")).into_bytes(),
+            owner: "root".to_owned(),
+            group: "root".to_owned(),
+            mode: 0o600,
+            directory: false,
+            own: Own::File,
+        },
+        service: String::new(),
+        // No secret is in it; a change of it is one of secrets alone.
+        secret: true,
+        once: false,
+        ring: None,
+        identity: String::new(),
+            names: false,
+        restart: Vec::new(),
+        reload: Vec::new(),
+    }
 }
 
 /// The file of one host.

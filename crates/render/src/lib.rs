@@ -39,7 +39,7 @@ pub use catalog::{Kind, UnitRun, Watched};
 pub use context::{Templates, secret};
 pub use cures::{DesiredCure, Standing};
 pub use hostpage::host_page;
-pub use identity::{IDENTITY, hosts_told, members_told, services_told};
+pub use identity::{IDENTITY, VERSION, hosts_told, members_told, services_told};
 pub use parts::{Asked, DesiredNeeds, DesiredPart};
 
 /// A file (or directory) on a host.
@@ -323,6 +323,7 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
     let identities = identity::Identities::new(model);
     for host in &model.cloud.hosts {
         let mut desired = files::host(model, &mut templates, &rings, host);
+        desired.files.push(identity::version());
         desired.files.push(identities.file(host));
         out.hosts.insert(host.name.as_str().to_owned(), desired);
     }

@@ -67,6 +67,14 @@ pub enum Error {
         /// The name.
         name: String,
     },
+    /// Another changes the vault.
+    #[error("the vault is being changed by {by} (`{path}`)")]
+    Locked {
+        /// The lock's file.
+        path: Utf8PathBuf,
+        /// Who.
+        by: String,
+    },
     /// `⟦secret:` without an end.
     #[error("a reference to a secret has no end: `⟦secret:{start}…`")]
     OpenPlaceholder {
@@ -114,6 +122,7 @@ impl Error {
             Self::BadRecipient { .. } => {
                 "write one recipient a line: `age1…` or `ssh-ed25519 …`; `#` starts a comment".to_owned()
             }
+            Self::Locked { .. } => "wait for it to end; its lock goes with it".to_owned(),
             Self::NoRecipients => "put a recipient in the file `recipients` beside the vault".to_owned(),
             Self::BadName { .. } => "use letters, digits, `-`, `_`, `.` and `@`, in words apart by `/`".to_owned(),
             Self::Unknown { .. }

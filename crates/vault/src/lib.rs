@@ -13,10 +13,12 @@
 mod certificate;
 mod error;
 mod keys;
+mod lock;
 mod random;
 mod request;
 mod scrub;
 mod seal;
+mod version;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -31,13 +33,18 @@ use serde::{Deserialize, Serialize};
 
 pub use error::Error;
 pub use keys::{identities, recipients};
+pub use lock::Lock;
 pub use request::{SecretKind, SecretRequest};
 pub use scrub::{HIDDEN, Scrubber};
 pub use seal::{Sealing, seal, unseal};
+pub use version::{Known, MARKS, VERSION, Version};
 
 /// The secret that keys digests of contents, so that digests on hosts tell
 /// nothing about the secrets within.
 pub const DIGEST_KEY: &str = "vault/digest-key";
+
+/// The entry of the file that holds the saves, which is no secret.
+const SAVES: &str = "vault/saves";
 
 const OPEN: &str = "⟦secret:";
 const CLOSE: char = '⟧';
@@ -75,6 +82,9 @@ pub struct Vault {
     path: Utf8PathBuf,
     recipients: Vec<String>,
     entries: BTreeMap<String, Entry>,
+    /// Saves that changed a secret, the newest last.
+    saves: Vec<Version>,
+    author: String,
     seed: Option<u64>,
     changed: bool,
 }
@@ -112,7 +122,7 @@ impl Vault {
         recipients: Vec<String>,
     ) -> Result<Self, Error> {
         let plain = decrypt(path, armored, identity, &recipients)?;
-        let stored: BTreeMap<String, Stored> = serde_json::from_slice(&plain)
+        let mut stored: BTreeMap<String, Stored> = serde_json::from_slice(&plain)
             // serde_json's message may quote the content: only the place is told.
             .map_err(|e| {
                 Error::corrupt(
@@ -120,6 +130,11 @@ impl Vault {
                     format!("line {} of the content is not as expected", e.line()),
                 )
             })?;
+        let saves = match stored.remove(SAVES) {
+            Some(saves) => serde_json::from_str(&saves.value)
+                .map_err(|_| Error::corrupt(path, format!("`{SAVES}` is not as expected")))?,
+            None => Vec::new(),
+        };
         let entries = stored.into_iter().map(|(name, s)| {
             let facts = Facts {
                 kind: s.kind,
@@ -134,13 +149,17 @@ impl Vault {
                 },
             )
         });
-        Ok(Self {
+        let mut vault = Self {
             path: path.to_owned(),
             recipients,
             entries: entries.collect(),
+            saves,
+            author: String::new(),
             seed: None,
             changed: false,
-        })
+        };
+        vault.count();
+        Ok(vault)
     }
 
     /// A new, empty vault for these recipients; nothing is written until
@@ -156,6 +175,8 @@ impl Vault {
             path: path.to_owned(),
             recipients: recipients.to_vec(),
             entries: BTreeMap::new(),
+            saves: Vec::new(),
+            author: String::new(),
             seed: None,
             changed: true,
         })
@@ -163,8 +184,18 @@ impl Vault {
 
     /// Writes the vault: all of it or nothing, and durable before this returns.
     pub fn save(&mut self) -> Result<(), Error> {
-        let stored: BTreeMap<&String, Stored> =
-            self.entries.iter().map(|(name, e)| (name, store(e))).collect();
+        let now = Timestamp::now();
+        self.counted(now);
+        let mut stored: BTreeMap<&str, Stored> = (self.entries.iter())
+            .map(|(name, e)| (name.as_str(), store(e)))
+            .collect();
+        let saves = Stored {
+            kind: "saves".to_owned(),
+            created: now,
+            value: serde_json::to_string(&self.saves).map_err(std::io::Error::from)?,
+            certificate: None,
+        };
+        stored.insert(SAVES, saves);
         let mut plain = Zeroizing::new(Vec::new());
         serde_json::to_writer_pretty(&mut *plain, &stored).map_err(std::io::Error::from)?;
         for (_, mut s) in stored {
@@ -314,12 +345,16 @@ impl Vault {
             let (name, tail) = after
                 .split_once(CLOSE)
                 .ok_or_else(|| Error::open_placeholder(after))?;
+            out.push_str(before);
+            rest = tail;
+            if name == VERSION {
+                out.push_str(&self.version_text());
+                continue;
+            }
             let value = self.get(name).ok_or_else(|| Error::Unknown {
                 name: name.to_owned(),
             })?;
-            out.push_str(before);
             out.push_str(value.expose_secret());
-            rest = tail;
         }
         out.push_str(rest);
         Ok(out)

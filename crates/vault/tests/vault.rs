@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
-use vault::{Error, SecretKind, SecretRequest, Vault, identities, placeholder, recipients, references};
+use vault::{Error, Known, SecretKind, SecretRequest, Vault, identities, placeholder, recipients, references};
 
 struct Folder {
     _guard: tempfile::TempDir,
@@ -365,4 +365,68 @@ fn bad_recipients_are_refused_before_anything_is_made() {
         Vault::create(path, &bad).unwrap_err(),
         Error::BadRecipient { .. }
     ));
+}
+
+#[test]
+fn an_older_copy_and_one_that_went_apart_are_told() {
+    let f = folder();
+    let mut vault = f.create().unwrap();
+    vault.set_author("one@a");
+    vault.ensure(&requests(), now()).unwrap();
+    vault.save().unwrap();
+    let first = vault.version_text();
+    let older = std::fs::read(f.vault()).unwrap();
+    let read = |bytes: &[u8]| Vault::read(&f.vault(), bytes, &f.keys()).unwrap();
+
+    // A save that changes no secret counts nothing, and marks are no secrets.
+    vault.import("upkeep/mark", "x".to_owned().into(), now()).unwrap();
+    vault.save().unwrap();
+    assert_eq!((vault.version().counter, vault.version_text()), (1, first.clone()));
+
+    vault.remove("fernet/0");
+    vault.ensure(&requests(), now()).unwrap();
+    vault.save().unwrap();
+    let second = vault.version_text();
+    assert_eq!((vault.version().counter, &*vault.version().by), (2, "one@a"));
+    for known in [&first, &second] {
+        assert_eq!(Vault::open(&f.vault(), &f.keys()).unwrap().compare(known), Known::Ours);
+    }
+    assert_eq!(read(&older).compare(&first), Known::Ours);
+    assert_eq!(read(&older).compare(&second), Known::Newer(vault.version()));
+
+    // The same copy, changed elsewhere: as many saves, and another content.
+    let elsewhere = folder();
+    std::fs::create_dir_all(&elsewhere.path).unwrap();
+    std::fs::write(elsewhere.vault(), &older).unwrap();
+    std::fs::copy(&f.keys()[0], &elsewhere.keys()[0]).unwrap();
+    let mut other = Vault::open(&elsewhere.vault(), &elsewhere.keys()).unwrap();
+    for _ in 0..2 {
+        other.remove("hex");
+        other.ensure(&requests(), now()).unwrap();
+        other.save().unwrap();
+        assert_eq!(other.compare(&second), Known::Apart(vault.version()));
+    }
+
+    // Given up: the next save counts on from what the hosts know.
+    let mut passing = read(&older);
+    passing.pass(&vault.version());
+    assert_eq!((passing.compare(&second), passing.version().counter), (Known::Ours, 3));
+}
+
+#[test]
+fn a_version_holds_no_secret_and_cannot_be_invented() {
+    let f = folder();
+    let mut vault = f.create().unwrap();
+    vault.ensure(&requests(), now()).unwrap();
+    vault.save().unwrap();
+    let text = vault.version_text();
+    let scrubbed = vault.scrubber(&[]).unwrap().scrub(text.as_bytes());
+    assert_eq!(scrubbed, text.as_bytes());
+    assert_eq!(vault.fill(&placeholder(vault::VERSION)).unwrap(), text);
+    let invented = text.replacen(" 1 ", " 9 ", 1);
+    assert_ne!(invented, text);
+    for text in [invented.as_str(), "", "9", "x 9 y - -"] {
+        assert_eq!(vault.compare(text), Known::Foreign, "{text}");
+    }
+    assert!(vault.names().all(|name| name != "vault/saves"));
 }

@@ -223,6 +223,7 @@ pub async fn make(args: &BackupMake, catalog: &[Utf8PathBuf]) -> Result<ExitCode
     let who = whoami("backup", &id);
     // Not beside an apply: a schema would change under the copy, keys between file and vault.
     lock(&sessions, &who).await?;
+    versions::refuse(&vault, &project.vault_path(), &versions::known(&sessions).await)?;
     let (fill, vault) = seen::filler(vault);
     let key = vault.digest_key()?;
     let observed = seen::observe(&project, &sessions, &fill, key, false).await?;

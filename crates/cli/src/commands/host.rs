@@ -25,6 +25,7 @@ fn run_args(file: &Utf8Path, yes: bool) -> ApplyArgs {
         yes,
         parallel: 16,
         seed: None,
+        older_vault: false,
     }
 }
 

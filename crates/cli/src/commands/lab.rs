@@ -24,7 +24,7 @@ fn keep(packages: &[String]) -> Vec<String> {
 /// The lab that a cloud file describes, whose hosts have packages `with` too, and test
 /// themselves for so many seconds.
 fn spec(project: &Project, with: Vec<String>, self_test: u16) -> Result<LabSpec, Failure> {
-    let (vault, _) = project.vault_for_change(None)?;
+    let (vault, _) = project.vault_for_change(None, |_| Ok(()))?;
     let mut packages: Vec<String> = project
         .desired
         .hosts

@@ -12,8 +12,7 @@ use crate::args::{Output, PlanArgs};
 use crate::failure::Failure;
 use crate::project::Project;
 use crate::saved::Saved;
-use crate::say;
-use crate::seen;
+use crate::{say, seen, versions};
 
 /// Fills a content and digests it.
 pub fn digester(fill: &Fill, key: [u8; 32]) -> impl Fn(&[u8]) -> String {
@@ -84,6 +83,7 @@ pub async fn run(args: &PlanArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, F
     let project = Project::open(&args.shown.file, catalog)?;
     let (fill, vault) = seen::filler(project.vault()?);
     let mut sessions = seen::connect(&project).await?;
+    versions::refuse(&vault, &project.vault_path(), &versions::known(&sessions).await)?;
     let key = vault.digest_key()?;
     let mut observed = seen::observe(&project, &sessions, &fill, key, false).await?;
     let gone = seen::connect_gone(&project, &sessions, &observed).await?;

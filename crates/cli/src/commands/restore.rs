@@ -178,8 +178,9 @@ async fn load(args: &RestoreArgs, mut project: Project) -> Result<ExitCode, Fail
         yes: true,
         parallel: args.parallel,
         seed: None,
+        older_vault: false,
     };
-    project.vault_for_change(None)?;
+    project.vault_for_change(None, |_| Ok(()))?;
     project.change_vault(|vault| {
         adopt(&project, vault, &saved);
         Ok(())
@@ -228,6 +229,7 @@ fn adopt(project: &Project, vault: &mut Vault, saved: &Vault) {
 async fn refuse(project: &Project, saved: &Vault, over: bool) -> Result<(), Failure> {
     let sessions = seen::connect(project).await?;
     let mut vault = project.vault()?;
+    versions::refuse(&vault, &project.vault_path(), &versions::known(&sessions).await)?;
     adopt(project, &mut vault, saved);
     let (fill, vault) = seen::filler(vault);
     let key = vault.digest_key()?;

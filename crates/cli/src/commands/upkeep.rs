@@ -118,11 +118,13 @@ async fn secrets(due: &[Work], args: &UpkeepArgs, catalog: &[Utf8PathBuf]) -> Re
         yes: true,
         parallel: PARALLEL,
         seed: None,
+        older_vault: false,
     };
     let project = Project::open(&args.file, catalog)?;
-    // With it what expires soon is issued anew, in one write.
-    project.change_vault(|vault| due::begin(vault, Timestamp::now()))?;
     let mut run = Runner::open(project, &apply, "upkeep").await?;
+    // With it what expires soon is issued anew, in one write. Under the hosts' locks, which
+    // also tell whether this copy is the newest.
+    run.change_vault(|vault| due::begin(vault, Timestamp::now()))?;
     settled(&mut run).await?;
     // First what was begun: a ring is not turned over one that is not everywhere yet.
     rotate::finish(&mut run, &apply).await?;
