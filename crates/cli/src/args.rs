@@ -38,7 +38,7 @@ pub enum Verb {
     /// Bring the hosts to what the cloud file says
     Apply(ConvergeArgs),
     /// Bring stores and services back after an outage
-    Recover(ApplyArgs),
+    Recover(RecoverArgs),
     /// Take hosts out of service and back, reboot them, update their packages
     Host(HostArgs),
     /// Replace secrets while the cloud runs
@@ -203,6 +203,17 @@ pub struct ApplyArgs {
     pub seed: Option<u64>,
 }
 
+/// `recover`.
+#[derive(Debug, clap::Args)]
+pub struct RecoverArgs {
+    /// The run
+    #[command(flatten)]
+    pub run: ApplyArgs,
+    /// Go on without this host, which never comes back: what only it holds is lost
+    #[arg(long, value_name = "HOST")]
+    pub without: Vec<String>,
+}
+
 /// What can be replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Rotated {
@@ -257,6 +268,8 @@ pub enum HostVerb {
     Drain(OneHost),
     /// Take a drained host back into service
     Resume(OneHost),
+    /// Say that a host is dead whose fencing pends, since its fence device is dead too
+    ConfirmDead(ConfirmArgs),
     /// Drain, reboot and resume, one host after the other
     Reboot(ManyHosts),
     /// Drain, take up newer packages and resume, one host after the other
@@ -274,6 +287,19 @@ pub struct OneHost {
     /// Ask no question
     #[arg(long)]
     pub yes: bool,
+}
+
+/// `host confirm-dead`.
+#[derive(Debug, clap::Args)]
+pub struct ConfirmArgs {
+    /// The host's name in the cloud
+    pub host: String,
+    /// The cloud file
+    #[arg(short, long, default_value = "cloud.yaml")]
+    pub file: Utf8PathBuf,
+    /// The host's name once more, where there is no terminal to type it at
+    #[arg(long, value_name = "HOST")]
+    pub typed: Option<String>,
 }
 
 /// Hosts by name.

@@ -9,6 +9,7 @@ mod commands;
 mod console;
 mod due;
 mod failure;
+mod heard;
 mod nss;
 mod place;
 mod project;
@@ -67,7 +68,7 @@ async fn dispatch(args: Args) -> Result<ExitCode, Failure> {
             ))
             .await
         }
-        Verb::Recover(a) => Box::pin(commands::apply::run(&a, &[], catalog, engines::Intent::Recover)).await,
+        Verb::Recover(a) => Box::pin(commands::recover::run(&a, catalog)).await,
         Verb::Host(a) => commands::host::run(&a.verb, catalog).await,
         Verb::Rotate(a) => commands::rotate::run(&a, catalog).await,
         Verb::Upkeep(a) => Box::pin(commands::upkeep::run(&a, catalog)).await,

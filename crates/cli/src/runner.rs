@@ -84,6 +84,8 @@ pub struct Runner {
     pub key: [u8; 32],
     /// Steps that changed something so far.
     pub changed: usize,
+    /// Hosts that the cloud file does not name are logged in to without being asked.
+    yes: bool,
     /// The vault was made now: a refusal takes it back.
     made: bool,
     verb: &'static str,
@@ -119,6 +121,7 @@ impl Runner {
             key,
             changed: 0,
             made,
+            yes: args.yes || verb == "host remove",
             verb,
             id,
             who,
@@ -161,7 +164,7 @@ impl Runner {
             seen::observe(&self.project, sessions, &self.fill, self.key, deep).await
         };
         let observed = look(&self.sessions).await?;
-        let gone = seen::connect_gone(&self.project, &self.sessions, &observed).await?;
+        let gone = seen::connect_gone(&self.project, &self.sessions, &observed, self.yes).await?;
         if gone.is_empty() {
             return Ok(observed);
         }

@@ -1,10 +1,11 @@
 //! Looking at all hosts at once.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use fleet::{Binary, CallError, Fill, Session, Sessions, Target};
+use fleet::{Binary, CallError, ConnectError, Fill, Session, Sessions, Target};
 use indexmap::IndexMap;
 use tokio::task::JoinSet;
 use vault::Vault;
@@ -53,21 +54,71 @@ pub fn filler(vault: Vault) -> (Fill, Arc<Vault>) {
 }
 
 /// Sessions to hosts that others were told of and the cloud file does not name any more:
-/// those that there are none to yet.
+/// those that there are none to yet. Their addresses stand in no file of the operator's:
+/// unless `yes`, it is asked before anybody logs in there.
 pub async fn connect_gone(
     project: &Project,
     sessions: &Sessions,
     observed: &plan::Observed,
+    yes: bool,
 ) -> Result<Sessions, Failure> {
-    let gone = plan::gone(&project.desired, observed).into_iter();
-    let targets: Vec<Target> = gone
-        .filter(|(name, _)| !sessions.contains_key(name))
-        .filter_map(|(name, address)| project.target_of(&name, &address))
-        .collect();
-    if targets.is_empty() {
-        return Ok(Sessions::default());
+    let mut targets: Vec<Target> = Vec::new();
+    let mut out = Sessions::default();
+    for (name, address) in plan::gone(&project.desired, observed) {
+        if sessions.contains_key(&name) {
+            continue;
+        }
+        let Some(target) = project.target_of(&name, &address) else {
+            continue;
+        };
+        // A name is looked up in a configuration of the operator's own.
+        if target.destination == name || yes || asked(&name, &address)? {
+            targets.push(target);
+        } else {
+            let refused = not_asked(&name, &address);
+            out.insert(name, Err(refused));
+        }
     }
-    Ok(fleet::connect(targets, binary()?).await)
+    if targets.is_empty() {
+        return Ok(out);
+    }
+    for (name, session) in fleet::connect(targets, binary()?).await {
+        let session = session.and_then(|session| is_itself(&name, session));
+        out.insert(name, session);
+    }
+    Ok(out)
+}
+
+/// Whether the operator wants to log in to a host that only the hosts know.
+fn asked(name: &str, address: &str) -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Ok(false);
+    }
+    say::errln!(
+        "the hosts tell of {name} at {address}, which the cloud file does not name: log in there to see what it runs?"
+    );
+    crate::commands::apply::ask()
+}
+
+fn not_asked(name: &str, address: &str) -> ConnectError {
+    ConnectError {
+        host: name.to_owned(),
+        message: format!("nobody logged in to {address}, an address that only the hosts tell"),
+        cure: format!("`quorate host remove {name}` says that you mean it"),
+    }
+}
+
+/// A machine that has another name is not what the hosts told of: nothing is done there.
+fn is_itself(name: &str, session: Arc<Session>) -> Result<Arc<Session>, ConnectError> {
+    let hostname = session.hello.hostname.clone();
+    if hostname.split('.').next() == Some(name) {
+        return Ok(session);
+    }
+    Err(ConnectError {
+        host: name.to_owned(),
+        message: format!("the machine at its address says that its name is `{hostname}`"),
+        cure: format!("nothing was touched there; is {name} gone, and its address another's now?"),
+    })
 }
 
 /// Finds everything that must not be shown: what the vault knows, and the

@@ -253,6 +253,11 @@ pub const HOST: Map = Map {
             Shape::OneOrMore(&Shape::Map(&HOST_POWER)),
         ),
         key(
+            "away",
+            "Why it is not there for now: the cloud is changed without it meanwhile.",
+            Shape::Text,
+        ),
+        key(
             "ssh",
             "How this host is reached, where it is not as for all.",
             Shape::Map(&HOST_SSH),

@@ -177,6 +177,9 @@ pub struct Host {
     pub domains: IndexMap<Domain, Spanned<String>>,
     /// How its power is cut, level by level; empty if it cannot be.
     pub power: Vec<PowerLevel>,
+    /// Why it is not there for now; the cloud is changed without it meanwhile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub away: Option<Spanned<String>>,
     /// How it is reached.
     pub ssh: Ssh,
 }

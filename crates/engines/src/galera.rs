@@ -120,6 +120,17 @@ pub fn queries(store: &Store, deep: bool) -> Vec<NamedQuery> {
             name: store.answer("position"),
             query: position_query(store),
         });
+        // Its buffer of events is written with each of them, and by no start that only looks.
+        let cache = format!("{datadir}/galera.cache");
+        out.push(NamedQuery {
+            name: store.answer("wrote"),
+            query: Query::Run {
+                argv: ["date", "--utc", "+%F %T UTC", "-r", cache.as_str()]
+                    .map(str::to_owned)
+                    .to_vec(),
+                timeout_ms: 10_000,
+            },
+        });
     }
     out
 }
@@ -138,6 +149,9 @@ enum State {
     },
     /// Down, and nothing was ever in it.
     Virgin,
+    /// Down, cut in the middle of being given a copy: it holds no history, so it cannot be
+    /// the newest. It is given a copy again, and never begins.
+    Cut,
     /// Down, with data that is not ours.
     Foreign(Vec<String>),
     /// Down, with ours.
@@ -237,6 +251,8 @@ fn state(store: &Store, facts: Option<&Facts>) -> State {
                         seqno: Some(s),
                         why_not: String::new(),
                     },
+                    // Cut in the middle of its copy: no history is in it, so it is not the newest.
+                    Ok(s) if s < 0 && u == NIL && [NIL, ""].contains(&uuid.as_str()) => State::Cut,
                     _ => State::Down {
                         uuid,
                         seqno: None,
@@ -288,6 +304,11 @@ pub fn members(store: &Store, seen: &Seen<'_>) -> Vec<Member> {
                     };
                     (word, healthy, format!("sees {size} of {}", store.members.len()))
                 }
+                State::Cut => (
+                    "down".to_owned(),
+                    false,
+                    "cut in the middle of its copy".to_owned(),
+                ),
                 State::Virgin => ("absent".to_owned(), false, "never started".to_owned()),
                 State::Foreign(names) => ("foreign".to_owned(), false, format!("holds {}", names.join(", "))),
                 State::Down { uuid, seqno, why_not } => {
@@ -427,6 +448,18 @@ pub fn stage(store: &Store, former: &[String], seen: &Seen<'_>, intent: Intent) 
             ..Stage::default()
         });
     }
+    // Away by the operator's word is not lost by it: it may hold the newest writes.
+    if !store.away.is_empty() && !states.iter().any(|(_, s)| up(s)) {
+        return Err(refuse(
+            "store::member-unknown",
+            format!(
+                "{}: no primary component, and {} is away: it cannot be seen what it holds",
+                store.resource,
+                store.away.join(" and ")
+            ),
+            "bring it back, then run it again; or, if it never comes back, `quorate recover --without` it",
+        ));
+    }
     let mut out = Stage {
         ready: ready(store),
         after: vec![claim(store)],
@@ -529,9 +562,23 @@ pub fn stage(store: &Store, former: &[String], seen: &Seen<'_>, intent: Intent) 
             .push(format!("{}: the cluster manager is starting it", store.resource));
         return Ok(out);
     }
+    // What is given up is marked in the cluster first: by that the lost one's store is set
+    // aside should it return.
+    if !store.lost.is_empty() && !managed {
+        out.explain.push(format!(
+            "{}: the cluster is started first, so that it knows who is given up",
+            store.resource
+        ));
+        return Ok(Stage {
+            barrier: true,
+            ready: Vec::new(),
+            after: Vec::new(),
+            ..out
+        });
+    }
     // Where the cluster manager does not run yet, it must find the choice made.
     out.before_cluster = !managed;
-    recover(store, &states, &former, out)
+    recover(store, seen, &states, &former, out)
 }
 
 /// A store that is up says whose it is. The id is compared by the store itself,

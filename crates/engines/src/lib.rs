@@ -32,6 +32,12 @@ pub struct Store {
     pub members: Vec<String>,
     /// Options, resolved; the same on all members.
     pub options: IndexMap<String, String>,
+    /// Members that the operator gives up: what only they hold is lost.
+    #[serde(skip)]
+    pub lost: Vec<String>,
+    /// Members that are away and come back as what they were.
+    #[serde(skip)]
+    pub away: Vec<String>,
     /// What it should hold, as the file says that the option `definitions` names; with
     /// placeholders. Empty without one.
     pub definitions: String,

@@ -135,7 +135,9 @@ fn forget(store: &Store, seen: &Seen<'_>) -> Vec<StageStep> {
     for (node, _) in known.iter().filter(|(_, running)| !running) {
         let host = node.rsplit('@').next().unwrap_or_default();
         let member = store.members.iter().any(|m| m == host);
-        if member && !facts(host).is_some_and(|f| unborn(store, f)) {
+        // One that is away stays a member; one that is given up is none.
+        let away = store.away.iter().any(|m| m == host);
+        if away || (member && !facts(host).is_some_and(|f| unborn(store, f))) {
             continue;
         }
         let argv = ["rabbitmqctl", "forget_cluster_node", node.as_str()];
@@ -153,6 +155,33 @@ fn forget(store: &Store, seen: &Seen<'_>) -> Vec<StageStep> {
         });
     }
     out
+}
+
+/// Has one member begin by what it holds: all wait for each other at a start, and so for
+/// one that never returns.
+fn begin_alone(store: &Store, host: &str) -> StageStep {
+    let unit = store.option("unit");
+    // It can be told only while it is stopped, and the cluster manager may start it again
+    // meanwhile: then the mark lies there for that start.
+    let script = format!(
+        "systemctl stop {unit}; rabbitmqctl --quiet force_boot; s=$?; systemctl start --no-block {unit}; exit $s"
+    );
+    let argv = ["sh", "-c", script.as_str()];
+    StageStep {
+        name: "begin-alone".to_owned(),
+        host: host.to_owned(),
+        title: format!(
+            "let {} on {host} begin without {}",
+            store.resource,
+            store.lost.join(" and ")
+        ),
+        ops: vec![Op::Run(Command::new(
+            format!("quorate-begin-{}", store.resource),
+            &argv,
+            120_000,
+        ))],
+        after: Vec::new(),
+    }
 }
 
 /// Members: running, down, or unknown.
@@ -314,12 +343,16 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Re
             store.resource,
             down.join(", ")
         ));
+        let served = members.iter().any(|m| m.healthy);
+        let alone = (!store.lost.is_empty() && !served).then(|| begin_alone(store, &host));
+        out.before.extend(alone);
+        let after = out.before.iter().map(|s| s.name.clone()).collect();
         out.before.push(StageStep {
             name: "try-again".to_owned(),
             host,
             title: format!("let the cluster start {} again", store.resource),
             ops: vec![crate::galera::cleanup(&store.resource)],
-            after: Vec::new(),
+            after,
         });
     }
     Ok(out)
@@ -434,6 +467,54 @@ mod tests {
             ("unknown".to_owned(), false)
         );
         assert_eq!(state(told(&[("c1", true)])), ("running".to_owned(), true));
+    }
+
+    #[test]
+    fn one_that_is_given_up_is_forgotten_and_one_that_is_away_is_not() {
+        let check = |lost: &[&str], away: &[&str], forgets: &[&str]| {
+            let names = |hosts: &[&str]| hosts.iter().map(|h| (*h).to_owned()).collect();
+            let store = Store {
+                engine: "rabbitmq".to_owned(),
+                resource: "broker".to_owned(),
+                members: ["c2", "c3"].map(str::to_owned).to_vec(),
+                lost: names(lost),
+                away: names(away),
+                ..Store::default()
+            };
+            let mut facts = crate::silent();
+            let knows = told(&[("c1", false), ("c2", true), ("c3", true)]);
+            facts.answers.insert(store.answer("nodes"), knows);
+            let seen: Seen<'_> = (store.members.iter().cloned())
+                .map(|host| (host, Some(&facts)))
+                .collect();
+            let stage = stage(&store, &seen, Intent::Recover).unwrap();
+            let names: Vec<&str> = stage.before.iter().map(|s| s.name.as_str()).collect();
+            assert_eq!(names, forgets, "{lost:?} {away:?}");
+        };
+        check(&["c1"], &[], &["forget-c1"]);
+        check(&[], &["c1"], &[]);
+    }
+
+    #[test]
+    fn those_that_wait_for_one_that_is_given_up_begin_without_it() {
+        let check = |lost: &[&str], begins: &[&str]| {
+            let store = Store {
+                engine: "rabbitmq".to_owned(),
+                resource: "broker".to_owned(),
+                members: ["c2", "c3"].map(str::to_owned).to_vec(),
+                lost: lost.iter().map(|h| (*h).to_owned()).collect(),
+                ..Store::default()
+            };
+            let facts = crate::silent();
+            let seen: Seen<'_> = (store.members.iter().cloned())
+                .map(|host| (host, Some(&facts)))
+                .collect();
+            let stage = stage(&store, &seen, Intent::Recover).unwrap();
+            let names: Vec<&str> = stage.before.iter().map(|s| s.name.as_str()).collect();
+            assert_eq!(names, begins, "{lost:?}");
+        };
+        check(&["c1"], &["begin-alone", "try-again"]);
+        check(&[], &["try-again"]);
     }
 
     #[test]

@@ -35,6 +35,7 @@ hosts:
     address: 10.0.0.11
     addresses: { ring2: 10.0.1.11 }
     domain: { rack: r1, switch: s1, feed: 1 }
+    away: a disk comes on Friday
     power: { agent: fence_redfish, options: { ip: bmc1, password: { file: bmc1 } } }
     ssh: { user: ops, port: 2222, address: c1.example.org }
   c2: { role: [controller], address: 10.0.0.12, addresses: { ring2: 10.0.1.12 } }

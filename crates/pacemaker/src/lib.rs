@@ -24,4 +24,4 @@ pub use mon::{Monitor, Node, NodeResource, ParseError};
 pub use options::{GUARDED, HOLDS, Property, effective, same_value, truth, without_contradictions};
 pub use quiet::quiet_since;
 pub use quorum::{ASK_QUORUM, QUORUM, has_quorum};
-pub use xml::{Configured, canonical, configured, had_quorum, params_of, section_of};
+pub use xml::{Configured, canonical, configured, had_quorum, node_attributes, params_of, section_of};

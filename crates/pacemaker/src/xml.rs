@@ -131,3 +131,44 @@ pub fn configured(cib: &str) -> Vec<Configured> {
         })
         .collect()
 }
+
+/// Nodes that have a permanent attribute of this name in a whole CIB, each with its value.
+/// Empty where it is not XML.
+pub fn node_attributes(cib: &str, name: &str) -> Vec<(String, String)> {
+    let Ok(document) = Document::parse(cib) else {
+        return Vec::new();
+    };
+    let nodes = document.descendants().filter(|n| n.has_tag_name("nodes"));
+    let nodes = nodes
+        .flat_map(|n| n.children())
+        .filter(|n| n.has_tag_name("node"));
+    nodes
+        .filter_map(|node| {
+            let pair = node
+                .descendants()
+                .find(|n| n.has_tag_name("nvpair") && n.attribute("name") == Some(name))?;
+            Some((
+                node.attribute("uname")?.to_owned(),
+                pair.attribute("value")?.to_owned(),
+            ))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_are_those_of_nodes_alone() {
+        let pair = "<nvpair id=\"x\" name=\"a\" value=\"1\"/>";
+        let set = format!("<instance_attributes id=\"s\">{pair}</instance_attributes>");
+        let cib = format!(
+            "<cib><configuration><crm_config>{set}</crm_config><nodes><node id=\"1\" uname=\"c1\">{set}</node>\
+             <node id=\"2\" uname=\"c2\"/></nodes></configuration><status><node_state uname=\"c3\">{set}\
+             </node_state></status></cib>"
+        );
+        assert_eq!(node_attributes(&cib, "a"), [("c1".to_owned(), "1".to_owned())]);
+        assert_eq!(node_attributes(&cib, "b"), []);
+    }
+}

@@ -17,7 +17,7 @@ use crate::cluster::SETTLE_MS;
 use crate::handover::Moving;
 use crate::rings::{self, Rings};
 use crate::votes::Votes;
-use crate::{Digest, Observed, Plan, Step, cures, depart, leave, look, orders, refuse};
+use crate::{Digest, Effect, Observed, Plan, Step, away, cures, depart, leave, look, orders, refuse};
 
 /// Everything one planning works on.
 pub(crate) struct Planner<'a> {
@@ -61,6 +61,9 @@ pub fn plan(
     distribution: &str,
     digest: Digest<'_>,
 ) -> Result<Plan, Vec<Refusal>> {
+    let apart = away::apart(desired, observed);
+    let around = (!apart.is_empty()).then(|| desired.without(&apart));
+    let desired = around.as_ref().unwrap_or(desired);
     let mut reasons = refuse::reasons(desired, observed, distribution);
     if intent == Intent::Converge {
         reasons.extend(refuse::out_of_service(desired, observed));
@@ -85,6 +88,10 @@ pub fn plan(
     let mut planner = Planner::new(desired, observed, digest);
     planner.left = leave::services(desired, observed);
     planner.moving = planner.moving();
+    let beside = planner.too_much_beside();
+    if !beside.is_empty() {
+        return Err(beside);
+    }
     planner.virgin = planner.nodes().iter().all(|n| {
         planner.facts(n).is_some_and(|f| {
             f.crm_mon.known().is_none() && matches!(f.files.get(look::CIB_FILE), Some(Fact::Absent))
@@ -102,6 +109,7 @@ pub fn plan(
         }
         .to_owned(),
         explain: [
+            away::told(desired, observed),
             refuse::left_out(desired, observed),
             rings.explain.clone(),
             cures::strange(desired, observed),
@@ -120,6 +128,10 @@ pub fn plan(
         return Ok(out);
     }
     let rolling = planner.hosts(&births);
+    if planner.welcome_back(&mut out) {
+        return Ok(planner.barrier(out, stages));
+    }
+    let rolling = planner.what_can_roll(rolling, &mut out.explain);
     // Members come before all else, and are counted once they serve: what changes for
     // those that were there changes after it.
     if !planner.votes.coming.is_empty() {
@@ -150,6 +162,13 @@ pub fn plan(
     }
     // A configuration that is there already may name the stores: they go first then.
     let quorum = planner.cluster(if planner.virgin { &[] } else { &born });
+    // Whoever is given up is marked in a cluster that runs; then it is asked again.
+    if planner.starting && !desired.lost.is_empty() {
+        return Ok(planner.barrier(out, stages));
+    }
+    if stages.iter().any(|(_, stage)| !stage.before.is_empty()) {
+        planner.mark_lost(quorum.as_deref());
+    }
     // What a cluster that is down holds is not known before it runs: taken for
     // absent, services would be taken out of it and put in again.
     if planner.starting && !planner.virgin && planner.cib_now().is_none() {
@@ -212,9 +231,10 @@ pub fn plan(
         planner.standing();
     }
     planner.forget(out.barrier, &mut out.explain);
-    if intent == Intent::Converge {
+    if intent == Intent::Converge && desired.apart.is_empty() {
         planner.come_home(out.barrier, &mut out.explain);
     }
+    planner.hold_absent();
     out.steps = planner.steps;
     Ok(out)
 }
@@ -273,10 +293,11 @@ impl<'a> Planner<'a> {
 
 impl Planner<'_> {
     /// The plan as far as it goes: then the hosts are looked at again.
-    fn barrier(self, mut plan: Plan, stages: Vec<(&engines::Store, engines::Stage)>) -> Plan {
+    fn barrier(mut self, mut plan: Plan, stages: Vec<(&engines::Store, engines::Stage)>) -> Plan {
         plan.explain
             .extend(stages.into_iter().flat_map(|(_, s)| s.explain));
         plan.barrier = true;
+        self.hold_absent();
         plan.steps = self.steps;
         plan
     }
@@ -312,6 +333,11 @@ impl Planner<'_> {
         for s in &stage.before {
             let mut after: Vec<String> = s.after.iter().map(|a| id(a)).collect();
             after.extend(base.iter().cloned());
+            after.extend(
+                self.marked()
+                    .filter(|mark| !base.iter().any(|b| b == mark))
+                    .map(str::to_owned),
+            );
             let why = "the engine's choice";
             self.steps.push(step(
                 id(&s.name),
@@ -347,20 +373,29 @@ impl Planner<'_> {
             before.extend(foundation);
             before
         };
+        let seen = engines::seen(self.observed);
+        let serves = engines::members(store, &seen).iter().any(|m| m.healthy);
+        let recovers = !serves && !self.virgin && self.managed(&store.resource);
         let mut ready = Vec::new();
         for host in &store.members {
             for (i, wait) in stage.ready.iter().enumerate() {
                 let id = id(&format!("ready-{host}-{i}"));
                 let title = format!("wait: {} on {host}", wait.what);
                 let why = "it does not serve yet";
-                self.steps.push(step(
+                let mut s = step(
                     id.clone(),
                     vec![host.clone()],
                     title,
                     why,
                     vec![Op::Wait(wait.clone())],
                     before.clone(),
-                ));
+                );
+                if recovers && ready.is_empty() {
+                    s.effects = vec![Effect::Recovers {
+                        store: store.resource.clone(),
+                    }];
+                }
+                self.steps.push(s);
                 ready.push(id);
             }
         }

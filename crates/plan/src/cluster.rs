@@ -61,7 +61,7 @@ impl Planner<'_> {
                 let banned = cib
                     .locations
                     .iter()
-                    .filter(|l| l.resource == r.id() && l.score == "-INFINITY")
+                    .filter(|l| l.resource == r.id() && l.score == "-INFINITY" && self.is_member(&l.node))
                     .count();
                 let (role, count) = match r {
                     pacemaker::Resource::Primitive(_) => ("Started", 1),

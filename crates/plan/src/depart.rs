@@ -6,21 +6,36 @@
 //! written last. A host that is away is left as it is: alone it has no quorum, and the
 //! others know it no more.
 
+use std::collections::BTreeSet;
+
 use pacemaker::Monitor;
-use render::{Desired, IDENTITY};
-use wire::{Command, Fact, FileWrite, Observe, Op, ServerState, UnitChange};
+use render::{Desired, IDENTITY, VERSION};
+use wire::{Command, Fact, FileWrite, Observe, Op, Own, ServerState, UnitChange};
 
 use crate::build::{Planner, step};
 use crate::roll::balance;
 use crate::{Change, Observed, balancer, corosync, leave, look, quorate, quorum};
 
-/// Hosts that others were told of and the cloud file does not name, each with its
-/// management address.
+/// Hosts that members of the cluster were told of and the cloud file does not name, each
+/// with its management address. The operator's machine logs in there, so a host beside the
+/// cluster is not believed, nor an address that a host of the file has: it was renamed.
 pub fn gone(desired: &Desired, observed: &Observed) -> Vec<(String, String)> {
+    let members = observed.iter().filter(|(host, _)| desired.is_member(host));
+    let members: Observed = members.map(|(h, f)| (h.clone(), f.clone())).collect();
+    let told = leave::told(desired, &members, render::hosts_told);
+    if told.is_empty() {
+        return Vec::new();
+    }
+    let mut accounts = desired.hosts.values().flat_map(|h| &h.files);
+    let account = accounts.find(|f| f.write.path == IDENTITY);
+    let named = account
+        .and_then(|f| render::hosts_told(std::str::from_utf8(&f.write.content).ok()?))
+        .unwrap_or_default();
     let mut out: Vec<(String, String)> = Vec::new();
-    for (name, address) in leave::told(desired, observed, render::hosts_told) {
-        // Two may tell of one at another address.
-        if !desired.hosts.contains_key(&name) && !out.iter().any(|(n, _)| *n == name) {
+    for (name, address) in told {
+        let known = named.iter().any(|(n, a)| *n == name || *a == address);
+        // Two may tell of one at another address. One that is left out for now is not gone.
+        if !known && !desired.apart.contains(&name) && !out.iter().any(|(n, _)| *n == name) {
             out.push((name, address));
         }
     }
@@ -36,7 +51,9 @@ pub(crate) fn former(desired: &Desired, observed: &Observed, store: &engines::St
         .filter(|(id, _)| *id == store.resource)
         .flat_map(|(_, hosts)| hosts)
     {
-        if !store.members.contains(&host) && !out.contains(&host) {
+        // Those that are given up or away are told by the store itself.
+        let apart = store.lost.contains(&host) || store.away.contains(&host);
+        if !apart && !store.members.contains(&host) && !out.contains(&host) {
             out.push(host);
         }
     }
@@ -51,6 +68,7 @@ pub fn is_of_the_cloud(observed: &Observed, host: &str) -> bool {
 
 /// Questions to such a host; `deep`: also for what it holds of stores that are down.
 pub(crate) fn observe(desired: &Desired, deep: bool) -> Observe {
+    let own = [IDENTITY, corosync::CONF, look::CIB_FILE, VERSION].map(str::to_owned);
     Observe {
         cluster: true,
         queries: desired
@@ -60,13 +78,17 @@ pub(crate) fn observe(desired: &Desired, deep: bool) -> Observe {
             .chain([corosync::query(), quorum::query()])
             .collect(),
         units: desired.units.clone(),
-        files: vec![
-            IDENTITY.to_owned(),
-            corosync::CONF.to_owned(),
-            look::CIB_FILE.to_owned(),
-        ],
+        files: own.into_iter().chain(secrets(desired)).collect(),
         ..Observe::default()
     }
+}
+
+/// Files with secrets that any host of the cloud has.
+fn secrets(desired: &Desired) -> Vec<String> {
+    let files = desired.hosts.values().flat_map(|h| &h.files);
+    let secret = files.filter(|f| f.secret && !f.write.directory && f.write.own == Own::File);
+    let paths: BTreeSet<&String> = secret.map(|f| &f.write.path).collect();
+    paths.into_iter().cloned().collect()
 }
 
 impl Planner<'_> {
@@ -162,17 +184,21 @@ impl Planner<'_> {
                     ..UnitChange::default()
                 });
             }
-            // What would let it be a member again.
-            let files = [corosync::CONF, look::CIB_FILE, IDENTITY];
-            let there = |path: &&str| matches!(facts.files.get(*path), Some(Fact::Known(_)));
-            let files: Vec<String> = files
-                .iter()
-                .filter(|p| there(p))
-                .map(|p| (*p).to_owned())
-                .collect();
+            // What would let it be a member again, and secrets; its account of the cloud last.
+            let own = [corosync::CONF, look::CIB_FILE].map(str::to_owned);
+            let last = [VERSION, IDENTITY].map(str::to_owned);
+            let files = own.into_iter().chain(secrets(self.desired)).chain(last);
+            let there = |path: &String| matches!(facts.files.get(path), Some(Fact::Known(_)));
+            let mut files: Vec<String> = files.filter(there).collect();
+            let mut seen = BTreeSet::new();
+            files.retain(|path| seen.insert(path.clone()));
             if units.is_empty() && files.is_empty() {
                 continue;
             }
+            explain.push(format!(
+                "{host} had secrets of this cloud, and whoever has its disks has them: once it has left, rotate now: \
+                 `quorate rotate keys`, `quorate rotate authority`"
+            ));
             let mut ops = vec![Op::Units(units)];
             if !files.is_empty() {
                 ops.push(Op::Remove(files));
@@ -198,7 +224,8 @@ impl Planner<'_> {
         let left = monitor
             .nodes
             .iter()
-            .filter(|n| !n.online && !self.desired.is_member(&n.name));
+            .filter(|n| !n.online && !self.desired.is_member(&n.name))
+            .filter(|n| !self.desired.apart.contains(&n.name));
         for name in left.map(|n| n.name.clone()).collect::<Vec<_>>() {
             let run = Command::new(
                 format!("quorate-forget-node-{name}"),

@@ -4,6 +4,7 @@
 //! executes a plan makes none but the first reachable of a step's candidates.
 //! A plan of what was just applied is empty.
 
+mod away;
 mod balancer;
 mod build;
 mod cluster;
@@ -18,6 +19,7 @@ mod hosts;
 mod instances;
 mod leave;
 mod look;
+mod lost;
 mod maintain;
 mod orders;
 mod outage;
@@ -86,6 +88,12 @@ pub enum Effect {
     Joins {
         /// The host.
         host: String,
+    },
+    /// A store that serves nowhere is brought back: until then nothing that stands on it
+    /// answers.
+    Recovers {
+        /// Its resource.
+        store: String,
     },
     /// Everything that the cluster runs on a host starts there.
     Starts {

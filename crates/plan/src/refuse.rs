@@ -33,7 +33,9 @@ pub fn reasons(desired: &Desired, observed: &Observed, distribution: &str) -> Ve
                 why.clone(),
                 format!(
                     "the cloud serves without {host}, but is not changed without it: switch it on, wait \
-                     until `quorate status` shows it online, then run this again"
+                     until `quorate status` shows it online, then run this again; where that takes long, write \
+                     `away: REASON` for {host} into the cloud file; after an outage of all, where it never \
+                     comes back: `quorate recover --without {host}`"
                 ),
             )),
             // Of many hosts beside the cluster one is always away: see [`left_out`].
@@ -90,10 +92,12 @@ pub fn left_out(desired: &Desired, observed: &Observed) -> Vec<String> {
 
 /// Hosts that were taken out of service: everything would be waited for in vain.
 pub fn out_of_service(desired: &Desired, observed: &Observed) -> Vec<Refusal> {
-    // One that leaves is out of service on purpose.
+    // One that leaves is out of service on purpose, and one that was away until it has what
+    // came meanwhile.
+    let waiting = crate::away::waiting(observed);
     let drained = crate::maintain::drained(observed)
         .into_iter()
-        .filter(|h| desired.is_member(h));
+        .filter(|h| desired.is_member(h) && !waiting.contains(h));
     let told = drained.map(|host| {
         refuse(
             "host::drained",

@@ -30,6 +30,16 @@ pub(crate) struct Files {
 }
 
 impl Files {
+    /// Those who have to take them up.
+    pub(crate) fn resources(&self) -> impl Iterator<Item = &str> {
+        self.resources.iter().map(String::as_str)
+    }
+
+    /// Where they lie.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.writes.iter().map(|f| f.path.as_str())
+    }
+
     pub(crate) fn add(&mut self, file: &FileWrite, resources: &[String], change: Change) {
         self.writes.push(file.clone());
         self.resources.extend(resources.iter().cloned());

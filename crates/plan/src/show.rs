@@ -23,6 +23,7 @@ fn words(effect: &Effect) -> String {
         Effect::Joins { host } => {
             format!("everything starts on {host}, which is given a copy of the databases")
         }
+        Effect::Recovers { store } => format!("{store} is brought back, and what stands on it with it"),
         Effect::Starts { host } => format!("everything starts on {host}"),
         Effect::Standby { host, services } if services.is_empty() => {
             format!("{host} runs nothing any more; it has no address")

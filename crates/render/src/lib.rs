@@ -6,6 +6,7 @@
 //! nothing: whether a thing is already so is not its question.
 
 mod absent;
+mod apart;
 mod budget;
 mod cluster;
 mod context;
@@ -290,6 +291,15 @@ pub struct Desired {
     /// Set by whoever restores a backup; never by a cloud file.
     #[serde(skip)]
     pub restore: Option<DesiredRestore>,
+    /// Hosts of the cloud file that are left out of this, see [`Desired::without`].
+    #[serde(skip)]
+    pub apart: Vec<String>,
+    /// Those of them that are given up: what only they hold is lost.
+    #[serde(skip)]
+    pub lost: Vec<String>,
+    /// Hosts that the cloud file says are away, each with the reason.
+    #[serde(skip)]
+    pub away: IndexMap<String, String>,
 }
 
 impl Desired {
@@ -316,6 +326,9 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
         services: model.services.keys().cloned().collect(),
         budget: budget::of(model, &templates),
         needs: parts::needs(model),
+        away: (model.cloud.hosts.iter())
+            .filter_map(|h| Some((h.name.as_str().to_owned(), h.away.as_ref()?.value.clone())))
+            .collect(),
         ..Desired::default()
     };
     refuse::refuse(model, &mut templates);
@@ -391,6 +404,8 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
                 members,
                 options,
                 definitions: definitions.unwrap_or_default(),
+                lost: Vec::new(),
+                away: Vec::new(),
             });
         }
     }

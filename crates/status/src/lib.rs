@@ -5,6 +5,7 @@
 //! whether something answers.
 
 mod addresses;
+mod away;
 mod bears;
 mod beside;
 mod cluster;
@@ -271,6 +272,7 @@ fn remarks(
         .into_iter()
         .collect();
     out.extend(bears::unprotected(desired));
+    out.extend(away::remarks(desired, observed));
     out.extend(cures::remarks(desired, observed));
     let away = found.vips.iter().filter(|v| v.is_away());
     out.extend(away.map(|vip| {

@@ -84,7 +84,9 @@ impl Version {
 
 impl Vault {
     fn key(&self) -> &str {
-        self.entries.get(DIGEST_KEY).map_or("", |e| e.value.expose_secret())
+        self.entries
+            .get(DIGEST_KEY)
+            .map_or("", |e| e.value.expose_secret())
     }
 
     /// Keyed digest of every secret by name.

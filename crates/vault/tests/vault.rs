@@ -6,7 +6,9 @@ use std::process::{Command, Output};
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
-use vault::{Error, Known, SecretKind, SecretRequest, Vault, identities, placeholder, recipients, references};
+use vault::{
+    Error, Known, SecretKind, SecretRequest, Vault, identities, placeholder, recipients, references,
+};
 
 struct Folder {
     _guard: tempfile::TempDir,
@@ -381,7 +383,10 @@ fn an_older_copy_and_one_that_went_apart_are_told() {
     // A save that changes no secret counts nothing, and marks are no secrets.
     vault.import("upkeep/mark", "x".to_owned().into(), now()).unwrap();
     vault.save().unwrap();
-    assert_eq!((vault.version().counter, vault.version_text()), (1, first.clone()));
+    assert_eq!(
+        (vault.version().counter, vault.version_text()),
+        (1, first.clone())
+    );
 
     vault.remove("fernet/0");
     vault.ensure(&requests(), now()).unwrap();
@@ -389,7 +394,10 @@ fn an_older_copy_and_one_that_went_apart_are_told() {
     let second = vault.version_text();
     assert_eq!((vault.version().counter, &*vault.version().by), (2, "one@a"));
     for known in [&first, &second] {
-        assert_eq!(Vault::open(&f.vault(), &f.keys()).unwrap().compare(known), Known::Ours);
+        assert_eq!(
+            Vault::open(&f.vault(), &f.keys()).unwrap().compare(known),
+            Known::Ours
+        );
     }
     assert_eq!(read(&older).compare(&first), Known::Ours);
     assert_eq!(read(&older).compare(&second), Known::Newer(vault.version()));
@@ -410,7 +418,10 @@ fn an_older_copy_and_one_that_went_apart_are_told() {
     // Given up: the next save counts on from what the hosts know.
     let mut passing = read(&older);
     passing.pass(&vault.version());
-    assert_eq!((passing.compare(&second), passing.version().counter), (Known::Ours, 3));
+    assert_eq!(
+        (passing.compare(&second), passing.version().counter),
+        (Known::Ours, 3)
+    );
 }
 
 #[test]

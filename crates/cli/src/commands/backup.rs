@@ -22,8 +22,7 @@ use crate::failure::Failure;
 use crate::place::Place;
 use crate::project::Project;
 use crate::runner::{Runner, audit, lock, whoami};
-use crate::say;
-use crate::seen;
+use crate::{say, seen, versions};
 
 /// Where a member writes its databases, for root alone.
 const DUMP: &str = "/var/lib/quorate/backup/databases.sql.gz";

@@ -59,6 +59,7 @@ pub async fn run(verb: &HostVerb, catalog: &[Utf8PathBuf]) -> Result<ExitCode, F
             })
             .await
         }
+        HostVerb::ConfirmDead(args) => super::confirm::run(args, catalog).await,
         HostVerb::Reboot(many) => rolling(many, catalog, "host reboot", Upkeep::Reboot).await,
         HostVerb::Update(many) => rolling(many, catalog, "host update", Upkeep::Update).await,
     }

@@ -86,7 +86,7 @@ pub async fn run(args: &PlanArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, F
     versions::refuse(&vault, &project.vault_path(), &versions::known(&sessions).await)?;
     let key = vault.digest_key()?;
     let mut observed = seen::observe(&project, &sessions, &fill, key, false).await?;
-    let gone = seen::connect_gone(&project, &sessions, &observed).await?;
+    let gone = seen::connect_gone(&project, &sessions, &observed, false).await?;
     if !gone.is_empty() {
         sessions.extend(gone);
         observed = seen::observe(&project, &sessions, &fill, key, false).await?;

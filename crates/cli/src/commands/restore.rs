@@ -23,8 +23,7 @@ use crate::failure::Failure;
 use crate::place;
 use crate::project::Project;
 use crate::runner::Runner;
-use crate::say;
-use crate::seen;
+use crate::{say, seen, versions};
 
 /// Where the databases lie on the member that loads them.
 const STAGED: &str = "/var/lib/quorate/restore/databases.sql.gz";

@@ -23,6 +23,7 @@ mod grows;
 mod guide;
 mod images;
 mod killed;
+mod lost;
 mod machines;
 #[path = "../../../backup/tests/support/moto.rs"]
 mod moto;

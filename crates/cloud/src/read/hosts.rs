@@ -138,6 +138,7 @@ fn host(w: &mut Walker, entry: &Entry, ssh: &SshDefaults) -> Option<Host> {
         roles: roles.unwrap_or_else(|| Spanned::new(Vec::new(), fields.span.clone())),
         addresses,
         domains,
+        away: fields.get("away").and_then(|n| w.text(n, "`away`")),
         power: Vec::new(), // filled in by `power`, which needs all hosts
         ssh,
     })

@@ -167,6 +167,29 @@ pub(super) fn choice(store: &Store, uuid: &str, seqno: i64) -> Op {
     }
 }
 
+/// The same, also said to the cluster's agent, which else waits for the position of each
+/// member; and with a history of its own: a member that was given up and returns is of
+/// another one, so it neither leads this one on nor joins it by its events alone.
+pub(super) fn new_history(store: &Store, seqno: i64) -> Op {
+    let script = format!(
+        "set -e; {runs} && exit 0; f={datadir}/grastate.dat; u=$(cat /proc/sys/kernel/random/uuid); \
+         printf '# GALERA saved state\\nversion: 2.1\\nuuid:    %s\\nseqno:   {seqno}\\nsafe_to_bootstrap: 1\\n' \
+         \"$u\" >\"$f.new\"; chown {user}:{user} \"$f.new\"; chmod 660 \"$f.new\"; sync \"$f.new\"; \
+         mv \"$f.new\" \"$f\"; \
+         crm_attribute --node \"$(crm_node -n)\" --lifetime reboot --name {resource}-safe-to-bootstrap --update 1",
+        resource = store.resource,
+        runs = runs(store),
+        datadir = store.option("datadir"),
+        user = store.option("os-user"),
+    );
+    let argv = ["sh", "-c", script.as_str()];
+    Op::Run(Command::new(
+        format!("quorate-history-{}", store.resource),
+        &argv,
+        30_000,
+    ))
+}
+
 pub(super) fn try_again(store: &Store, states: &[(&String, State)]) -> StageStep {
     StageStep {
         name: "try-again".to_owned(),

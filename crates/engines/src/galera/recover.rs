@@ -1,9 +1,11 @@
 //! Which member begins after an outage of all, and what stands in its way: positions that
 //! cannot be read, and hosts that may be ahead of it.
 
-use super::acts::{choice, set_aside, try_again};
+use wire::{Answer, Fact};
+
+use super::acts::{choice, new_history, set_aside, try_again};
 use super::{NIL, State, refuse};
-use crate::{Refusal, Stage, StageStep, Store};
+use crate::{Refusal, Seen, Stage, StageStep, Store};
 
 /// Refuses a beginning where a host that was a member may hold what no member has.
 /// `newest`: the history and the position at which one would begin; `None`: with nothing.
@@ -15,7 +17,7 @@ pub(super) fn not_elsewhere(
     let begins = newest.map_or_else(|| "with nothing".to_owned(), |(_, at)| format!("at {at}"));
     for (host, state) in former {
         let (code, holds) = match state {
-            State::Virgin | State::Foreign(_) => continue,
+            State::Virgin | State::Cut | State::Foreign(_) => continue,
             State::Down {
                 uuid,
                 seqno: Some(seqno),
@@ -49,9 +51,22 @@ pub(super) fn not_elsewhere(
     Ok(())
 }
 
+/// The time of a member's last writes, for people; empty where it cannot be seen.
+fn wrote_last(store: &Store, seen: &Seen<'_>, host: &str) -> String {
+    let facts = seen.get(host).copied().flatten();
+    let answer = facts.and_then(|f| f.answers.get(&store.answer("wrote")));
+    match answer {
+        Some(Fact::Known(Answer::Ran {
+            status: 0, stdout, ..
+        })) if !stdout.trim().is_empty() => format!(" ({host} wrote last at about {})", stdout.trim()),
+        _ => String::new(),
+    }
+}
+
 /// All members are down and seen, and at least one holds data of ours.
 pub(super) fn recover(
     store: &Store,
+    seen: &Seen<'_>,
     states: &[(&String, State)],
     former: &[(&String, State)],
     mut out: Stage,
@@ -93,7 +108,7 @@ pub(super) fn recover(
                     "wait for the other members to come back; when they are lost for good, replace them",
                 ));
             }
-            State::Virgin => positions.push((host, NIL, -1)),
+            State::Virgin | State::Cut => positions.push((host, NIL, -1)),
             State::Unknown(_) | State::Foreign(_) => {}
         }
     }
@@ -136,12 +151,25 @@ pub(super) fn recover(
         store.resource,
         all.join(", ")
     ));
+    if !store.lost.is_empty() {
+        out.explain.push(format!(
+            "{}: lost is what only {} held: writes acknowledged after position {seqno}, of the last moments \
+             before the outage{}; a new history begins at {seqno}, so that nobody joins it by the old one",
+            store.resource,
+            store.lost.join(" and "),
+            wrote_last(store, seen, host)
+        ));
+    }
     let written: Vec<String> = vec!["choose".to_owned()];
     out.before.push(StageStep {
         name: "choose".to_owned(),
         host: (*host).clone(),
         title: format!("let {host} begin at {uuid}:{seqno}"),
-        ops: vec![choice(store, uuid, *seqno)],
+        ops: vec![if store.lost.is_empty() {
+            choice(store, uuid, *seqno)
+        } else {
+            new_history(store, *seqno)
+        }],
         after: Vec::new(),
     });
     if !out.before_cluster {

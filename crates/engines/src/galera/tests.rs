@@ -9,7 +9,7 @@ fn store() -> Store {
             .into_iter()
             .map(|(k, v)| (k.to_owned(), v.to_owned()))
             .collect(),
-        definitions: String::new(),
+        ..Store::default()
     }
 }
 
@@ -339,4 +339,94 @@ fn nobody_begins_behind_one_that_left() {
         Intent::Converge,
         &format!("store::newer-elsewhere: {}", said("is at 6", "with nothing")),
     );
+}
+
+const NOBODY: &str = "position 00000000-0000-0000-0000-000000000000:-1\n";
+
+/// A member that was cut while it was given a copy has no history of its own.
+#[test]
+fn one_that_was_cut_in_its_copy_is_not_the_newest() {
+    let (cut, d) = (down(NIL, -1, Some(NOBODY)), down("u", 9, None));
+    check(
+        [Some(&cut), Some(&d), Some(&down("u", 8, None))],
+        Intent::Recover,
+        "galera: cluster u; c1 at -1, c2 at 9, c3 at 8; c2 begins, since nobody is ahead of it\n\
+         c2: let c2 begin at u:9",
+    );
+    // It begins nothing, also where nobody else holds anything.
+    let v = virgin();
+    check(
+        [Some(&cut), Some(&v), Some(&v)],
+        Intent::Recover,
+        "store::no-position: galera: no member has a position",
+    );
+}
+
+/// What is planned where c1 is given up.
+fn without_c1(c2: Option<&Facts>, c3: Option<&Facts>, managed: bool) -> Result<Stage, Refusal> {
+    let store = Store {
+        members: ["c2", "c3"].map(str::to_owned).to_vec(),
+        lost: vec!["c1".to_owned()],
+        ..store()
+    };
+    let mut all: Vec<Option<Facts>> = vec![c2.cloned(), c3.cloned()];
+    for facts in all.iter_mut().flatten().filter(|_| managed) {
+        facts.crm_mon = Fact::Known("<resource id=\"galera\"/>".to_owned());
+    }
+    let seen: Seen<'_> = store
+        .members
+        .iter()
+        .cloned()
+        .zip(all.iter().map(Option::as_ref))
+        .collect();
+    stage(&store, &[], &seen, Intent::Recover)
+}
+
+#[test]
+fn a_member_that_is_given_up_is_not_waited_for_and_cannot_lead_on() {
+    let (nine, eight) = (down("u", 9, None), down("u", 8, None));
+    let stage = without_c1(Some(&nine), Some(&eight), true).unwrap();
+    let titles: Vec<&str> = stage.before.iter().map(|s| s.title.as_str()).collect();
+    assert_eq!(
+        titles,
+        ["let c2 begin at u:9", "let the cluster start galera again"]
+    );
+    assert!(
+        stage
+            .explain
+            .iter()
+            .any(|l| l.contains("only c1 held") && l.contains("after position 9"))
+    );
+    // Another history: the lost one neither leads it on nor joins it by events alone.
+    let wire::Op::Run(run) = &stage.before[0].ops[0] else {
+        panic!("{:?}", stage.before[0].ops)
+    };
+    let script = run.argv.join(" ");
+    assert!(
+        script.contains("random/uuid") && !script.contains("uuid:    u"),
+        "{script}"
+    );
+    // Nobody is waited for who is not there.
+    assert!(
+        stage.ready[0].what.contains("all 2 members"),
+        "{}",
+        stage.ready[0].what
+    );
+}
+
+#[test]
+fn who_may_be_newer_is_given_up_by_name_only() {
+    let nine = down("u", 9, None);
+    let refused = without_c1(Some(&nine), None, true).unwrap_err();
+    assert_eq!(refused.code, "store::member-unknown");
+    let unreadable = down("u", -1, Some("[ERROR] it is broken\n"));
+    let refused = without_c1(Some(&nine), Some(&unreadable), true).unwrap_err();
+    assert_eq!(refused.code, "store::position-unknown");
+}
+
+#[test]
+fn the_cluster_knows_who_is_given_up_before_anybody_begins() {
+    let nine = down("u", 9, None);
+    let stage = without_c1(Some(&nine), Some(&nine), false).unwrap();
+    assert!(stage.barrier && stage.before.is_empty(), "{stage:?}");
 }

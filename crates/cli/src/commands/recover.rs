@@ -1,0 +1,157 @@
+//! `quorate recover`: stores and services back after an outage; with `--without`, although
+//! members of the stores never come back.
+//!
+//! What only the lost hosts hold is then given up, so it is said what that may be, and
+//! asked. A store with a history of its own begins, and the cluster keeps a mark of each
+//! lost host: should it return, what it holds is set aside.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use camino::Utf8PathBuf;
+use engines::Intent;
+use plan::Observed;
+
+use super::apply;
+use crate::args::{ApplyArgs, RecoverArgs};
+use crate::failure::Failure;
+use crate::heard;
+use crate::project::Project;
+use crate::runner::Runner;
+use crate::say;
+
+/// Runs it.
+pub async fn run(args: &RecoverArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
+    if args.without.is_empty() {
+        return Box::pin(apply::run(&args.run, &[], catalog, Intent::Recover)).await;
+    }
+    without(args, catalog).await
+}
+
+/// Has the operator type the names of what is to be given up.
+pub fn typed(names: &str) -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::world("there is nobody to ask", "say `--yes`"));
+    }
+    say::out!("To go on, type {names}: ");
+    std::io::stdout().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(answer.split_whitespace().eq(names.split_whitespace()))
+}
+
+/// Those named are members of the cluster, and another is left.
+fn named(project: &Project, lost: &[String]) -> Result<(), Failure> {
+    if let Some(host) = lost.iter().find(|h| !project.desired.hosts.contains_key(*h)) {
+        return Err(project.no_host(host));
+    }
+    if let Some(host) = lost.iter().find(|h| !project.desired.is_member(h)) {
+        return Err(Failure::explained(
+            "host::not-a-member",
+            &format!("{host} is not a member of the cluster: no recovery waits for it"),
+            "`quorate recover`",
+        ));
+    }
+    let left = project
+        .desired
+        .nodes
+        .iter()
+        .filter(|(name, _)| !lost.contains(name));
+    if 2 * left.count() > project.desired.nodes.len() {
+        return Ok(());
+    }
+    Err(Failure::explained(
+        "recover::no-majority",
+        &format!(
+            "without {} there is no majority of the cluster's {} members, and the cluster starts nothing",
+            lost.join(" and "),
+            project.desired.nodes.len()
+        ),
+        "bring one of them back, if only with an empty disk: as an empty machine under its name it counts; \
+         else make the cloud anew from a backup: `quorate restore`",
+    ))
+}
+
+/// Stores of which a member serves: nothing of them is to be given up.
+fn serving(project: &Project, observed: &Observed) -> Vec<String> {
+    let seen = engines::seen(observed);
+    let stores = project.desired.stores.iter();
+    let serve = stores.filter(|s| engines::members(s, &seen).iter().any(|m| m.healthy));
+    serve.map(|s| s.resource.clone()).collect()
+}
+
+async fn without(args: &RecoverArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
+    let begin = std::time::Instant::now();
+    let project = Project::open(&args.run.file, catalog)?;
+    let lost = &args.without;
+    named(&project, lost)?;
+    let mut run = Runner::open(project, &args.run, "recover").await?;
+    let mut heard = Vec::new();
+    for host in lost {
+        heard.extend(heard::paths(&run.project, &run.sessions, host).await);
+    }
+    if !heard.is_empty() {
+        return Err(Failure::explained(
+            "recover::answers",
+            &format!(
+                "nothing was changed, since what is to be given up may be alive:\n  {}\n",
+                heard.join("\n  ")
+            ),
+            "bring it back and run `quorate recover`: it may hold the newest writes; or cut its power, if it is \
+             to be given up",
+        ));
+    }
+    let observed = run.observe(true).await?;
+    let serve = serving(&run.project, &observed);
+    if serve.len() == run.project.desired.stores.len() {
+        return Err(Failure::explained(
+            "recover::serves",
+            &format!(
+                "nothing was changed: {} serve without {}",
+                serve.join(" and "),
+                lost.join(" and ")
+            ),
+            format!(
+                "nothing is to be given up: `quorate host replace {}` lets an empty machine join under its name; \
+                 `away: REASON` in the cloud file lets you change the cloud meanwhile",
+                lost.join(" ")
+            ),
+        ));
+    }
+    for host in lost {
+        for line in heard::last(&run.project, &run.sessions, host).await {
+            say::errln!("{line}");
+        }
+    }
+    run.project.desired = run.project.desired.given_up(lost);
+    let observed = run.observe(true).await?;
+    let plan = run.plan(&observed, Intent::Recover)?;
+    for line in &plan.explain {
+        say::errln!("{line}");
+    }
+    let names = lost.join(" ");
+    say::errln!(
+        "{names} is given up: what only it holds is lost, and its stores are set aside should it return"
+    );
+    if !args.run.yes && !typed(&names)? {
+        return Ok(ExitCode::from(1));
+    }
+    run.audit(&format!("gives up {names}")).await;
+    let go_on = ApplyArgs {
+        file: args.run.file.clone(),
+        yes: true,
+        parallel: args.run.parallel,
+        seed: None,
+        older_vault: false,
+    };
+    apply::converge(&mut run, &go_on, Intent::Recover, &[]).await?;
+    say::outln!(
+        "{}: {} changes in {:.1} s; it serves without {names}; `quorate host replace {}` lets an empty machine \
+         join under its name",
+        run.project.model.cloud.name.value,
+        run.changed,
+        begin.elapsed().as_secs_f64(),
+        lost.first().map_or("", String::as_str)
+    );
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,285 @@
+//! What is planned without a host: one that is away by the cloud file, and one that is given
+//! up in a recovery. And who is taken for gone.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "the helpers of a test may panic like the test"
+)]
+
+#[path = "../../../tests/golden/compare.rs"]
+mod compare;
+#[path = "../../../tests/golden/examples.rs"]
+mod examples;
+#[path = "support/world.rs"]
+mod world;
+
+use plan::{Effect, Intent, Observed, Plan, Refusal};
+use render::{Desired, IDENTITY};
+use wire::{Answer, Fact, Op};
+
+const HOST: &str = "  c1: { role: controller, address: 198.18.0.11 }\n";
+const GONE: &str = "c1: cannot connect";
+
+/// The example's cloud, in which c1 is away by the file; with other lines in place of some.
+fn cloud(replaced: &[(&str, &str)]) -> Desired {
+    let away = HOST.replace(" }", ", away: its board is dead }");
+    let mut text = compare::read("examples/with-placement.yaml");
+    for (from, to) in [&[(HOST, away.as_str())][..], replaced].concat() {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, to);
+    }
+    let model = examples::model_of("with-placement", &text, &[]);
+    world::known_by(examples::desired_of(&model))
+}
+
+/// A cloud that runs and of which one member is not there.
+fn lacking(desired: &Desired, host: &str) -> Observed {
+    let mut out = world::all(desired, world::applied);
+    out.insert(host.to_owned(), Err(GONE.to_owned()));
+    for facts in out.values_mut().flatten() {
+        if let Fact::Known(xml) = &mut facts.crm_mon {
+            let from = format!("<node name=\"{host}\" id=");
+            let at = xml.find(&from).unwrap();
+            let online = xml[at..].find("online=\"true\"").unwrap() + at;
+            xml.replace_range(online..online + 13, "online=\"false\"");
+        }
+    }
+    out
+}
+
+fn make(desired: &Desired, observed: &Observed, intent: Intent) -> Result<Plan, Vec<Refusal>> {
+    plan::plan(desired, observed, intent, world::DISTRIBUTION, &world::digest)
+}
+
+fn ids(plan: &Plan) -> Vec<&str> {
+    plan.steps.iter().map(|s| s.id.as_str()).collect()
+}
+
+/// A file of a host is not as it should be.
+fn drift(observed: &mut Observed, host: &str, path: &str) {
+    let facts = observed.get_mut(host).unwrap().as_mut().unwrap();
+    let Some(Fact::Known(file)) = facts.files.get_mut(path) else {
+        panic!("{host} has no {path}")
+    };
+    "another".clone_into(&mut file.digest);
+}
+
+fn codes(refused: &[Refusal]) -> Vec<&str> {
+    refused.iter().map(|r| r.code).collect()
+}
+
+#[test]
+fn a_cloud_without_one_that_is_away_is_as_it_should_be() {
+    let desired = cloud(&[]);
+    let plan = make(&desired, &lacking(&desired, "c1"), Intent::Converge).unwrap();
+    assert!(plan.is_empty(), "{}", plan::show(&plan, true));
+    assert_eq!(plan.explain, ["c1 is away by the cloud file: its board is dead"]);
+    // One that nobody said is away is waited for.
+    let refused = make(&desired, &lacking(&desired, "c2"), Intent::Converge).unwrap_err();
+    assert_eq!(codes(&refused), ["host::unreachable"]);
+    // It is told of when it is back.
+    let plan = make(&desired, &world::all(&desired, world::applied), Intent::Converge).unwrap();
+    assert!(plan.is_empty(), "{}", plan::show(&plan, true));
+    assert!(plan.explain[0].contains("take `away` out"), "{:?}", plan.explain);
+}
+
+/// A host that the cluster hears is not away, whatever the file says.
+#[test]
+fn one_that_the_cluster_hears_is_not_away() {
+    let desired = cloud(&[]);
+    let mut observed = world::all(&desired, world::applied);
+    observed.insert("c1".to_owned(), Err(GONE.to_owned()));
+    let refused = make(&desired, &observed, Intent::Converge).unwrap_err();
+    assert_eq!(codes(&refused), ["host::unreachable"]);
+}
+
+#[test]
+fn what_restarts_nothing_reaches_the_others_after_the_absent_is_held() {
+    let desired = cloud(&[]);
+    let mut observed = lacking(&desired, "c1");
+    drift(&mut observed, "c2", "/etc/hosts");
+    let plan = make(&desired, &observed, Intent::Converge).unwrap();
+    assert_eq!(ids(&plan), ["away/c1", "prepare/c2"]);
+    assert_eq!(plan.steps[1].after, ["away/c1"]);
+    assert!(plan.steps.iter().all(|s| !s.hosts.contains(&"c1".to_owned())));
+}
+
+/// The law: nothing that has but two instances left is restarted, and no store or voter.
+#[test]
+fn what_would_take_more_away_is_told_and_waits() {
+    let desired = cloud(&[]);
+    let files = desired.hosts["c2"].files.iter();
+    let files: Vec<_> = files
+        .filter(|f| !f.restart.is_empty() && !f.write.directory)
+        .collect();
+    assert!(files.len() > 10);
+    for file in files {
+        let path = file.write.path.as_str();
+        let mut observed = lacking(&desired, "c1");
+        drift(&mut observed, "c2", path);
+        let plan = match make(&desired, &observed, Intent::Converge) {
+            Ok(plan) => plan,
+            Err(refused) => {
+                assert_eq!(codes(&refused), ["host::away"], "{path}");
+                continue;
+            }
+        };
+        let restarts = plan.steps.iter().flat_map(|s| &s.effects);
+        let restarts = restarts.filter(|e| matches!(e, Effect::Restart { .. } | Effect::Standby { .. }));
+        assert_eq!(restarts.count(), 0, "{path}: {}", plan::show(&plan, true));
+        assert!(
+            plan.explain
+                .iter()
+                .any(|l| l.contains(path) && l.contains("waits until c1 is back")),
+            "{path}: {:?}",
+            plan.explain
+        );
+    }
+}
+
+#[test]
+fn a_service_does_not_leave_beside_one_that_is_away() {
+    let both = cloud(&[]);
+    let one = cloud(&[("services: [keystone, placement]", "services: [keystone]")]);
+    let refused = make(&one, &lacking(&both, "c1"), Intent::Converge).unwrap_err();
+    assert_eq!(codes(&refused), ["host::away"]);
+}
+
+/// What came meanwhile is written to the one that returns, and only then it serves.
+#[test]
+fn one_that_returns_is_brought_up_to_date_first() {
+    let desired = cloud(&[]);
+    let mut observed = world::all(&desired, world::applied);
+    drift(&mut observed, "c1", "/etc/hosts");
+    let set =
+        |name: &str, value: &str| format!("<nvpair id=\"c1-{name}\" name=\"{name}\" value=\"{value}\"/>");
+    let (_, id) = desired.nodes.iter().find(|(n, _)| n == "c1").unwrap();
+    let from = format!("<node id=\"{id}\" uname=\"c1\"/>");
+    let to = format!(
+        "<node id=\"{id}\" uname=\"c1\"><instance_attributes id=\"nodes-{id}\">{}{}</instance_attributes></node>",
+        set("standby", "on"),
+        set("quorate-away", "true")
+    );
+    for facts in observed.values_mut().flatten() {
+        if let Fact::Known(cib) = &mut facts.cib {
+            assert!(cib.contains(&from), "{cib}");
+            *cib = cib.replace(&from, &to);
+        }
+        if let Fact::Known(xml) = &mut facts.crm_mon {
+            *xml = xml.replace("<node name=\"c1\" id=", "<node standby=\"true\" name=\"c1\" id=");
+        }
+    }
+    let plan = make(&desired, &observed, Intent::Converge).unwrap();
+    assert!(plan.barrier);
+    assert_eq!(ids(&plan), ["prepare/c1", "back/c1"]);
+    assert_eq!(plan.steps[1].after, ["prepare/c1"]);
+}
+
+/// All was cut; c2 and c3 are back, and their stores wait for c1.
+fn after_an_outage(desired: &Desired) -> Observed {
+    let mut observed = lacking(desired, "c1");
+    for (facts, seqno) in observed.values_mut().flatten().zip([9, 8]) {
+        let ran = |stdout: &str| {
+            Fact::Known(Answer::Ran {
+                status: 0,
+                stdout: stdout.to_owned(),
+                stderr: String::new(),
+            })
+        };
+        let grastate = format!("version: 2.1\nuuid:    u\nseqno:   {seqno}\nsafe_to_bootstrap: 0\n");
+        let answers = [
+            ("galera/status", Fact::Absent),
+            ("galera/grastate", Fact::Known(Answer::Text(grastate))),
+            ("galera/directories", ran("mysql\nquorate\n")),
+            ("rabbitmq/nodes", Fact::Absent),
+        ];
+        facts
+            .answers
+            .extend(answers.map(|(name, answer)| (name.to_owned(), answer)));
+    }
+    observed
+}
+
+#[test]
+fn a_recovery_without_a_host_marks_it_first_and_asks_nothing_of_it() {
+    let whole = cloud(&[]);
+    let observed = after_an_outage(&whole);
+    // One that is away is not given up by it: its position is not known.
+    let refused = make(&whole, &observed, Intent::Recover).unwrap_err();
+    assert_eq!(codes(&refused), ["store::member-unknown"]);
+    let desired = whole.given_up(&["c1".to_owned()]);
+    let plan = make(&desired, &observed, Intent::Recover).unwrap();
+    let all = ids(&plan);
+    let at = |id: &str| {
+        let found = all.iter().position(|i| *i == id);
+        found.unwrap_or_else(|| panic!("no {id} in {all:?}"))
+    };
+    let mark = &plan.steps[at("lost/mark")];
+    let Op::Run(run) = &mark.ops[0] else {
+        panic!("{mark:?}")
+    };
+    assert!(
+        run.argv.join(" ").contains(&format!("c1@{}", world::LAST)),
+        "{run:?}"
+    );
+    for id in [
+        "store/galera/choose",
+        "store/galera/try-again",
+        "store/rabbitmq/begin-alone",
+    ] {
+        assert!(at("lost/mark") < at(id));
+        assert!(plan.steps[at(id)].after.contains(&"lost/mark".to_owned()), "{id}");
+    }
+    assert!(plan.steps.iter().all(|s| !s.hosts.contains(&"c1".to_owned())));
+    // It is to be replaced under its name: the cluster does not forget it.
+    assert!(!all.contains(&"forget/c1"), "{all:?}");
+}
+
+/// A host that a beside-the-cluster host invents, or that has the address of a named one,
+/// is nobody's to log in to.
+#[test]
+fn who_is_gone_is_told_by_members_and_has_an_address_of_its_own() {
+    let text = compare::read("examples/with-compute.yaml");
+    let model = examples::model_of("with-compute", &text, &[]);
+    let desired = world::known_by(examples::desired_of(&model));
+    let member = desired.nodes[0].0.clone();
+    let beside = desired
+        .hosts
+        .keys()
+        .find(|h| !desired.is_member(h))
+        .unwrap()
+        .clone();
+    let check = |by: &str, address: &str, gone: &[&str]| {
+        let mut observed = world::all(&desired, world::applied);
+        let facts = observed.get_mut(by).unwrap().as_mut().unwrap();
+        let Some(Fact::Known(file)) = facts.files.get_mut(IDENTITY) else {
+            panic!("{by} has no account")
+        };
+        let text = file.text.as_mut().unwrap();
+        let told = format!("\"hosts\": [{{\"name\": \"zz\", \"address\": \"{address}\", \"roles\": []}},");
+        assert!(text.contains("\"hosts\": ["));
+        *text = text.replace("\"hosts\": [", &told);
+        let found = plan::gone(&desired, &observed);
+        let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, gone, "{by} {address}");
+    };
+    let own = model.cloud.hosts[1].addresses[0].value.to_string();
+    check(&member, "198.18.0.99", &["zz"]);
+    check(&beside, "198.18.0.99", &[]);
+    check(&member, &own, &[]);
+}
+
+/// An API whose store is down does not answer before that is back, and that is foretold.
+#[test]
+fn what_a_recovery_costs_is_foretold() {
+    let desired = cloud(&[]).given_up(&["c1".to_owned()]);
+    let observed = after_an_outage(&cloud(&[]));
+    let plan = make(&desired, &observed, Intent::Recover).unwrap();
+    for outage in plan::outage(&plan, &desired, &plan::Measures::new()) {
+        assert!(
+            outage.usual_ms >= 28_000 && outage.worst_ms >= 97_000,
+            "{outage:?}"
+        );
+    }
+}
