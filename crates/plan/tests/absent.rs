@@ -180,18 +180,17 @@ fn one_that_returns_is_brought_up_to_date_first() {
 fn after_an_outage(desired: &Desired) -> Observed {
     let mut observed = lacking(desired, "c1");
     for (facts, seqno) in observed.values_mut().flatten().zip([9, 8]) {
-        let ran = |stdout: &str| {
-            Fact::Known(Answer::Ran {
-                status: 0,
-                stdout: stdout.to_owned(),
-                stderr: String::new(),
-            })
+        let holds = |folders: &[&str]| {
+            Fact::Known(Answer::Listing(wire::Listing {
+                folders: folders.iter().map(|f| (*f).to_owned()).collect(),
+                others: Vec::new(),
+            }))
         };
         let grastate = format!("version: 2.1\nuuid:    u\nseqno:   {seqno}\nsafe_to_bootstrap: 0\n");
         let answers = [
             ("galera/status", Fact::Absent),
             ("galera/grastate", Fact::Known(Answer::Text(grastate))),
-            ("galera/directories", ran("mysql\nquorate\n")),
+            ("galera/directories", holds(&["mysql", "quorate"])),
             ("rabbitmq/nodes", Fact::Absent),
         ];
         facts

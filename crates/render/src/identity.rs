@@ -116,7 +116,7 @@ pub(crate) fn version() -> DesiredFile {
         once: false,
         ring: None,
         identity: String::new(),
-            names: false,
+        names: false,
         restart: Vec::new(),
         reload: Vec::new(),
     }
