@@ -205,7 +205,7 @@ fn only_fleet_runs_ssh() {
     hold(&wrong);
 }
 
-/// What a host wrote reaches a terminal through one filter: `say.rs` alone prints.
+/// Text of a host reaches a terminal through one filter: `say.rs` alone prints.
 #[test]
 fn one_file_of_the_command_prints() {
     let mut wrong = vec![];

@@ -308,7 +308,7 @@ pub struct Refused {
     pub at: Spanned<String>,
     /// What cures it (template).
     pub help: String,
-    /// Whether it is only told.
+    /// True if it is only told.
     pub warning: bool,
 }
 

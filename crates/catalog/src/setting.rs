@@ -164,7 +164,7 @@ impl fmt::Display for SettingKind {
 }
 
 impl Setting {
-    /// Whether it may be without a value.
+    /// True if it may be without a value.
     pub fn is_optional(&self) -> bool {
         self.default == NONE
     }

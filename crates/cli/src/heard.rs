@@ -60,7 +60,7 @@ async fn ask(
     out
 }
 
-/// What one member tells of a host: a reason for each path by which it hears it, or cannot
+/// One member's account of a host: a reason for each path by which it hears it, or cannot
 /// say that it does not.
 fn told(by: &str, facts: Option<&Facts>, host: &str, addresses: &[IpAddr]) -> Vec<String> {
     let Some(facts) = facts else {

@@ -48,7 +48,7 @@ pub async fn lock(sessions: &Sessions, owner: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Who runs this: `user@machine`.
+/// The operator: `user@machine`.
 pub fn author() -> String {
     let user = std::env::var("SUDO_USER")
         .or_else(|_| std::env::var("USER"))
@@ -59,7 +59,7 @@ pub fn author() -> String {
     format!("{user}@{machine}")
 }
 
-/// Who runs this, for locks and audit lines.
+/// The operator, for locks and audit lines.
 pub fn whoami(verb: &str, id: &str) -> String {
     format!("{} {verb} run {id}", author())
 }

@@ -38,7 +38,7 @@ pub fn over(text: &str) {
     anstream::eprintln!("\r\x1b[K{}", diagnostic::visible(text));
 }
 
-/// What is under way, without a newline, over what was said of it before.
+/// Progress line, without a newline, over what was said of it before.
 pub fn under_way(text: &str) {
     anstream::eprint!("\r\x1b[K{}", diagnostic::visible(text));
 }

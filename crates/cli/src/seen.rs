@@ -89,7 +89,7 @@ pub async fn connect_gone(
     Ok(out)
 }
 
-/// Whether the operator wants to log in to a host that only the hosts know.
+/// True if the operator wants to log in to a host that only the hosts know.
 fn asked(name: &str, address: &str) -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() {
         return Ok(false);

@@ -53,7 +53,7 @@ impl Source {
         })
     }
 
-    /// Whether a line around these bytes is longer than anybody reads.
+    /// True if a line around these bytes is longer than anybody reads.
     fn is_wide(&self, span: &Range<usize>) -> bool {
         let bytes = self.text.as_bytes();
         let at = span.start.min(bytes.len());
@@ -151,7 +151,7 @@ impl Diagnostic {
         self
     }
 
-    /// Whether a line that would be drawn is too long to be looked at: then the place
+    /// True if a line that would be drawn is too long to be looked at: then the place
     /// alone is said.
     fn is_wide(&self) -> bool {
         self.labels.iter().any(|label| self.source.is_wide(&label.span))

@@ -14,7 +14,7 @@ pub enum StoreFault {
         host: String,
         /// `disk space` or `memory`.
         of: String,
-        /// What to do about it.
+        /// The cure.
         cure: String,
     },
     /// Queues lose their majority with this member.

@@ -31,7 +31,7 @@ fn request(store: &Store, path: &str) -> HttpGet {
     }
 }
 
-/// What a broker that runs holds otherwise than its definitions, and runs with otherwise
+/// Items that a running broker holds otherwise than its definitions, and runs with otherwise
 /// than its configuration.
 pub fn differs(store: &Store, seen: &Seen<'_>) -> Vec<Differs> {
     let mut out = holds::differs(store, seen);

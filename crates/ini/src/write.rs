@@ -44,12 +44,12 @@ fn name(text: &str, not_within: &[char]) -> Result<(), Unfit> {
     Ok(())
 }
 
-/// Whether a text can be a section's name.
+/// True if a text can be a section's name.
 pub fn is_section(text: &str) -> Result<(), Unfit> {
     name(text, &['[', ']'])
 }
 
-/// Whether a text can be a key. Its first character tells a reader that the line is one.
+/// True if a text can be a key. Its first character tells a reader that the line is one.
 pub fn is_key(text: &str) -> Result<(), Unfit> {
     name(text, &['=', ':'])?;
     match text.chars().next() {

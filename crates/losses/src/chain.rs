@@ -56,13 +56,13 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// Whether the cluster has quorum without a member more.
+    /// True if the cluster has quorum without a member more.
     fn keeps_quorum(&self, lost: &str) -> bool {
         let members: Vec<&str> = self.designed.nodes.iter().map(|(n, _)| n.as_str()).collect();
         self.left.keeps_majority("", &members, lost)
     }
 
-    /// Whether a component has its majority without a member more.
+    /// True if a component has its majority without a member more.
     pub fn keeps_majority(&self, part: &DesiredPart, lost: &str) -> bool {
         let designed = self.designed.parts.iter().find(|p| p.resource == part.resource);
         let hosts = designed.map_or(part.hosts.as_slice(), |p| p.hosts.as_slice());

@@ -1,4 +1,4 @@
-//! What is left of a cloud at a moment, for those who ask what the next loss costs then.
+//! The rest of a cloud at a moment, for those who ask what the next loss costs then.
 //!
 //! Instances that do not serve cannot be lost any more, and help nobody; what the cluster
 //! does not act on stays where it is lost. Majorities are of all members, also of those
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use render::{Desired, DesiredPart, Kind, UnitRun, Watched};
 
-/// What of a cloud is not as it was designed. The default: nothing.
+/// Deviations of a cloud from its design. The default: none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Left {
     /// Hosts that are away.
@@ -25,19 +25,19 @@ pub struct Left {
     pub unproven: BTreeSet<String>,
 }
 
-/// Whether a component does on its host what the control plane says, such as to run VMs:
+/// True if a component does on its host what the control plane says, such as to run VMs:
 /// what it has goes with the host, unless somebody protects it.
 pub fn is_executor(part: &DesiredPart) -> bool {
     part.kind == Kind::PerHost && matches!(part.watched, Watched::Connected(_))
 }
 
 impl Left {
-    /// Whether an instance of a resource serves on a host.
+    /// True if an instance of a resource serves on a host.
     fn has(&self, resource: &str, host: &str) -> bool {
         !self.away.contains(host) && !self.out.get(resource).is_some_and(|hosts| hosts.contains(host))
     }
 
-    /// Whether members are still a majority of all of them without one more.
+    /// True if members are still a majority of all of them without one more.
     pub(crate) fn keeps_majority(&self, resource: &str, members: &[&str], lost: &str) -> bool {
         let weights = self.weights.get(resource);
         let counts = |host: &str| weights.and_then(|w| w.get(host)).copied().unwrap_or(1);

@@ -17,7 +17,7 @@ const FIRST: &str = "cib-bootstrap-options";
 const OURS: &str = "quorate";
 
 /// Orders by which an operator holds the whole cluster, and the value of one that acts.
-/// Nobody takes them back but who gave them.
+/// Only their giver takes them back.
 pub const HOLDS: [(&str, &str); 2] = [("maintenance-mode", "false"), ("stop-all-resources", "false")];
 
 /// Properties without which a failure is answered otherwise than planned, and the value
@@ -40,7 +40,7 @@ pub fn truth(text: &str) -> Option<bool> {
     }
 }
 
-/// Whether two values mean the same to Pacemaker.
+/// True if two values mean the same to Pacemaker.
 pub fn same_value(one: &str, other: &str) -> bool {
     one == other || truth(one).is_some_and(|t| truth(other) == Some(t))
 }
@@ -104,7 +104,7 @@ pub fn effective(cib: &str) -> Option<BTreeMap<String, Property>> {
     Some(out)
 }
 
-/// Whether a foreign value contradicts what we set, or a guarded default.
+/// True if a foreign value contradicts what we set, or a guarded default.
 fn contradicts(ours: &BTreeMap<String, String>, name: &str, value: &str) -> bool {
     let wanted = ours.get(name).map(String::as_str);
     let wanted = wanted.or_else(|| GUARDED.iter().find(|(n, _)| *n == name).map(|(_, v)| *v));

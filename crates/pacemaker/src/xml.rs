@@ -88,7 +88,7 @@ pub fn params_of(cib: &str, id: &str) -> Option<BTreeMap<String, String>> {
     )
 }
 
-/// Whether a whole CIB (`cibadmin -Q`) says that its partition has quorum.
+/// True if a whole CIB (`cibadmin -Q`) says that its partition has quorum.
 pub fn had_quorum(cib: &str) -> bool {
     let document = Document::parse(cib).ok();
     document.is_some_and(|d| d.root_element().attribute("have-quorum") == Some("1"))

@@ -71,7 +71,7 @@ impl Planner<'_> {
         hosts.filter(|host| host.units.iter().any(has)).count()
     }
 
-    /// Whether a restart would take more away than is to be while a member is.
+    /// True if a restart would take more away than is to be while a member is.
     fn must_stay(&self, host: &str, resource: &str) -> bool {
         let store = self.desired.stores.iter().any(|s| s.resource == resource);
         let voter = ["unit/corosync.service", "unit/pacemaker.service"].contains(&resource);
@@ -79,7 +79,7 @@ impl Planner<'_> {
         store || (voter && self.is_member(host)) || alone
     }
 
-    /// What is left to be done host by host while members are away; tells of the rest.
+    /// Work left to be done host by host while members are away; tells of the rest.
     pub(crate) fn what_can_roll(&self, mut all: Vec<Rolling>, explain: &mut Vec<String>) -> Vec<Rolling> {
         if self.desired.apart.is_empty() {
             return all;
@@ -208,7 +208,7 @@ impl Planner<'_> {
     }
 }
 
-/// What an operator is told of hosts that the cloud file says are away.
+/// Lines for the operator about hosts that the cloud file says are away.
 pub(crate) fn told(desired: &Desired, observed: &Observed) -> Vec<String> {
     let back = |host: &str| matches!(observed.get(host), Some(Ok(f)) if matches!(f.crm_mon, Fact::Known(_)));
     let away = desired.away.iter();

@@ -35,7 +35,7 @@ impl Files {
         self.resources.iter().map(String::as_str)
     }
 
-    /// Where they lie.
+    /// Their place.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
         self.writes.iter().map(|f| f.path.as_str())
     }

@@ -1,4 +1,4 @@
-//! What is planned without a host: one that is away by the cloud file, and one that is given
+//! Plans without a host: one that is away by the cloud file, and one that is given
 //! up in a recovery. And who is taken for gone.
 
 #![allow(
@@ -146,7 +146,7 @@ fn a_service_does_not_leave_beside_one_that_is_away() {
     assert_eq!(codes(&refused), ["host::away"]);
 }
 
-/// What came meanwhile is written to the one that returns, and only then it serves.
+/// Changes made meanwhile are written to the one that returns, and only then it serves.
 #[test]
 fn one_that_returns_is_brought_up_to_date_first() {
     let desired = cloud(&[]);

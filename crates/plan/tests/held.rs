@@ -1,4 +1,4 @@
-//! What others set in the cluster's configuration: what contradicts ours is drift, an order
+//! Foreign settings in the cluster's configuration: what contradicts ours is drift, an order
 //! to act on nothing is a reason against any plan.
 
 #![allow(clippy::unwrap_used, reason = "the helpers of a test may panic like the test")]

@@ -46,7 +46,7 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// What a cloud file becomes; `None` where it is refused.
+/// Rendered files of a cloud file; `None` where it is refused.
 fn rendered(end: &str) -> Option<Desired> {
     let source = Source::new("cloud.yaml", format!("{HEAD}{end}\n"));
     let (cloud, findings) = cloud::parse(&source);
@@ -81,7 +81,7 @@ fn keys(desired: &Desired, path: &str) -> BTreeMap<(String, String), Vec<String>
         .collect()
 }
 
-/// What stands before and behind as often as letters do in files of lines and in programs.
+/// Text that stands before and behind as often as letters do in files of lines and in programs.
 fn text() -> impl Strategy<Value = String> {
     let pieces = prop_oneof![
         3 => "[a-zA-Z0-9 _.:/-]{1,6}",

@@ -116,7 +116,7 @@ pub(crate) fn bears(found: &Snapshot, desired: &Desired, seen: &Seen<'_>, left: 
     out
 }
 
-/// What is left of the cloud, as far as it was seen. What was not seen serves nobody.
+/// The rest of the cloud, as far as it was seen. What was not seen serves nobody.
 pub(crate) fn left(
     found: &Snapshot,
     desired: &Desired,

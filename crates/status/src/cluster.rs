@@ -155,7 +155,7 @@ impl Cluster {
         all.collect()
     }
 
-    /// Whether an order holds all of it.
+    /// True if an order holds all of it.
     pub(crate) fn is_held(&self) -> bool {
         let acts = |(name, good): &(&str, &str)| self.value(name).is_none_or(|v| same_value(v, good));
         !HOLDS.iter().all(acts)
@@ -196,7 +196,7 @@ impl Cluster {
         all.difference(&able).map(|host| (*host).clone()).collect()
     }
 
-    /// Whether a fence device is ready for its work.
+    /// True if a fence device is ready for its work.
     fn is_ready(&self, device: &str) -> bool {
         !self.monitor.nodes_of(device, "Started").is_empty()
     }

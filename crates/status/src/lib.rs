@@ -146,7 +146,7 @@ pub struct Snapshot {
     /// Single losses that would last until somebody repairs them, a clause each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fatal: Vec<String>,
-    /// What is not as it should be, worst first.
+    /// Problems, worst first.
     pub problems: Vec<Problem>,
     /// What an operator should never forget, such as that there is no fencing.
     pub remarks: Vec<String>,
@@ -260,7 +260,7 @@ fn problems(
     out
 }
 
-/// What an operator should never forget.
+/// A remark that an operator should never forget.
 fn remarks(
     found: &Snapshot,
     desired: &Desired,

@@ -1,4 +1,4 @@
-//! What is wrong, by its kind: each has the verdict that a cloud with it can have at best,
+//! Problems by kind: each has the verdict that a cloud with it can have at best,
 //! words for people, and the next command.
 //!
 //! A snapshot's verdict is the worst of its problems' verdicts; what several of them mean
@@ -34,7 +34,7 @@ pub enum Problem {
     },
     /// Fencing is off although the cloud file asks for it.
     Unfenced {
-        /// Where it is off.
+        /// Property sets that switch it off.
         sets: Vec<String>,
     },
     /// A cluster property is in force with another value than planned.
@@ -95,7 +95,7 @@ pub enum Problem {
         service: String,
         /// Hosts that have it.
         holders: Vec<String>,
-        /// What takes it from those that the cluster does not run it on.
+        /// Commands that take it from those that the cluster does not run it on.
         cures: Vec<String>,
     },
     /// No host that was asked has a virtual address.
@@ -132,7 +132,7 @@ pub enum Problem {
         /// How it answered instead.
         detail: String,
     },
-    /// What users do does not come to a good end.
+    /// A journey of users does not come to a good end.
     JourneyFails {
         /// Service.
         service: String,
@@ -159,9 +159,9 @@ pub enum Problem {
         store: String,
         /// Host of the member that raised it.
         host: String,
-        /// What it is short of.
+        /// The resource it is short of.
         of: String,
-        /// What to do.
+        /// The cure.
         cure: String,
         /// Services of the cloud speak by messages.
         needed: bool,
@@ -215,7 +215,7 @@ pub enum Problem {
     },
     /// Work that recurs was not done for twice its time.
     Overdue {
-        /// What and since when, as a clause.
+        /// The work and since when, as a clause.
         what: String,
     },
     /// A certificate ends soon.
@@ -275,7 +275,7 @@ impl Problem {
         }
     }
 
-    /// Whether the loss of a host has it for a while, or until the host is back.
+    /// True if the loss of a host has it for a while, or until the host is back.
     pub(crate) fn may_follow(&self) -> bool {
         matches!(
             self,

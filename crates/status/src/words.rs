@@ -7,7 +7,7 @@ fn on(host: &str, command: &str) -> String {
     format!("on {host}: `{command}`")
 }
 
-/// What follows a state in brackets; nothing for an empty one.
+/// Detail of a state in brackets; nothing for an empty one.
 fn tail(detail: &str) -> String {
     if detail.is_empty() {
         String::new()
@@ -23,7 +23,7 @@ fn listed(names: &[String]) -> String {
 const THEN: &str = "then `quorate status`";
 
 impl Problem {
-    /// What is wrong, a sentence without a full stop.
+    /// The fault, a sentence without a full stop.
     pub fn text(&self) -> String {
         match self {
             Self::Unseen => "no host could be asked".to_owned(),
@@ -133,7 +133,7 @@ impl Problem {
         }
     }
 
-    /// What cures it, or what to look at.
+    /// The cure, or what to look at.
     pub fn next(&self) -> String {
         match self {
             // What cannot be seen may well be working; nothing is to be done over it.

@@ -206,7 +206,7 @@ fn hosts_of_machines_are_counted_apart() {
     );
 }
 
-/// What follows from several things that are each only half bad is foretold, not counted.
+/// The sum of several half-bad things is foretold, not counted.
 #[test]
 fn a_loss_that_nobody_mends_exposes() {
     // The address would stay with a balancer that nobody starts again.
@@ -590,7 +590,7 @@ fn an_instance_of_systemd_that_does_not_serve_is_a_problem() {
     );
 }
 
-/// What `crm_attribute` and `pcs` write: a set that outranks ours.
+/// Property set of `crm_attribute` and `pcs`: one that outranks ours.
 fn foreign(name: &str, value: &str) -> impl Fn(&str) -> String {
     let set = format!(
         "<cluster_property_set id=\"cib-bootstrap-options\"><nvpair id=\"cib-bootstrap-options-{name}\" \
@@ -665,7 +665,7 @@ fn fencing_that_somebody_turned_off_is_exposed() {
     assert_eq!(found.next, "quorate apply");
 }
 
-/// What an `apply` that was killed on its first way leaves in our own set.
+/// Remains in our own set of an `apply` that was killed on its first way.
 #[test]
 fn a_first_configuration_that_stayed_is_seen() {
     let found = check("startup-fencing", None, |d| {

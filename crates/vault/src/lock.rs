@@ -28,7 +28,7 @@ impl Lock {
     /// Takes the lock of the vault at `path`; `by` is told to those who wait.
     ///
     /// # Errors
-    /// Where another holds it for ten seconds.
+    /// Another holds it for ten seconds.
     pub fn take(path: &Utf8Path, by: &str) -> Result<Self, Error> {
         Self::within(path, by, PATIENCE)
     }

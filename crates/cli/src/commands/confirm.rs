@@ -23,7 +23,7 @@ use crate::say;
 /// Time that Pacemaker may take to act on the word.
 const ACTS: Duration = Duration::from_secs(30);
 
-/// Whether fencing of a host pends, as a partition with quorum sees it.
+/// True if fencing of a host pends, as a partition with quorum sees it.
 fn pends(observed: &Observed, host: &str) -> Result<(), Failure> {
     let Some(monitor) = plan::quorate(observed) else {
         return Err(Failure::explained(

@@ -1,7 +1,7 @@
 //! `quorate recover`: stores and services back after an outage; with `--without`, although
 //! members of the stores never come back.
 //!
-//! What only the lost hosts hold is then given up, so it is said what that may be, and
+//! Writes that only the lost hosts hold are then given up, so it is said which may be, and
 //! asked. A store with a history of its own begins, and the cluster keeps a mark of each
 //! lost host: should it return, what it holds is set aside.
 

@@ -134,7 +134,7 @@ pub enum Walk {
     All,
 }
 
-/// Nobody waits longer for the journeys that read.
+/// Time limit of the journeys that read.
 const READS: Duration = Duration::from_secs(15);
 
 /// Looks once. A cloud that is down by then is walked only if all journeys are asked for.
@@ -179,7 +179,7 @@ async fn reads(project: &Project, snapshot: Snapshot, sessions: &Sessions, fill:
     )
 }
 
-/// What is due by the vault and the backups as they are kept; nothing of a cloud that was
+/// Work that is due by the vault and the backups as they are kept; nothing of a cloud that was
 /// never applied from here.
 async fn due(project: &Project) -> (Vec<Problem>, Vec<String>) {
     let Ok(vault) = project.vault_as_saved() else {

@@ -1,4 +1,4 @@
-//! What takes a cloud's redundancy away while everything answers: `status` says each, with
+//! Sabotages that take a cloud's redundancy away while everything answers: `status` says each, with
 //! its cure, and is `redundant` again once that was run as printed.
 
 use std::time::Duration;

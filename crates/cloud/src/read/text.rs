@@ -1,4 +1,4 @@
-//! What no text of the file may hold, and how much of it there may be.
+//! Characters that no text of the file may hold, and how much of it there may be.
 //!
 //! Values end up in files of lines, in programs and on a fence agent's input, where a
 //! line more is a key, a statement or an option more. So no text has a control character,

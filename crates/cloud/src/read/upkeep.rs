@@ -5,7 +5,7 @@ use crate::keys;
 use crate::tree::{Node, Spanned, Walker};
 use crate::types::Upkeep;
 
-/// What recurs; what is not given or wrong has its default.
+/// Recurring work; what is not given or wrong has its default.
 pub(super) fn read(w: &mut Walker, node: Option<&Node>) -> Upkeep {
     let mut out = Upkeep::default();
     let Some(fields) = node.and_then(|n| w.keys(n, "`upkeep`", &keys::UPKEEP)) else {

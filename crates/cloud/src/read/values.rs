@@ -87,7 +87,7 @@ fn fits(w: &mut Walker, what: &str, name: &Spanned<String>, fits: &Result<(), in
     }
 }
 
-/// What is wrong is a finding already.
+/// A wrong value is a finding already.
 struct Said;
 
 /// A key's value: one text, or `{ each: [a, b] }` for a key that stands several times; no

@@ -362,7 +362,7 @@ fn one_that_was_cut_in_its_copy_is_not_the_newest() {
     );
 }
 
-/// What is planned where c1 is given up.
+/// Plan where c1 is given up.
 fn without_c1(c2: Option<&Facts>, c3: Option<&Facts>, managed: bool) -> Result<Stage, Refusal> {
     let store = Store {
         members: ["c2", "c3"].map(str::to_owned).to_vec(),

@@ -1,4 +1,4 @@
-//! What a broker says of its own health: alarms, by which it takes nothing from anybody,
+//! A broker's own health: alarms, by which it takes nothing from anybody,
 //! and queues that could not lose a member or have lost too many.
 //!
 //! Source: the HTTP API reference of RabbitMQ 4, `/api/health/checks/…` and `/api/queues`.
@@ -242,7 +242,7 @@ mod tests {
         }
     }
 
-    /// What c1 answers; c2 cannot be asked.
+    /// Answers of c1; c2 cannot be asked.
     fn with<T>(answers: &[(&str, u16, &str)], look: impl Fn(&Store, &Seen<'_>) -> T) -> T {
         let mut facts = crate::silent();
         for (what, status, body) in answers {

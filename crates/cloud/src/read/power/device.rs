@@ -79,7 +79,7 @@ fn device(w: &mut Walker, fields: &Fields<'_>) -> Option<PowerDevice> {
     })
 }
 
-/// Whether a text is named as fence agents are.
+/// True if a text is named as fence agents are.
 fn named(w: &mut Walker, agent: &Spanned<String>) -> bool {
     let rest = agent.value.strip_prefix("fence_").unwrap_or_default();
     let letters = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
