@@ -60,7 +60,7 @@ pub struct Operation {
 /// How Pacemaker runs a component.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResourceSpec {
-    /// Agent; when empty, `systemd:UNIT`.
+    /// Agent; when empty, that of units with the component's.
     pub agent: String,
     /// Instance attributes (templates).
     pub params: Pairs,

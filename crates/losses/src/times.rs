@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use pacemaker::{Primitive, Resource};
+use pacemaker::{Primitive, Resource, UNIT_AGENT};
 use render::{Asked, Desired, DesiredPart, UnitRun, Watched};
 
 use super::Until;
@@ -127,7 +127,14 @@ impl<'a> Times<'a> {
         let (start, slow) = (self.of("start"), self.of("start_slow"));
         match part.run {
             UnitRun::Cluster => {
-                let (every, _) = self.monitor(&part.resource);
+                let reported = self
+                    .primitive(&part.resource)
+                    .is_some_and(|p| p.agent == UNIT_AGENT);
+                let every = if reported {
+                    self.of("unit_ended")
+                } else {
+                    self.monitor(&part.resource).0
+                };
                 let decided = every + self.of("decide");
                 (Until::Ms(every / 2 + start), Until::Ms(decided + slow))
             }
@@ -173,7 +180,7 @@ impl<'a> Times<'a> {
             );
         }
         let asked = self.primitive(&part.resource);
-        if asked.is_some_and(|p| !p.agent.starts_with("systemd:")) {
+        if asked.is_some_and(|p| p.agent != UNIT_AGENT) {
             let (_, timeout) = self.monitor(&part.resource);
             return (
                 Until::Ms(timeout) + usual,

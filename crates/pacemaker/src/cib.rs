@@ -18,6 +18,10 @@ pub const SECTIONS: [&str; 6] = [
     "fencing-topology",
 ];
 
+/// The resource agent of units of systemd; `unit` is its parameter. Pacemaker's own class
+/// takes a bus that cannot be asked for a unit that does not run.
+pub const UNIT_AGENT: &str = "ocf:quorate:unit";
+
 /// Names and values in a fixed order.
 pub type Pairs = IndexMap<String, String>;
 
@@ -37,7 +41,7 @@ pub struct Operation {
 pub struct Primitive {
     /// Unique in the cluster.
     pub id: String,
-    /// `ocf:heartbeat:IPaddr2`, `systemd:haproxy`, `stonith:fence_redfish`.
+    /// `ocf:heartbeat:IPaddr2`, `ocf:quorate:unit`, `stonith:fence_redfish`.
     pub agent: String,
     /// Instance attributes.
     pub params: Pairs,

@@ -17,6 +17,7 @@ mod xml;
 
 pub use cib::{
     Cib, Clone, Colocation, Level, Location, Operation, Order, OrderKind, Primitive, Resource, SECTIONS,
+    UNIT_AGENT,
 };
 pub use held::{Held, held};
 pub use links::{ASK_LINKS, Heard, LINKS};
@@ -24,4 +25,6 @@ pub use mon::{Monitor, Node, NodeResource, ParseError};
 pub use options::{GUARDED, HOLDS, Property, effective, same_value, truth, without_contradictions};
 pub use quiet::quiet_since;
 pub use quorum::{ASK_QUORUM, QUORUM, has_quorum};
-pub use xml::{Configured, canonical, configured, had_quorum, node_attributes, params_of, section_of};
+pub use xml::{
+    Configured, canonical, configured, had_quorum, node_attributes, of_another_agent, params_of, section_of,
+};

@@ -7,6 +7,8 @@ use std::fmt::Write as _;
 
 use roxmltree::{Document, Node};
 
+use crate::cib::UNIT_AGENT;
+
 fn write(node: Node<'_, '_>, depth: usize, out: &mut String) {
     let mut attributes: Vec<(&str, &str)> = node.attributes().map(|a| (a.name(), a.value())).collect();
     attributes.sort_unstable();
@@ -101,8 +103,55 @@ pub struct Configured {
     pub id: String,
     /// The id that commands and constraints take: its clone's, or its own.
     pub whole: String,
-    /// `systemd:haproxy`, `ocf:heartbeat:IPaddr2`.
+    /// `ocf:quorate:unit`, `systemd:haproxy`, `ocf:heartbeat:IPaddr2`.
     pub agent: String,
+    /// The unit of systemd that it runs, if it is one.
+    pub unit: Option<String>,
+}
+
+/// The unit of a resource: Pacemaker's own class leaves the ending of services out.
+fn unit_of(node: Node<'_, '_>, agent: &str) -> Option<String> {
+    if agent == UNIT_AGENT {
+        let mut all = node.descendants();
+        let unit = all.find(|n| n.has_tag_name("nvpair") && n.attribute("name") == Some("unit"));
+        return unit?.attribute("value").map(str::to_owned);
+    }
+    let name = agent.strip_prefix("systemd:")?;
+    // As Pacemaker reads it: a name with another ending has it.
+    let whole = ["service", "timer", "socket", "mount", "target", "path", "slice"]
+        .iter()
+        .any(|e| name.ends_with(&format!(".{e}")));
+    Some(if whole {
+        name.to_owned()
+    } else {
+        format!("{name}.service")
+    })
+}
+
+/// How an element of the CIB names its agent: `CLASS:PROVIDER:TYPE`.
+fn agent_of(node: Node<'_, '_>) -> String {
+    let parts = ["class", "provider", "type"].map(|name| node.attribute(name).unwrap_or_default());
+    let parts: Vec<&str> = parts.into_iter().filter(|p| !p.is_empty()).collect();
+    parts.join(":")
+}
+
+/// Resources that the cluster has in its configuration, or has run, by another agent than
+/// the one given for each id.
+pub fn of_another_agent<'a>(cib: &str, wanted: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<String> {
+    let Ok(document) = Document::parse(cib) else {
+        return Vec::new();
+    };
+    let named = document
+        .descendants()
+        .filter(|n| n.has_tag_name("primitive") || n.has_tag_name("lrm_resource"));
+    let now: Vec<(&str, String)> = named
+        .filter_map(|n| Some((n.attribute("id")?, agent_of(n))))
+        .filter(|(_, agent)| !agent.is_empty())
+        .collect();
+    wanted
+        .filter(|(id, agent)| now.iter().any(|(other, has)| other == id && has != agent))
+        .map(|(id, _)| id.to_owned())
+        .collect()
 }
 
 /// The resources of a whole CIB (`cibadmin -Q`), in its order. Empty where it is not XML.
@@ -117,15 +166,11 @@ pub fn configured(cib: &str) -> Vec<Configured> {
         .map(|n| {
             let id = attribute(n, "id");
             let clone = n.parent_element().filter(|p| p.tag_name().name() == "clone");
-            let parts = ["class", "provider", "type"].map(|name| attribute(n, name));
-            let agent: Vec<&str> = parts
-                .iter()
-                .map(String::as_str)
-                .filter(|p| !p.is_empty())
-                .collect();
+            let agent = agent_of(n);
             Configured {
                 whole: clone.map_or_else(|| id.clone(), |c| attribute(c, "id")),
-                agent: agent.join(":"),
+                unit: unit_of(n, &agent),
+                agent,
                 id,
             }
         })
@@ -159,6 +204,15 @@ pub fn node_attributes(cib: &str, name: &str) -> Vec<(String, String)> {
 mod tests {
     use super::*;
 
+    const CIB: &str = "<cib><configuration><resources>\
+        <clone id=\"api-clone\"><primitive id=\"api\" class=\"systemd\" type=\"quorate-api\"/></clone>\
+        <primitive id=\"flush\" class=\"systemd\" type=\"flush.timer\"/>\
+        <primitive id=\"web\" class=\"ocf\" provider=\"quorate\" type=\"unit\"><instance_attributes id=\"w\">\
+        <nvpair id=\"u\" name=\"unit\" value=\"web.service\"/></instance_attributes></primitive>\
+        <primitive id=\"vip\" class=\"ocf\" provider=\"heartbeat\" type=\"IPaddr2\"/>\
+        </resources></configuration><status>\
+        <lrm_resource id=\"web\" class=\"systemd\" type=\"web\"/><lrm_resource id=\"vip\"/></status></cib>";
+
     #[test]
     fn attributes_are_those_of_nodes_alone() {
         let pair = "<nvpair id=\"x\" name=\"a\" value=\"1\"/>";
@@ -170,5 +224,28 @@ mod tests {
         );
         assert_eq!(node_attributes(&cib, "a"), [("c1".to_owned(), "1".to_owned())]);
         assert_eq!(node_attributes(&cib, "b"), []);
+    }
+
+    #[test]
+    fn a_resource_tells_its_unit() {
+        let units: Vec<Option<String>> = configured(CIB).into_iter().map(|r| r.unit).collect();
+        let wanted = [
+            Some("quorate-api.service"),
+            Some("flush.timer"),
+            Some("web.service"),
+            None,
+        ];
+        assert_eq!(units, wanted.map(|u| u.map(str::to_owned)));
+    }
+
+    /// The history of one member alone is enough: the cluster would restart what it ran so.
+    #[test]
+    fn another_agent_is_seen_in_the_configuration_and_in_the_history() {
+        let check = |wanted: [(&str, &str); 2], expect: &[&str]| {
+            assert_eq!(of_another_agent(CIB, wanted.into_iter()), expect, "{wanted:?}");
+        };
+        check([("api", UNIT_AGENT), ("vip", "ocf:heartbeat:IPaddr2")], &["api"]);
+        check([("web", UNIT_AGENT), ("flush", "systemd:flush.timer")], &["web"]);
+        check([("new", UNIT_AGENT), ("vip", "ocf:heartbeat:IPaddr2")], &[]);
     }
 }

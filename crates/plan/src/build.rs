@@ -38,6 +38,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) repaired: Option<pacemaker::Cib>,
     /// What changes hands between the cluster and systemd.
     pub(crate) moving: Moving,
+    /// Resources that the cluster has by another agent than they should have.
+    pub(crate) renewed: Vec<String>,
     /// Hash rings after those that hosts have.
     pub(crate) rings: Rings,
     /// Members that come, and the votes that everybody has meanwhile.
@@ -88,7 +90,9 @@ pub fn plan(
     let mut planner = Planner::new(desired, observed, digest);
     planner.left = leave::services(desired, observed);
     planner.moving = planner.moving();
-    let beside = planner.too_much_beside();
+    planner.renewed = planner.other_agents();
+    let mut beside = planner.too_much_beside();
+    beside.extend(planner.against_new_agents());
     if !beside.is_empty() {
         return Err(beside);
     }
@@ -119,6 +123,13 @@ pub fn plan(
     };
     planner.rings = rings;
     out.members = planner.changes_members();
+    // Before any other configuration of resources, which would name the new agents too.
+    if !planner.renewed.is_empty() && planner.whole() {
+        planner.stop_surplus(None);
+        planner.renew_agents(&mut out);
+        out.steps = planner.steps;
+        return Ok(out);
+    }
     // What changes hands does so while everything runs, and before all else.
     if !planner.moving.is_empty() && planner.whole() {
         // Not deleted while it runs, by a configuration that is not about it.
@@ -176,7 +187,7 @@ pub fn plan(
     }
     // First the cluster is whole: what changes hands would be stopped by a
     // configuration that does not name it.
-    if !planner.moving.is_empty() {
+    if !planner.moving.is_empty() || !planner.renewed.is_empty() {
         return Ok(planner.barrier(out, stages));
     }
     // What leaves is stopped right before it is taken out of the configuration.
@@ -284,6 +295,7 @@ impl<'a> Planner<'a> {
             left: Vec::new(),
             repaired: None,
             moving: Moving::default(),
+            renewed: Vec::new(),
             rings: Rings::default(),
             votes: Votes::of(desired, observed),
             gone: depart::gone(desired, observed),

@@ -330,10 +330,10 @@ impl Planner<'_> {
         };
         let mut out = Vec::new();
         for primitive in self.desired.cib.resources.iter().map(Resource::primitive) {
-            // A fence device runs nothing that anybody would miss.
-            let Some(params) =
-                params_of(now, &primitive.id).filter(|_| !primitive.agent.starts_with("stonith:"))
-            else {
+            // A fence device runs nothing that anybody would miss, and what has another agent
+            // is adopted.
+            let other = primitive.agent.starts_with("stonith:") || self.renewed.contains(&primitive.id);
+            let Some(params) = params_of(now, &primitive.id).filter(|_| !other) else {
                 continue;
             };
             let secret = |value: &String| value.contains('\u{27e6}');

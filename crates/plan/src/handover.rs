@@ -20,9 +20,9 @@ use crate::instances::{is_instance, is_up, serves, started};
 use crate::{Change, Plan};
 
 /// Nothing matches (`CRM_EX_NOSUCH`).
-const NO_SUCH: i32 = 105;
+pub(crate) const NO_SUCH: i32 = 105;
 /// Sections of the configuration that speak of resources.
-const SECTIONS: [&str; 2] = ["resources", "constraints"];
+pub(crate) const SECTIONS: [&str; 2] = ["resources", "constraints"];
 
 /// What changes hands.
 #[derive(Debug, Default)]
@@ -50,7 +50,7 @@ pub(crate) fn speaks_of(path: &str, unit: &DesiredUnit) -> bool {
     path.contains(&format!("/{}.d/", unit.unit))
 }
 
-fn let_go(resource: &Resource) -> Resource {
+pub(crate) fn let_go(resource: &Resource) -> Resource {
     let mut out = resource.clone();
     let meta = match &mut out {
         Resource::Primitive(p) => &mut p.meta,
@@ -60,7 +60,7 @@ fn let_go(resource: &Resource) -> Resource {
     out
 }
 
-fn sections(cib: &Cib, names: &[&str]) -> Op {
+pub(crate) fn sections(cib: &Cib, names: &[&str]) -> Op {
     let section = |name: &&str| CibSection {
         name: (*name).to_owned(),
         xml: cib.section(name),
@@ -133,7 +133,7 @@ impl Planner<'_> {
     }
 
     /// A step of the cluster's, after the last one.
-    fn push(
+    pub(crate) fn push(
         &mut self,
         id: &str,
         hosts: Vec<String>,
@@ -299,7 +299,7 @@ impl Planner<'_> {
     }
 
     /// The wait for the cluster to have found what runs: as much as was seen to.
-    fn found(&self, ids: &[String]) -> Wait {
+    pub(crate) fn found(&self, ids: &[String]) -> Wait {
         let runs = |id: &String, host: &String| {
             let wanted = self.desired.hosts.get(host);
             let unit = wanted.and_then(|w| w.units.iter().find(|u| u.resource == *id));

@@ -88,15 +88,15 @@ impl Planner<'_> {
         let wanted: Vec<&str> = (self.desired.cib.resources.iter())
             .map(|r| r.primitive().id.as_str())
             .collect();
-        let kept = |agent: &str| {
-            let unit = agent.strip_prefix("systemd:").map(|u| format!("{u}.service"));
+        let kept = |resource: &Configured| {
             let mut units = self.desired.hosts.values().flat_map(|h| &h.units);
-            agent.starts_with("stonith:") || unit.is_some_and(|unit| units.any(|u| u.unit == unit))
+            let unit = resource.unit.as_ref();
+            resource.agent.starts_with("stonith:") || unit.is_some_and(|unit| units.any(|u| u.unit == *unit))
         };
         let all = self.cib_now().map(pacemaker::configured).unwrap_or_default();
         let mut all: Vec<Configured> = all
             .into_iter()
-            .filter(|r| !wanted.contains(&r.id.as_str()) && !kept(&r.agent))
+            .filter(|r| !wanted.contains(&r.id.as_str()) && !kept(r))
             .collect();
         all.dedup_by(|a, b| a.whole == b.whole);
         all

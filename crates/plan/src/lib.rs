@@ -4,6 +4,7 @@
 //! executes a plan makes none but the first reachable of a step's candidates.
 //! A plan of what was just applied is empty.
 
+mod agents;
 mod away;
 mod balancer;
 mod build;

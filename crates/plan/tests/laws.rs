@@ -21,6 +21,8 @@ mod growing;
 mod leaving;
 #[path = "support/moving.rs"]
 mod moving;
+#[path = "support/renewing.rs"]
+mod renewing;
 #[path = "support/running.rs"]
 mod running;
 #[path = "support/spoiled.rs"]

@@ -78,8 +78,8 @@ fn each_kind_costs_what_its_chain_says() {
     // The address: where it stands, and where it may.
     check(Power, home, "", identity.clone(), ms(3550), ms(15_000));
     check(Power, away, "", identity.clone(), ms(500), ms(15_000));
-    check(Killed, home, "haproxy", identity.clone(), ms(6000), ms(33_000));
-    check(Frozen, home, "haproxy", identity.clone(), ms(10_000), ms(39_000));
+    check(Killed, home, "haproxy", identity.clone(), ms(5500), ms(32_000));
+    check(Frozen, home, "haproxy", identity.clone(), ms(9500), ms(38_000));
     // Behind it.
     check(Killed, "c1", "keystone-api", identity.clone(), ms(0), ms(1250));
     check(Frozen, "c1", "keystone-api", identity.clone(), ms(2350), ms(2850));
@@ -169,9 +169,10 @@ fn what_runs_once_is_fenced_first() {
         .iter()
         .find(|l| l.host == "lb1" && l.component.is_empty() && l.of == action.1);
     assert!(row.unwrap().why.first().unwrap().contains("fence"));
-    // Half of 3 s until the cluster looks, and 5 s to start; at worst all of it, 1 s and 30 s.
+    // Up to 1 s until the cluster is told, half of it usually, and 5 s to start; at worst
+    // all of it, 1 s and 30 s.
     let is = |fault| of(&all, fault, "lb1", "lonely-volume", &action);
-    assert_eq!(is(Fault::Killed), (ms(6_500), ms(34_000)));
+    assert_eq!(is(Fault::Killed), (ms(5_500), ms(32_000)));
     assert_eq!(is(Fault::Frozen), (Until::Repaired, Until::Repaired));
 }
 
@@ -224,7 +225,7 @@ fn what_is_alone_is_repaired_by_somebody() {
         "keystone-api",
         &endpoint("keystone", "keystone-api"),
     );
-    assert_eq!(killed, (ms(10_000), ms(41_000)));
+    assert_eq!(killed, (ms(5_500), ms(32_000)));
 }
 
 /// Names of the budget that the chains read.

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use catalog::{Spanned, Watched};
+use catalog::{Spanned, UnitRun, Watched};
 use diagnostic::Diagnostic;
 use indexmap::IndexMap;
 use minijinja::syntax::SyntaxConfig;
@@ -286,6 +286,19 @@ fn watched(model: &Model) -> Vec<WatchedView> {
     out
 }
 
+/// Services that the cluster runs somewhere, by their units.
+fn clustered(model: &Model) -> Vec<&str> {
+    let mut out: Vec<&str> = Vec::new();
+    for (_, component) in model.components() {
+        let unit = component.unit.as_str();
+        let run = component.run_in(model.cloud.architecture) == UnitRun::Cluster;
+        if run && unit.ends_with(".service") && !out.contains(&unit) {
+            out.push(unit);
+        }
+    }
+    out
+}
+
 impl Templates {
     /// Prepares everything that does not depend on a host.
     pub fn new(model: &Model, findings: &mut Vec<Diagnostic>) -> Self {
@@ -377,6 +390,7 @@ impl Templates {
         base.insert("vips".to_owned(), value(&vips));
         base.insert("endpoints".to_owned(), value(&endpoints));
         base.insert("watched".to_owned(), value(watched(model)));
+        base.insert("clustered".to_owned(), value(clustered(model)));
         base.insert(
             "services".to_owned(),
             value(model.services.keys().collect::<Vec<_>>()),

@@ -127,7 +127,7 @@ fn orders_bind_only_after_a_promotion() {
         let promotes = cib.orders.iter().any(|o| o.first_action == "promote");
         let timer = |id: &String| {
             let mut all = cib.resources.iter().map(pacemaker::Resource::primitive);
-            all.any(|p| p.id == *id && p.agent.strip_suffix(".timer").is_some())
+            all.any(|p| p.id == *id && p.params.get("unit").is_some_and(|u| u.ends_with(".timer")))
         };
         assert!(promotes || desired.gated.iter().all(timer), "{cloud}");
         assert!(!cib.section("constraints").contains("symmetrical=\"true\""));

@@ -33,6 +33,7 @@ mod nothing_left;
 mod observed;
 mod power;
 mod recovers;
+mod reexec;
 mod rolls;
 mod sabotage;
 mod said;

@@ -10,6 +10,7 @@ use vault::ExposeSecret as _;
 use crate::caches;
 use crate::cloud::{Cloud, HOSTS};
 use crate::observed::facts;
+use crate::reexec;
 use crate::said::{Said, program, run, tell, until, wait};
 use crate::writers::{self, Seen, Writers};
 
@@ -38,6 +39,7 @@ fn one_api_survives() {
         table.push('\n');
     }
     reinstalled(&cloud);
+    reexec::nothing_is_restarted(&cloud, 3, "true");
     let seen = all_cut(&cloud, writers::all(&cloud), "everything is cut");
     seen.kept();
     for host in HOSTS {

@@ -263,7 +263,10 @@ fn nothing_changes_hands_in_a_cluster_that_is_not_whole() {
                     let touched = changes.iter().any(|c| switched.values().any(|u| *u == c.unit));
                     assert!(!touched, "{changes:?}");
                 }
-                Op::Files(files) => assert!(files.iter().all(|f| !f.path.ends_with(".d/quorate.conf"))),
+                Op::Files(files) => {
+                    let told = |path: &str| switched.values().any(|u| path.contains(&format!("/{u}.d/")));
+                    assert!(files.iter().all(|f| !told(&f.path)));
+                }
                 Op::Remove(paths) => assert!(paths.is_empty()),
                 _ => {}
             }
