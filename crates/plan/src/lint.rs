@@ -213,7 +213,10 @@ fn restarts<'a>(plan: &'a Plan, steps: &Steps<'a>, out: &mut Vec<Flaw>) {
 /// Nobody is sent away from a host before the others are known to be whole, each member of a
 /// store by its own account.
 fn gated<'a>(plan: &'a Plan, desired: &Desired, steps: &Steps<'a>, out: &mut Vec<Flaw>) {
-    let drains = plan.steps.iter().filter_map(|s| Some((s, s.id.strip_prefix("drain/")?)));
+    let drains = plan
+        .steps
+        .iter()
+        .filter_map(|s| Some((s, s.id.strip_prefix("drain/")?)));
     for (step, rest) in drains {
         let host = rest.split('/').next().unwrap_or_default();
         let stores = desired.stores.iter().filter(|s| s.members.len() > 1);
