@@ -95,7 +95,7 @@ pub struct Loss {
     pub why: Vec<String>,
 }
 
-/// What a fault costs one target.
+/// The cost of a fault to one target.
 struct Found {
     target: usize,
     usual: Until,

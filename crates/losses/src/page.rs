@@ -38,7 +38,7 @@ fn shown(loss: &Loss) -> Vec<&str> {
     loss.why.iter().take(SHOWN).map(String::as_str).collect()
 }
 
-/// What makes two losses one row, beside where and whom they cost: usual, worst, reasons.
+/// Usual, worst and reasons of a loss: the same in all losses of one row.
 type Cost<'a> = (Until, Until, Vec<&'a str>);
 
 fn cost(loss: &Loss) -> Cost<'_> {

@@ -87,7 +87,7 @@ pub struct Model {
     pub source: Arc<Source>,
     /// Place of each host in the cloud's list, by name.
     places: HashMap<String, usize>,
-    /// Nobody has the role of storage.
+    /// Storage is the API hosts' work: no host has the role.
     storage_by_api: bool,
 }
 
@@ -208,7 +208,7 @@ impl Model {
         self.cloud.hosts.get(*self.places.get(name)?)
     }
 
-    /// Whether a host has a role, is of `cluster` (its members) or of `all`.
+    /// True if a host has a role, is of `cluster` (its members) or of `all`.
     ///
     /// In a cloud where nobody is said to be for storage, those do it that have the
     /// APIs: three controllers alone are a whole cloud.

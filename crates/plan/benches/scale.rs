@@ -1,4 +1,4 @@
-//! What verbs cost for three controllers and many more hosts, from the cloud file and, where
+//! Cost of verbs for three controllers and many more hosts, from the cloud file and, where
 //! a verb asks hosts, from facts as they sent them. Run by `cargo xtask bench scale`, which
 //! measures the process:
 //!
@@ -66,7 +66,7 @@ fn plan(dir: &Path) {
     );
 }
 
-/// What is written, but for the writing.
+/// The files and pages of `render`, but for the writing.
 fn render(dir: &Path) {
     let desired = desired(dir);
     let pages = desired.hosts.values().map(|h| render::host_page(h).len());

@@ -22,7 +22,7 @@ pub enum Law {
     MovesAlone,
     /// Nothing is restarted on two hosts at once, nor on the next before the last is back.
     OneAtATime,
-    /// Nobody is sent away from a host before the others are known to be whole.
+    /// A host is drained only after the others are known to be whole.
     Gated,
     /// Balancers send nobody to what is restarted, and let it in afterwards.
     Drained,
@@ -45,7 +45,7 @@ pub struct Flaw {
 struct Steps<'a>(HashMap<&'a str, &'a Step>);
 
 impl<'a> Steps<'a> {
-    /// Whether a step goes after another, by way of whatever stands between.
+    /// True if a step goes after another, by way of whatever stands between.
     fn goes_after(&self, step: &'a Step, first: &str) -> bool {
         let mut seen: HashSet<&str> = HashSet::new();
         let mut next: Vec<&Step> = vec![step];
@@ -168,7 +168,7 @@ fn moves<'a>(plan: &'a Plan, desired: &Desired, steps: &Steps<'a>, out: &mut Vec
     }
 }
 
-/// Whether a step restarts or stops something on one host. What the cluster restarts
+/// True if a step restarts or stops something on one host. What the cluster restarts
 /// everywhere, since its parameters are others, is foretold as such and no turn of a host.
 fn disturbs(step: &Step) -> bool {
     let restarts = |op: &Op| matches!(op, Op::Units(all) if all.iter().any(|u| u.restart));
@@ -210,7 +210,7 @@ fn restarts<'a>(plan: &'a Plan, steps: &Steps<'a>, out: &mut Vec<Flaw>) {
     }
 }
 
-/// Nobody is sent away from a host before the others are known to be whole, each member of a
+/// A host is drained only after the others are known to be whole, each member of a
 /// store by its own account.
 fn gated<'a>(plan: &'a Plan, desired: &Desired, steps: &Steps<'a>, out: &mut Vec<Flaw>) {
     let drains = plan

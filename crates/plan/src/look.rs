@@ -8,7 +8,7 @@ use wire::{HttpGet, NamedQuery, Observe, Own, Query};
 
 use crate::{balancer, corosync, depart, instances, quorum, restore, rings, shared};
 
-/// Where Pacemaker keeps its configuration.
+/// Pacemaker's configuration on the disk.
 pub(crate) const CIB_FILE: &str = "/var/lib/pacemaker/cib/cib.xml";
 
 /// The name of an API's answer.
@@ -37,7 +37,7 @@ pub fn observe(desired: &Desired, host: &str, key: [u8; 32], deep: bool) -> Obse
     Looks::new(desired, key, deep).at(host)
 }
 
-/// What to observe on one host after the other. What many hosts have is digested once.
+/// Questions to one host after the other. Content that many hosts have is digested once.
 pub struct Looks<'a> {
     desired: &'a Desired,
     key: [u8; 32],
@@ -57,7 +57,7 @@ impl<'a> Looks<'a> {
         }
     }
 
-    /// What to observe on a host.
+    /// The questions to a host.
     pub fn at(&mut self, host: &str) -> Observe {
         let mut out = asked(self.desired, host, self.key, self.deep);
         let files = self.desired.hosts.get(host).into_iter().flat_map(|h| &h.files);
@@ -71,7 +71,7 @@ impl<'a> Looks<'a> {
     }
 }
 
-/// Whether a file's text is told by the host, where it is not as it should be.
+/// True if a host tells the file's text, where it is not as it should be.
 fn is_told(file: &DesiredFile) -> bool {
     !file.secret && !file.write.directory && file.ring.is_none() && file.write.own == Own::File
 }

@@ -15,7 +15,7 @@ pub(crate) struct Memo {
 }
 
 impl Memo {
-    /// Whether a content of the desired state, which outlives this, has a digest.
+    /// True if a content of the desired state, which outlives this, has a digest.
     pub fn is(&self, content: &Content, digest: Digest<'_>, told: &str) -> bool {
         let mut all = self.digests.borrow_mut();
         let known = all.entry(content.address()).or_insert_with(|| digest(content));

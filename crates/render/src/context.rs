@@ -633,7 +633,7 @@ impl Templates {
         }
     }
 
-    /// What a short text reads.
+    /// Names that a short text reads.
     pub(crate) fn reads(&mut self, text: &str) -> Reads {
         let env = &self.env;
         self.memos.texts.reads(text, || Reads::template(env, text))

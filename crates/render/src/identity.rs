@@ -130,9 +130,9 @@ pub(crate) fn version() -> DesiredFile {
 
 /// The file of one host.
 pub struct Identities {
-    /// What members are told.
+    /// The account of members.
     whole: Whole,
-    /// What hosts beside the cluster are told, without themselves.
+    /// The account of hosts beside the cluster, without themselves.
     beside: Whole,
     generation: String,
 }
@@ -198,7 +198,7 @@ impl Identities {
         }
     }
 
-    /// What a host beside the cluster is told.
+    /// The account of one host beside the cluster.
     fn beside(&self, model: &Model, host: &cloud::Host) -> Whole {
         let mut out = self.beside.clone();
         out.hosts.push(member(host));

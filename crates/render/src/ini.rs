@@ -16,7 +16,7 @@ type Section = IndexMap<String, Vec<String>>;
 /// A file of data as it is read, once for all hosts.
 pub struct Data {
     root: Option<Node>,
-    /// What any of its values reads, those of its fragments among them.
+    /// Names that any of its values reads, those of its fragments among them.
     reads: Reads,
 }
 
@@ -54,7 +54,7 @@ fn fragment(name: &str) -> String {
     format!("fragments/{name}.yaml")
 }
 
-/// What a key reads: its value's texts, or those of the fragments that it brings in.
+/// Names that a key reads: its value's texts, or those of the fragments that it brings in.
 fn reads_of(templates: &mut Templates, key: &str, node: &Node) -> Reads {
     match &node.kind {
         Kind::Map(inner) => inner.iter().fold(Reads::NONE, |all, entry| {

@@ -80,7 +80,7 @@ impl<T> Default for Memo<T> {
 }
 
 impl<T: Clone> Memo<T> {
-    /// What a text reads, looked up or found out.
+    /// Names that a text reads, looked up or found out.
     pub fn reads(&mut self, text: &str, find: impl FnOnce() -> Reads) -> Reads {
         if let Some(entry) = self.0.get(text) {
             return entry.reads;

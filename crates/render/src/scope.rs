@@ -1,4 +1,4 @@
-//! What one template sees of everything: looked up when it asks, so that a scope costs
+//! The names that one template sees: looked up when it asks, so that a scope costs
 //! the same however large the cloud is.
 
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use minijinja::Value;
 use minijinja::value::Object;
 
-/// What all templates of a service see and others do not.
+/// Names that all templates of a service see and others do not.
 #[derive(Debug, Default)]
 pub(crate) struct Own {
     /// `settings`.
@@ -23,9 +23,9 @@ pub(crate) struct Own {
 /// The names of one scope.
 #[derive(Debug)]
 pub(crate) struct Names {
-    /// What all templates see.
+    /// Names that all templates see.
     pub base: Arc<IndexMap<String, Value>>,
-    /// What those of its service see.
+    /// Names that those of its service see.
     pub own: Arc<Own>,
     /// `host`, where it is for one.
     pub host: Option<Value>,

@@ -1,4 +1,4 @@
-//! What verbs cost on large clouds: the whole process, from the cloud file and the facts
+//! Cost of verbs on large clouds: the whole process, from the cloud file and the facts
 //! on, over a curve of sizes. Hosts are made up, so it needs no lab.
 
 use std::fs;
@@ -12,9 +12,9 @@ use crate::shell::{self, Error, program, root, run_quietly};
 
 /// Hosts beside the three controllers.
 const CURVE: [usize; 4] = [100, 300, 1000, 3000];
-/// Where the goals in seconds and megabytes are set.
+/// The size at which goals in seconds and megabytes are set.
 const GOAL_AT: usize = 1000;
-/// What the verbs are that look at all hosts; each is measured by itself.
+/// Verbs that look at all hosts; each is measured by itself.
 const VERBS: [&str; 5] = ["check", "render", "plan", "losses", "status"];
 /// Three times the hosts may cost so many times as much.
 const THRICE: f64 = 3.3;
@@ -45,7 +45,7 @@ const CLOUDS: [Cloud; 2] = [
     },
 ];
 
-/// What to measure.
+/// Options of the measurement.
 #[derive(clap::Args)]
 pub struct Args {
     /// Measures this program instead of building the release of the bench

@@ -64,7 +64,7 @@ pub fn with_power(computes: usize) -> String {
     format!("{text}power:\n{levels}")
 }
 
-/// What a cloud file renders to.
+/// The desired state of a cloud file.
 pub fn desired(text: &str) -> Desired {
     let model = examples::model_of("cloud.yaml", text, &[]);
     world::known_by(examples::desired_of(&model))
