@@ -10,6 +10,7 @@
 
 mod eight;
 mod journal;
+mod scale;
 mod table;
 mod truth;
 mod watch;
@@ -36,9 +37,6 @@ const CHECK: Duration = Duration::from_millis(50);
 const APPLY: Duration = Duration::from_mins(1);
 const APPLY_BY_CHAIN: f64 = 1.3;
 const PLAN: Duration = Duration::from_secs(2);
-const COMPUTES: usize = 1000;
-const SCALE_CPU: Duration = Duration::from_secs(1);
-const SCALE_MB: u64 = 200;
 const FASTER_THAN_ANSIBLE: f64 = 5.0;
 /// Other work on the machine above this is said, in per cent.
 const QUIET: u64 = 10;
@@ -50,6 +48,8 @@ enum What {
     Truth(truth::Args),
     /// A cloud with all services: apply, plan and memory, beside a playbook and a chain
     Eight(eight::Args),
+    /// Verbs on clouds of 3 + 100 to 3 + 3,000 hosts: time and memory
+    Scale(scale::Args),
 }
 
 /// What and how often to measure.
@@ -81,6 +81,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
     match &args.what {
         Some(What::Truth(args)) => return truth::run(args),
         Some(What::Eight(args)) => return eight::run(args),
+        Some(What::Scale(args)) => return scale::run(args),
         None => {}
     }
     let bench = Bench::new(given_or_built(args.binary.as_deref())?)?;
@@ -96,7 +97,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
         Row::size(what, size, dist::megabytes(size), BINARY_MB),
         Row::time("check", &check, CHECK),
     ];
-    rows.extend(scale()?);
+    rows.extend(scale::rows(None)?);
     let done = if args.no_lab {
         println!("apply and plan: left out, as asked");
         Ok(())
@@ -130,28 +131,6 @@ fn tell_machine() {
     if busy > QUIET {
         println!("machine: not quiet: what is measured now holds for a busy machine only");
     }
-}
-
-/// What planning costs on a large cloud: the whole process, from the cloud file and
-/// the facts on.
-fn scale() -> Result<[Row; 2], Error> {
-    let program_path = shell::built(&["--release", "--package", "plan", "--bench", "scale"], "scale")?;
-    let dir = root().join("target/bench/scale");
-    let failed = |e: std::io::Error| Error::Said(format!("{}: {e}", dir.display()));
-    fs::create_dir_all(&dir).map_err(failed)?;
-    run_quietly(
-        program(&program_path)
-            .arg("make")
-            .arg(&dir)
-            .arg(COMPUTES.to_string()),
-    )?;
-    let mut plan = program(&program_path);
-    let cost = watched(plan.arg("plan").arg(&dir), &dir.join("log"))?;
-    let peak = cost.peak_kib * 1024;
-    Ok([
-        Row::time("plan of 3 + 1000 hosts, CPU", &Runs(vec![cost.cpu]), SCALE_CPU),
-        Row::size("the same, memory", peak, dist::megabytes(peak), SCALE_MB),
-    ])
 }
 
 /// The story that measures power cuts, which prints a table of its own.

@@ -64,6 +64,23 @@ pub(crate) fn facts(
         .collect()
 }
 
+/// Leaves out text and lines of files that have the digest they should have: who asks
+/// has them.
+pub(crate) fn differing(
+    mut facts: BTreeMap<String, Fact<FileFact>>,
+    same: &BTreeMap<String, String>,
+) -> BTreeMap<String, Fact<FileFact>> {
+    for (path, digest) in same {
+        if let Some(Fact::Known(fact)) = facts.get_mut(path)
+            && fact.digest == *digest
+        {
+            fact.text = None;
+            fact.lines.clear();
+        }
+    }
+    facts
+}
+
 /// Whether the error says that nothing is there.
 pub(crate) fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
@@ -243,9 +260,9 @@ fn merged(file: &FileWrite, absent: &[(String, String)]) -> io::Result<FileWrite
     };
     let text =
         |bytes| String::from_utf8(bytes).map_err(|_| io::Error::other("what is there is no text in UTF-8"));
-    let want = ini::keys(&text(file.content.clone())?);
+    let want = ini::keys(&text(file.content.to_vec())?);
     Ok(FileWrite {
-        content: ini::merge(&text(have)?, &want, absent).into_bytes(),
+        content: ini::merge(&text(have)?, &want, absent).into(),
         ..file.clone()
     })
 }
@@ -273,7 +290,7 @@ fn edited(file: &FileWrite, edit: &Edit) -> io::Result<Option<FileWrite>> {
         )));
     }
     Ok(Some(FileWrite {
-        content,
+        content: content.into(),
         ..file.clone()
     }))
 }
@@ -285,7 +302,7 @@ fn content(file: &FileWrite, uid: u32, gid: u32) -> io::Result<bool> {
         Ok(meta)
             if meta.is_file()
                 && meta.len() == file.content.len() as u64
-                && fs::read(path)? == file.content =>
+                && fs::read(path)? == *file.content =>
         {
             return adjust(path, &meta, file.mode, uid, gid);
         }

@@ -14,6 +14,7 @@ pub(crate) async fn observe(session: &Session, asked: Observe) -> Facts {
         files,
         texts,
         lines,
+        same,
         keys,
         units,
         packages,
@@ -24,7 +25,8 @@ pub(crate) async fn observe(session: &Session, asked: Observe) -> Facts {
     } = asked;
     // First of all: hosts are asked together, and their clocks are compared.
     let clock = host::clock();
-    let seen_files = spawn_blocking(move || files::facts(&key, &files, &texts, &lines, &keys));
+    let seen_files =
+        spawn_blocking(move || files::differing(files::facts(&key, &files, &texts, &lines, &keys), &same));
     let listeners = spawn_blocking(network::listeners);
     let kernel = spawn_blocking(move || {
         (

@@ -137,8 +137,9 @@ pub async fn observe(
 ) -> Result<plan::Observed, Failure> {
     let mut tasks = JoinSet::new();
     let mut found: BTreeMap<String, Result<Facts, String>> = BTreeMap::new();
+    let mut looks = plan::Looks::new(&project.desired, key, deep);
     for (host, session) in sessions {
-        let mut op = Op::Observe(plan::observe(&project.desired, host, key, deep));
+        let mut op = Op::Observe(looks.at(host));
         op.fill(&|t: &str| fill(t))
             .map_err(|e| Failure::world(e, "run `quorate apply`, which makes what is missing"))?;
         match session {

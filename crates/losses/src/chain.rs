@@ -1,6 +1,8 @@
 //! The reasons why a fault costs something, by the kinds of the components that it takes:
 //! each is a rule of its own, with the numbers of the budget that it is made of.
 
+use std::collections::HashMap;
+
 use render::{Desired, DesiredBalanced, DesiredPart, Kind};
 
 use super::reach::{Scope, is_worker, stands_on};
@@ -43,16 +45,25 @@ pub struct Chain<'a> {
     /// The whole cloud: majorities are of all members.
     designed: &'a Desired,
     left: &'a Left,
+    /// The components of each host.
+    on: HashMap<&'a str, Vec<&'a DesiredPart>>,
 }
 
 impl<'a> Chain<'a> {
     pub fn new(desired: &'a Desired, designed: &'a Desired, left: &'a Left) -> Self {
         let times = Times::new(desired);
+        let mut on: HashMap<&str, Vec<&DesiredPart>> = HashMap::new();
+        for part in &desired.parts {
+            for host in &part.hosts {
+                on.entry(host).or_default().push(part);
+            }
+        }
         Self {
             desired,
             times,
             designed,
             left,
+            on,
         }
     }
 
@@ -99,11 +110,7 @@ impl<'a> Chain<'a> {
             ));
         } else {
             self.address(fault, host, part, scope, &mut out);
-            let all = self
-                .desired
-                .parts
-                .iter()
-                .filter(|p| p.hosts.iter().any(|h| h == host));
+            let all = self.on.get(host).into_iter().flatten();
             for p in all.filter(|p| part.is_none_or(|own| own.resource == p.resource)) {
                 self.part(fault, host, p, scope, &mut out);
             }
@@ -237,8 +244,8 @@ impl<'a> Chain<'a> {
 
     /// What an address costs that stands on the host.
     fn move_of(&self, fault: Fault, host: &str, part: Option<&DesiredPart>) -> Option<Cost> {
-        let balancer = (self.desired.parts.iter())
-            .find(|p| p.balances && p.hosts.iter().any(|h| h == host))
+        let balancer = (self.on.get(host).into_iter().flatten())
+            .find(|p| p.balances)
             .filter(|p| part.is_none_or(|own| own.resource == p.resource))?;
         if balancer.hosts.len() == 1 {
             return Some(self.only(fault, balancer));

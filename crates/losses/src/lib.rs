@@ -15,6 +15,8 @@ mod stores;
 mod times;
 mod work;
 
+use std::collections::HashMap;
+
 use render::{Desired, DesiredPart};
 use serde::{Deserialize, Serialize};
 use wire::JourneyKind;
@@ -93,8 +95,16 @@ pub struct Loss {
     pub why: Vec<String>,
 }
 
+/// The cost of a fault to one target.
+struct Found {
+    target: usize,
+    usual: Until,
+    worst: Until,
+    why: Vec<String>,
+}
+
 /// All that can be lost and costs somebody something: hosts in the file's order, then
-/// component by component.
+/// component by component. Of hosts that are alike it is worked out once.
 pub fn losses(desired: &Desired) -> Vec<Loss> {
     let left = Left::default();
     all(&Chain::new(desired, desired, &left), &|_| true)
@@ -113,40 +123,91 @@ fn all(chain: &Chain<'_>, of: &dyn Fn(&str) -> bool) -> Vec<Loss> {
     let desired = chain.desired;
     let mut out = Vec::new();
     let targets = reach::targets(desired);
-    for (fault, host, part) in faults(desired).filter(|(_, host, _)| of(host)) {
-        for (service, of, scope) in &targets {
-            let costs = chain.costs(fault, host, part, scope);
-            let (usual, worst) = longest(&costs);
-            if worst == Until::NOW {
-                continue;
-            }
-            let mut why: Vec<String> = Vec::new();
-            for cost in costs {
-                if !why.contains(&cost.why) {
-                    why.push(cost.why);
-                }
-            }
-            out.push(Loss {
+    let alike = alike(desired);
+    let mut known: HashMap<(Fault, usize, Option<usize>), Vec<Found>> = HashMap::new();
+    for (fault, host, at) in faults(desired).filter(|(_, host, _)| of(host)) {
+        let part = at.and_then(|at| desired.parts.get(at));
+        let Some(kind) = alike.get(host) else { continue };
+        let found = known.entry((fault, *kind, at)).or_insert_with(|| {
+            let scopes = targets.iter().enumerate();
+            scopes
+                .filter_map(|(target, (_, _, scope))| cost_to(chain, fault, host, part, target, scope))
+                .collect()
+        });
+        out.extend(found.iter().map(|found| {
+            let (service, of, _) = &targets[found.target];
+            Loss {
                 fault,
                 host: host.to_owned(),
                 component: part.map(|p| p.resource.clone()).unwrap_or_default(),
                 service: service.clone(),
                 of: of.clone(),
-                usual,
-                worst,
-                why,
-            });
-        }
+                usual: found.usual,
+                worst: found.worst,
+                why: found.why.clone(),
+            }
+        }));
     }
     out
 }
 
-/// Every single fault of a cloud.
-fn faults(desired: &Desired) -> impl Iterator<Item = (Fault, &str, Option<&DesiredPart>)> {
+fn cost_to(
+    chain: &Chain<'_>,
+    fault: Fault,
+    host: &str,
+    part: Option<&DesiredPart>,
+    target: usize,
+    scope: &reach::Scope,
+) -> Option<Found> {
+    let costs = chain.costs(fault, host, part, scope);
+    let (usual, worst) = longest(&costs);
+    if worst == Until::NOW {
+        return None;
+    }
+    let mut why: Vec<String> = Vec::new();
+    for cost in costs {
+        if !why.contains(&cost.why) {
+            why.push(cost.why);
+        }
+    }
+    Some(Found {
+        target,
+        usual,
+        worst,
+        why,
+    })
+}
+
+/// A number for each host, the same for those of which a fault costs the same: with the same
+/// components, behind the same balancers, home of the same addresses, beside the cluster.
+fn alike(desired: &Desired) -> HashMap<&str, usize> {
+    let parts = desired.parts.iter().map(|p| p.hosts.as_slice());
+    let servers = desired.balanced.iter().map(|b| b.members.as_slice());
+    let homes = desired.vips.iter().map(|v| std::slice::from_ref(&v.home));
+    let mut marks: HashMap<&str, Vec<usize>> =
+        desired.hosts.keys().map(|h| (h.as_str(), Vec::new())).collect();
+    let lists = parts.chain(servers).chain(homes);
+    for (mark, host) in lists.enumerate().flat_map(|(m, l)| l.iter().map(move |h| (m, h))) {
+        marks.entry(host).or_default().push(mark);
+    }
+    // No two members are: one may be lost, or hold what the others do not.
+    for (place, (host, _)) in desired.nodes.iter().enumerate() {
+        marks.entry(host).or_default().push(usize::MAX - place);
+    }
+    let mut kinds: HashMap<Vec<usize>, usize> = HashMap::new();
+    let numbered = marks.into_iter().map(|(host, marks)| {
+        let next = kinds.len();
+        (host, *kinds.entry(marks).or_insert(next))
+    });
+    numbered.collect()
+}
+
+/// Every single fault of a cloud: how, on which host, to the component of which place.
+fn faults(desired: &Desired) -> impl Iterator<Item = (Fault, &str, Option<usize>)> {
     let hosts = desired.hosts.keys().map(|h| (Fault::Power, h.as_str(), None));
-    let parts = desired.parts.iter().flat_map(|part| {
+    let parts = desired.parts.iter().enumerate().flat_map(|(at, part)| {
         let on = part.hosts.iter().map(String::as_str);
-        on.flat_map(move |host| [Fault::Killed, Fault::Frozen].map(|f| (f, host, Some(part))))
+        on.flat_map(move |host| [Fault::Killed, Fault::Frozen].map(|f| (f, host, Some(at))))
     });
     let mut parts: Vec<_> = parts.collect();
     parts.sort_by_key(|(fault, ..)| *fault);

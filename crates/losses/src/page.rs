@@ -1,6 +1,7 @@
 //! Losses as a page of Markdown: a table for each kind of fault, in which what costs the
 //! same for the same reasons is one row. Of the reasons there are the two that count.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{Fault, Loss, Of, Until};
@@ -37,36 +38,42 @@ fn shown(loss: &Loss) -> Vec<&str> {
     loss.why.iter().take(SHOWN).map(String::as_str).collect()
 }
 
-fn same(a: &Loss, b: &Loss) -> bool {
-    (a.usual, a.worst, shown(a)) == (b.usual, b.worst, shown(b))
+/// Usual, worst and reasons of a loss: the same in all losses of one row.
+type Cost<'a> = (Until, Until, Vec<&'a str>);
+
+fn cost(loss: &Loss) -> Cost<'_> {
+    (loss.usual, loss.worst, shown(loss))
 }
 
 fn rows<'a>(all: &[&'a Loss]) -> Vec<Row<'a>> {
     // What costs the same on one host for the same reasons.
+    let mut places: BTreeMap<(&str, &str, Cost<'_>), usize> = BTreeMap::new();
     let mut by_host: Vec<Row<'a>> = Vec::new();
     for loss in all {
-        let found = by_host
-            .iter_mut()
-            .find(|r| r.component == loss.component && r.hosts == [loss.host.as_str()] && same(r.loss, loss));
-        match found {
-            Some(row) => row.targets.push(target(loss)),
-            None => by_host.push(Row {
+        let place = *places
+            .entry((loss.component.as_str(), loss.host.as_str(), cost(loss)))
+            .or_insert(by_host.len());
+        if place == by_host.len() {
+            by_host.push(Row {
                 component: &loss.component,
                 hosts: vec![&loss.host],
-                targets: vec![target(loss)],
+                targets: Vec::new(),
                 loss,
-            }),
+            });
         }
+        by_host[place].targets.push(target(loss));
     }
     // And on several hosts.
+    let mut places: BTreeMap<(&str, Vec<String>, Cost<'_>), usize> = BTreeMap::new();
     let mut out: Vec<Row<'a>> = Vec::new();
     for row in by_host {
-        let found = out
-            .iter_mut()
-            .find(|r| r.component == row.component && r.targets == row.targets && same(r.loss, row.loss));
-        match found {
-            Some(known) => known.hosts.extend(row.hosts),
-            None => out.push(row),
+        let key = (row.component, row.targets.clone(), cost(row.loss));
+        match places.get(&key) {
+            Some(place) => out[*place].hosts.extend(row.hosts),
+            None => {
+                places.insert(key, out.len());
+                out.push(row);
+            }
         }
     }
     out

@@ -12,6 +12,7 @@ mod schema;
 mod secrets;
 mod settings;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -84,6 +85,10 @@ pub struct Model {
     pub catalog: Arc<Catalog>,
     /// The cloud file, for findings that only show when it is rendered.
     pub source: Arc<Source>,
+    /// Place of each host in the cloud's list, by name.
+    places: HashMap<String, usize>,
+    /// Storage is the API hosts' work: no host has the role.
+    storage_by_api: bool,
 }
 
 /// The name by which the cluster and everything else knows a component.
@@ -158,6 +163,10 @@ impl Model {
             vips: IndexMap::new(),
             catalog: Arc::clone(catalog),
             source: Arc::clone(source),
+            places: (cloud.hosts.iter().enumerate())
+                .map(|(at, h)| (h.name.as_str().to_owned(), at))
+                .collect(),
+            storage_by_api: !cloud.hosts.iter().any(|h| h.has(Role::Storage)),
         };
         model.vips = check::vips(&model, source, &mut findings);
         check::overrides(&model, source, &mut findings);
@@ -194,25 +203,28 @@ impl Model {
             .unwrap_or(0..0)
     }
 
-    /// Hosts of a role, of `cluster` (its members) or of `all`, in the file's order.
+    /// A host by its name.
+    pub fn host(&self, name: &str) -> Option<&Host> {
+        self.cloud.hosts.get(*self.places.get(name)?)
+    }
+
+    /// True if a host has a role, is of `cluster` (its members) or of `all`.
     ///
     /// In a cloud where nobody is said to be for storage, those do it that have the
     /// APIs: three controllers alone are a whole cloud.
+    pub fn has(&self, host: &Host, role: &str) -> bool {
+        match role {
+            "all" => true,
+            "cluster" => host.is_controller(),
+            "storage" if self.storage_by_api => host.has(Role::Api),
+            _ => Role::WORDS.iter().any(|(word, r)| *word == role && host.has(*r)),
+        }
+    }
+
+    /// Hosts of which [`Model::has`] holds, in the file's order.
     pub fn hosts_of(&self, role: &str) -> Vec<&Host> {
-        let nobody = !self.cloud.hosts.iter().any(|h| h.has(Role::Storage));
-        let role = match role {
-            "storage" if nobody => "api",
-            role => role,
-        };
-        self.cloud
-            .hosts
-            .iter()
-            .filter(|h| match role {
-                "all" => true,
-                "cluster" => h.is_controller(),
-                _ => Role::WORDS.iter().any(|(word, r)| *word == role && h.has(*r)),
-            })
-            .collect()
+        let hosts = self.cloud.hosts.iter();
+        hosts.filter(|h| self.has(h, role)).collect()
     }
 
     /// Names of [`Model::hosts_of`].
@@ -222,16 +234,16 @@ impl Model {
 
     /// Hosts that have any of some roles, in the file's order.
     pub fn hosts_on(&self, roles: &[Spanned<String>]) -> Vec<&Host> {
-        let of: Vec<Vec<&Host>> = roles.iter().map(|r| self.hosts_of(&r.value)).collect();
         let hosts = self.cloud.hosts.iter();
         hosts
-            .filter(|h| of.iter().flatten().any(|o| o.name == h.name))
+            .filter(|h| roles.iter().any(|r| self.has(h, &r.value)))
             .collect()
     }
 
     /// Whether a host has any of some roles.
     pub fn is_on(&self, host: &str, roles: &[Spanned<String>]) -> bool {
-        self.hosts_on(roles).iter().any(|h| h.name.as_str() == host)
+        self.host(host)
+            .is_some_and(|h| roles.iter().any(|r| self.has(h, &r.value)))
     }
 
     /// Names of [`Model::hosts_on`].
@@ -290,8 +302,7 @@ impl Model {
 
     /// A host's management address.
     pub fn address(&self, host: &str) -> Option<IpAddr> {
-        self.cloud
-            .host(host)
+        self.host(host)
             .and_then(|h| h.addresses.values().next())
             .map(|a| a.value)
     }

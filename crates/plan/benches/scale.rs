@@ -1,9 +1,10 @@
-//! What planning costs for three controllers and many more hosts, from facts as
-//! the hosts sent them. Run by `cargo xtask bench`, which measures the process:
+//! Cost of verbs for three controllers and many more hosts, from the cloud file and, where
+//! a verb asks hosts, from facts as they sent them. Run by `cargo xtask bench scale`, which
+//! measures the process:
 //!
 //! ```text
-//! scale make DIR N    writes the cloud file and the facts of 3 + N hosts
-//! scale plan DIR      reads both, as a run does, and plans
+//! scale make DIR N SERVICES   writes the cloud file and the facts of 3 + N hosts
+//! scale VERB DIR              reads both, as a run does, and does the verb's work
 //! ```
 //!
 //! A tenth of the hosts have another file than they should, so there is something
@@ -17,63 +18,37 @@
 
 #[path = "../../../tests/golden/examples.rs"]
 mod examples;
+#[path = "../tests/support/large.rs"]
+mod large;
 #[path = "../tests/support/world.rs"]
 mod world;
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
 use plan::{Intent, Observed};
-use wire::{Fact, Facts};
+use render::Desired;
+use wire::Facts;
 
-fn cloud(computes: usize) -> String {
-    let mut hosts = String::new();
-    for n in 0..computes + 3 {
-        let (name, role) = if n < 3 {
-            (format!("c{}", n + 1), "controller")
-        } else {
-            (format!("n{n}"), "compute")
-        };
-        let address = format!("198.18.{}.{}", n / 200, 10 + n % 200);
-        writeln!(hosts, "  {name}: {{ role: {role}, address: {address} }}").unwrap();
-    }
-    format!(
-        "cloud: large\nrelease: \"2025.1\"\nnetworks: {{ management: {{ cidr: 198.18.0.0/16 }} }}\n\
-         hosts:\n{hosts}vips: {{ pool: 198.18.250.100-198.18.250.119 }}\nservices: [keystone]\n"
-    )
-}
-
-fn make(dir: &Path, computes: usize) {
-    let text = cloud(computes);
-    let desired = world::known_by(examples::desired_of(&examples::model_of(
-        "cloud.yaml",
-        &text,
-        &[],
-    )));
-    let mut observed = world::all(&desired, world::applied);
-    for (_, facts) in observed.iter_mut().step_by(10) {
-        let file = facts.as_mut().unwrap().files.values_mut().next().unwrap();
-        let Fact::Known(file) = file else {
-            panic!("{file:?}")
-        };
-        file.digest = "0".repeat(32);
-    }
+fn make(dir: &Path, computes: usize, services: &str) {
+    let text = large::cloud(computes, services);
+    let observed = large::observed(&large::desired(&text));
     let all: Vec<(String, Facts)> = observed.into_iter().map(|(h, f)| (h, f.unwrap())).collect();
     fs::write(dir.join("cloud.yaml"), text).unwrap();
     fs::write(dir.join("facts"), wire::encode(&all).unwrap()).unwrap();
 }
 
+fn desired(dir: &Path) -> Desired {
+    large::desired(&fs::read_to_string(dir.join("cloud.yaml")).unwrap())
+}
+
+fn observed(dir: &Path) -> Observed {
+    let all: Vec<(String, Facts)> = wire::decode(&fs::read(dir.join("facts")).unwrap()).unwrap();
+    all.into_iter().map(|(h, f)| (h, Ok(f))).collect()
+}
+
 fn plan(dir: &Path) {
-    let text = fs::read_to_string(dir.join("cloud.yaml")).unwrap();
-    let desired = world::known_by(examples::desired_of(&examples::model_of(
-        "cloud.yaml",
-        &text,
-        &[],
-    )));
-    let bytes = fs::read(dir.join("facts")).unwrap();
-    let all: Vec<(String, Facts)> = wire::decode(&bytes).unwrap();
-    let observed: Observed = all.into_iter().map(|(h, f)| (h, Ok(f))).collect();
+    let (desired, observed) = (desired(dir), observed(dir));
     let plan = plan::plan(
         &desired,
         &observed,
@@ -91,12 +66,39 @@ fn plan(dir: &Path) {
     );
 }
 
+/// The files and pages of `render`, but for the writing.
+fn render(dir: &Path) {
+    let desired = desired(dir);
+    let pages = desired.hosts.values().map(|h| render::host_page(h).len());
+    let files = desired.hosts.values().flat_map(|h| &h.files);
+    println!(
+        "{} bytes of pages, {} of files, {} of the cluster's",
+        pages.sum::<usize>(),
+        files.map(|f| f.write.content.len()).sum::<usize>(),
+        desired.cib.document(&desired.nodes).len()
+    );
+}
+
+fn losses(dir: &Path) {
+    let all = plan::losses(&desired(dir));
+    println!("{} losses, {} bytes", all.len(), plan::losses_page(&all).len());
+}
+
+fn status(dir: &Path) {
+    let snapshot = status::snapshot("large", &desired(dir), None, &observed(dir));
+    println!("{}: {}", snapshot.verdict.as_str(), snapshot.reason);
+}
+
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["make", dir, computes] => make(Path::new(dir), computes.parse().unwrap()),
+        ["make", dir, computes, services] => make(Path::new(dir), computes.parse().unwrap(), services),
+        ["check", dir] => println!("{} hosts", desired(Path::new(dir)).hosts.len()),
         ["plan", dir] => plan(Path::new(dir)),
+        ["render", dir] => render(Path::new(dir)),
+        ["losses", dir] => losses(Path::new(dir)),
+        ["status", dir] => status(Path::new(dir)),
         // Cargo's own runner of benches: measured by xtask only.
         _ => {}
     }

@@ -6,7 +6,7 @@
 //! scripts; then the services. On one that runs, changes that restart
 //! something go host by host, each gated by the health of the one before.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use engines::{Intent, Refusal};
 use pacemaker::Monitor;
@@ -15,15 +15,18 @@ use wire::{Expect, Fact, Facts, Op, Wait};
 
 use crate::cluster::SETTLE_MS;
 use crate::handover::Moving;
+use crate::memo::Memo;
 use crate::rings::{self, Rings};
 use crate::votes::Votes;
-use crate::{Digest, Effect, Observed, Plan, Step, away, cures, depart, leave, look, orders, refuse};
+use crate::{Digest, Effect, Observed, Plan, Step, away, cures, depart, leave, look, orders, part, refuse};
 
 /// Everything one planning works on.
 pub(crate) struct Planner<'a> {
     pub(crate) desired: &'a Desired,
     pub(crate) observed: &'a Observed,
     pub(crate) digest: Digest<'a>,
+    /// Answers that are asked for again.
+    pub(crate) memo: Memo,
     pub(crate) steps: Vec<Step>,
     /// Ids of the steps after which every host has what it should have.
     pub(crate) prepared: Vec<String>,
@@ -288,6 +291,7 @@ impl<'a> Planner<'a> {
             desired,
             observed,
             digest,
+            memo: Memo::default(),
             steps: Vec::new(),
             prepared: Vec::new(),
             starting: false,
@@ -312,6 +316,17 @@ impl Planner<'_> {
         self.hold_absent();
         plan.steps = self.steps;
         plan
+    }
+
+    /// Steps so far that no other needs: when they are done, all are. Fewer than all steps,
+    /// where each of many hosts has one of its own and each is to wait for all.
+    pub(crate) fn ends(&self) -> Vec<String> {
+        let needed: HashSet<&str> = (self.steps.iter())
+            .flat_map(|s| s.after.iter().filter(|a| part::needs(&s.id, a)))
+            .map(String::as_str)
+            .collect();
+        let ids = self.steps.iter().map(|s| &s.id);
+        ids.filter(|id| !needed.contains(id.as_str())).cloned().collect()
     }
 
     pub(crate) fn facts(&self, host: &str) -> Option<&Facts> {

@@ -33,7 +33,7 @@ impl Planner<'_> {
             .insert("startup-fencing".to_owned(), "false".to_owned());
         FileWrite {
             path: look::CIB_FILE.to_owned(),
-            content: layer.document(&self.desired.nodes).into_bytes(),
+            content: layer.document(&self.desired.nodes).into(),
             owner: "hacluster".to_owned(),
             group: "haclient".to_owned(),
             mode: 0o600,

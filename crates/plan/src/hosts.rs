@@ -18,20 +18,27 @@ impl Planner<'_> {
     /// A file as it is to be written.
     pub(crate) fn write(&self, file: &DesiredFile) -> FileWrite {
         FileWrite {
-            content: self.content(file).into_owned(),
+            content: match self.content(file) {
+                Cow::Borrowed(bytes) if std::ptr::eq(bytes, &*file.write.content) => {
+                    file.write.content.clone()
+                }
+                other => other.into_owned().into(),
+            },
             ..file.write.clone()
         }
     }
 
     /// What a file is to hold, where that follows from what hosts have as well.
     fn content<'f>(&'f self, file: &'f DesiredFile) -> Cow<'f, [u8]> {
-        match std::str::from_utf8(&file.write.content) {
-            Ok(text) if file.write.path == corosync::CONF => match self.votes.conf(text) {
+        if file.write.path == corosync::CONF
+            && let Ok(text) = std::str::from_utf8(&file.write.content)
+        {
+            return match self.votes.conf(text) {
                 Cow::Borrowed(_) => Cow::Borrowed(&file.write.content),
                 Cow::Owned(text) => Cow::Owned(text.into_bytes()),
-            },
-            _ => Cow::Borrowed(self.rings.content(file)),
+            };
         }
+        Cow::Borrowed(self.rings.content(file))
     }
 
     /// The file as it is to be on a host: with the operator's lines, where names alone are ours.
@@ -65,6 +72,9 @@ impl Planner<'_> {
         let same = match &file.ring {
             Some(_) => now.digest == (self.digest)(self.rings.content(file)),
             None if *path == corosync::CONF => now.digest == (self.digest)(&self.content(file)),
+            None if !file.write.directory && file.write.own == Own::File => {
+                self.memo.is(&file.write.content, self.digest, &now.digest)
+            }
             None => shared::is_as_wanted(&file.write, now, self.digest),
         };
         if same && same_owner {

@@ -8,7 +8,10 @@
 //!
 //! Databases are never dropped, and of a broker's users none is taken away.
 
+use std::hash::Hash;
+
 use engines::Refusal;
+use indexmap::IndexSet;
 use pacemaker::Configured;
 use render::{Desired, DesiredAbsent, IDENTITY, UnitRun};
 use wire::{Command, FileWrite, Op, UnitChange};
@@ -21,28 +24,24 @@ use crate::{Change, Observed};
 const STOP_MS: u64 = 600_000;
 
 /// What hosts were told of their cloud where it is not what they are to be told, once each.
-pub(crate) fn told<T: PartialEq>(
+pub(crate) fn told<T: Eq + Hash>(
     desired: &Desired,
     observed: &Observed,
     read: impl Fn(&str) -> Option<Vec<T>>,
 ) -> Vec<T> {
-    let mut out: Vec<T> = Vec::new();
+    let mut out: IndexSet<T> = IndexSet::new();
     for (host, wanted) in &desired.hosts {
         let account = wanted.files.iter().find(|f| f.write.path == IDENTITY);
         let facts = observed.get(host).and_then(|facts| facts.as_ref().ok());
         let told = facts
             .and_then(|f| f.files.get(IDENTITY)?.known()?.text.as_deref())
             // The same text as is wanted tells the same: of many hosts few are read.
-            .filter(|text| account.is_none_or(|a| a.write.content != text.as_bytes()))
+            .filter(|text| account.is_none_or(|a| *a.write.content != *text.as_bytes()))
             .and_then(&read)
             .unwrap_or_default();
-        for one in told {
-            if !out.contains(&one) {
-                out.push(one);
-            }
-        }
+        out.extend(told);
     }
-    out
+    out.into_iter().collect()
 }
 
 /// Services that hosts were told of and the cloud file does not name.
@@ -189,7 +188,7 @@ impl Planner<'_> {
         if barrier {
             return;
         }
-        let after: Vec<String> = self.steps.iter().map(|s| s.id.clone()).collect();
+        let after = self.ends();
         for (host, wanted) in &self.desired.hosts {
             let (mut units, mut files): (Vec<UnitChange>, Vec<String>) = Default::default();
             let mut changes = Vec::new();

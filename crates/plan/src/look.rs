@@ -1,12 +1,14 @@
 //! What to ask of a host so that a plan can be made: nothing more, in one round trip.
 
+use std::collections::HashMap;
+
 use engines::Store;
-use render::Desired;
+use render::{Desired, DesiredFile};
 use wire::{HttpGet, NamedQuery, Observe, Own, Query};
 
 use crate::{balancer, corosync, depart, instances, quorum, restore, rings, shared};
 
-/// Where Pacemaker keeps its configuration.
+/// Pacemaker's configuration on the disk.
 pub(crate) const CIB_FILE: &str = "/var/lib/pacemaker/cib/cib.xml";
 
 /// The name of an API's answer.
@@ -32,6 +34,49 @@ pub(crate) fn instance(resource: &str) -> String {
 /// What to observe on `host`. `deep` asks stores that are down what they hold,
 /// which costs seconds.
 pub fn observe(desired: &Desired, host: &str, key: [u8; 32], deep: bool) -> Observe {
+    Looks::new(desired, key, deep).at(host)
+}
+
+/// Questions to one host after the other. Content that many hosts have is digested once.
+pub struct Looks<'a> {
+    desired: &'a Desired,
+    key: [u8; 32],
+    deep: bool,
+    digests: HashMap<usize, String>,
+}
+
+impl<'a> Looks<'a> {
+    /// For hosts of this cloud; see [`observe`].
+    pub fn new(desired: &'a Desired, key: [u8; 32], deep: bool) -> Self {
+        let digests = HashMap::new();
+        Self {
+            desired,
+            key,
+            deep,
+            digests,
+        }
+    }
+
+    /// The questions to a host.
+    pub fn at(&mut self, host: &str) -> Observe {
+        let mut out = asked(self.desired, host, self.key, self.deep);
+        let files = self.desired.hosts.get(host).into_iter().flat_map(|h| &h.files);
+        for file in files.filter(|f| is_told(f) && f.identity.is_empty()) {
+            let content = &file.write.content;
+            let digest = self.digests.entry(content.address());
+            let digest = digest.or_insert_with(|| wire::digest(&self.key, content));
+            out.same.insert(file.write.path.clone(), digest.clone());
+        }
+        out
+    }
+}
+
+/// True if a host tells the file's text, where it is not as it should be.
+fn is_told(file: &DesiredFile) -> bool {
+    !file.secret && !file.write.directory && file.ring.is_none() && file.write.own == Own::File
+}
+
+fn asked(desired: &Desired, host: &str, key: [u8; 32], deep: bool) -> Observe {
     if !desired.hosts.contains_key(host) {
         return Observe {
             key,
@@ -71,7 +116,7 @@ pub fn observe(desired: &Desired, host: &str, key: [u8; 32], deep: bool) -> Obse
                 out.keys.insert(file.write.path.clone(), asked);
                 continue;
             }
-            if !file.secret && !file.write.directory {
+            if is_told(file) {
                 out.texts.push(file.write.path.clone());
             }
             if file.secret && !file.write.directory {

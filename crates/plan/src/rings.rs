@@ -158,6 +158,7 @@ fn refused(path: &str, fault: &Fault) -> Refusal {
 impl Rings {
     /// The file as it is to be on the hosts.
     pub(crate) fn content<'a>(&'a self, file: &'a DesiredFile) -> &'a [u8] {
-        self.files.get(&file.write.path).unwrap_or(&file.write.content)
+        let own = self.files.get(&file.write.path).map(Vec::as_slice);
+        own.unwrap_or(&file.write.content)
     }
 }

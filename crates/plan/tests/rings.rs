@@ -60,7 +60,7 @@ fn written(plan: &Plan) -> (Vec<String>, Option<Ring>) {
         });
         for file in files.flatten().filter(|f| f.path == PATH) {
             hosts.extend(step.hosts.iter().cloned());
-            found.push(file.content.clone());
+            found.push(file.content.to_vec());
         }
     }
     found.dedup();

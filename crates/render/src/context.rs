@@ -12,8 +12,11 @@ use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 use model::Model;
 use serde::Serialize;
+use wire::Content;
 
-use crate::Shared;
+use crate::ini::{Data, Rendered};
+use crate::memo::{Memo, Reads};
+use crate::scope::{Names, Own};
 
 /// Where an expression stands.
 #[derive(Clone, Copy)]
@@ -121,14 +124,57 @@ struct MemberView {
     url_address: String,
 }
 
+/// A file's bytes, and whether a secret is among them.
+#[derive(Clone, Debug, Default)]
+pub struct Text {
+    /// The bytes.
+    pub content: Content,
+    /// It holds a placeholder.
+    pub secret: bool,
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self {
+            secret: text.contains('\u{27e6}'),
+            content: text.into(),
+        }
+    }
+}
+
+/// Results that hosts have in common.
+#[derive(Default)]
+struct Memos {
+    texts: Memo<String>,
+    conditions: Memo<bool>,
+    items: Memo<Vec<String>>,
+    files: Memo<Text>,
+    rendered: Memo<Rendered>,
+    data: IndexMap<String, Arc<Data>>,
+}
+
+/// The function `secret` of a service's templates: a short name is the service's own.
+fn secrets_of(service: &str) -> Value {
+    let own = service.to_owned();
+    Value::from_function(move |name: String| {
+        secret(&if name.contains('/') {
+            name
+        } else {
+            format!("{own}/{name}")
+        })
+    })
+}
+
 /// The environment of all templates of one rendering.
 pub struct Templates {
     env: Environment<'static>,
     catalog: Arc<catalog::Catalog>,
-    base: IndexMap<String, Value>,
-    hosts: IndexMap<String, Shared>,
-    settings: IndexMap<String, Value>,
-    platforms: IndexMap<String, Value>,
+    base: Arc<IndexMap<String, Value>>,
+    hosts: IndexMap<String, Value>,
+    own: IndexMap<String, Arc<Own>>,
+    /// Settings of all services, as the budget reads them.
+    settings: Value,
+    memos: Memos,
     sources: IndexMap<String, Arc<diagnostic::Source>>,
     findings: Vec<Diagnostic>,
     /// The budget's numbers as text, by name.
@@ -217,7 +263,7 @@ fn environment() -> Environment<'static> {
     env
 }
 
-fn host_view(model: &Model, ids: &[(String, u32)], host: &cloud::Host) -> HostView {
+fn host_view(model: &Model, ids: &IndexMap<String, u32>, host: &cloud::Host) -> HostView {
     let address = host
         .addresses
         .values()
@@ -231,10 +277,7 @@ fn host_view(model: &Model, ids: &[(String, u32)], host: &cloud::Host) -> HostVi
         tunnel_address: tunnel.unwrap_or(address).to_string(),
         name: host.name.as_str().to_owned(),
         // Of a member of the cluster; nobody asks for another's.
-        id: ids
-            .iter()
-            .find(|(name, _)| name == host.name.as_str())
-            .map_or(0, |(_, id)| *id),
+        id: ids.get(host.name.as_str()).copied().unwrap_or_default(),
         address: address.to_string(),
         url_address: url_host(address),
         interface_addresses: host.addresses.values().map(|a| a.value.to_string()).collect(),
@@ -262,7 +305,8 @@ struct WatchedView {
     unit: String,
     connected: Option<u16>,
     listens: Vec<u16>,
-    hosts: Vec<String>,
+    /// Keys, so that a template that asks for one name does not go through all.
+    hosts: IndexMap<String, bool>,
 }
 
 fn watched(model: &Model) -> Vec<WatchedView> {
@@ -279,7 +323,9 @@ fn watched(model: &Model) -> Vec<WatchedView> {
                 unit: component.unit.clone(),
                 connected,
                 listens,
-                hosts: model.names_on(&component.runs_on),
+                hosts: (model.names_on(&component.runs_on).into_iter())
+                    .map(|name| (name, true))
+                    .collect(),
             });
         }
     }
@@ -302,20 +348,18 @@ fn clustered(model: &Model) -> Vec<&str> {
 impl Templates {
     /// Prepares everything that does not depend on a host.
     pub fn new(model: &Model, findings: &mut Vec<Diagnostic>) -> Self {
-        let ids = crate::cluster::nodes(model);
-        let hosts = model.cloud.hosts.iter();
-        let views: Vec<HostView> = hosts.map(|h| host_view(model, &ids, h)).collect();
-        let named = |names: Vec<String>| -> Value {
-            let picked: Vec<&HostView> = views.iter().filter(|v| names.contains(&v.name)).collect();
-            value(&picked)
-        };
+        let ids = crate::cluster::nodes(model).into_iter().collect();
+        let views = model.cloud.hosts.iter().map(|h| host_view(model, &ids, h));
+        let hosts: IndexMap<String, Value> = views.map(|v| (v.name.clone(), value(&v))).collect();
         let mut roles: IndexMap<String, Value> = IndexMap::new();
         for role in cloud::Role::WORDS
             .iter()
             .map(|(word, _)| *word)
             .chain(["cluster", "all"])
         {
-            roles.insert(role.to_owned(), named(model.names_of(role)));
+            let of = model.cloud.hosts.iter().zip(hosts.values());
+            let of = of.filter(|(host, _)| model.has(host, role));
+            roles.insert(role.to_owned(), of.map(|(_, view)| view.clone()).collect());
         }
         let vips: IndexMap<&str, String> = model
             .vips
@@ -386,7 +430,7 @@ impl Templates {
             "upkeep".to_owned(),
             context! { keys_every => model.cloud.upkeep.keys_every },
         );
-        base.insert("roles".to_owned(), value(&roles));
+        base.insert("roles".to_owned(), Value::from_pairs(roles));
         base.insert("vips".to_owned(), value(&vips));
         base.insert("endpoints".to_owned(), value(&endpoints));
         base.insert("watched".to_owned(), value(watched(model)));
@@ -416,26 +460,25 @@ impl Templates {
             .map(|s| s.value.as_str())
             .collect();
         base.insert("time_servers".to_owned(), value(&servers));
+        let all = || model.services.iter().chain(&model.others);
+        let settings: IndexMap<&String, Value> = all().map(|(n, p)| (n, value(&p.settings))).collect();
+        let own = |(name, placed): (&String, &model::Placed)| {
+            let own = Own {
+                settings: settings.get(name).cloned().unwrap_or_default(),
+                platform: value(&placed.platform),
+                service: Value::from(name.as_str()),
+                secret: secrets_of(name),
+            };
+            (name.clone(), Arc::new(own))
+        };
         let mut out = Self {
             env: environment(),
             catalog: Arc::clone(&model.catalog),
-            base,
-            hosts: views
-                .iter()
-                .map(|v| (v.name.clone(), Shared::new(value(v))))
-                .collect(),
-            settings: model
-                .services
-                .iter()
-                .chain(&model.others)
-                .map(|(name, placed)| (name.clone(), value(&placed.settings)))
-                .collect(),
-            platforms: model
-                .services
-                .iter()
-                .chain(&model.others)
-                .map(|(name, placed)| (name.clone(), value(&placed.platform)))
-                .collect(),
+            base: Arc::new(base),
+            hosts,
+            own: all().map(own).collect(),
+            settings: value(&settings),
+            memos: Memos::default(),
             sources: model
                 .services
                 .iter()
@@ -471,7 +514,8 @@ impl Templates {
                 .map(|(k, v)| (k.clone(), out.text(&scope, v)))
                 .collect();
             provided.insert(name.clone(), values);
-            out.base.insert("provided".to_owned(), value(&provided));
+            Arc::make_mut(&mut out.base).insert("provided".to_owned(), value(&provided));
+            out.memos = Memos::default();
         }
         findings.append(&mut out.findings);
         out
@@ -485,7 +529,7 @@ impl Templates {
         numbers: &IndexMap<String, Value>,
     ) -> Result<Value, minijinja::Error> {
         let mut values = numbers.clone();
-        values.insert("settings".to_owned(), value(&self.settings));
+        values.insert("settings".to_owned(), self.settings.clone());
         self.env
             .compile_expression(expression)
             .and_then(|e| e.eval(Value::from_pairs(values)))
@@ -515,7 +559,7 @@ impl Templates {
             .iter()
             .map(|(name, v)| (name.clone(), v.to_string()))
             .collect();
-        self.base.insert("budget".to_owned(), value(&numbers));
+        Arc::make_mut(&mut self.base).insert("budget".to_owned(), value(&numbers));
     }
 
     fn miscounted(&mut self, at: &Spanned<String>, error: &minijinja::Error) {
@@ -526,34 +570,19 @@ impl Templates {
     }
 
     fn scope(&self, scope: &Scope<'_>) -> Value {
-        let mut values = self.base.clone();
-        values.insert(
-            "settings".to_owned(),
-            self.settings.get(scope.service).cloned().unwrap_or_default(),
-        );
-        values.insert(
-            "platform".to_owned(),
-            self.platforms.get(scope.service).cloned().unwrap_or_default(),
-        );
-        values.insert("service".to_owned(), Value::from(scope.service));
-        if let Some(host) = scope.host.and_then(|h| self.hosts.get(h)) {
-            values.insert("host".to_owned(), (**host).clone());
-        }
-        if let Some(item) = scope.item {
-            values.insert("item".to_owned(), Value::from(item));
-        }
-        let own = scope.service.to_owned();
-        values.insert(
-            "secret".to_owned(),
-            Value::from_function(move |name: String| {
-                secret(&if name.contains('/') {
-                    name
-                } else {
-                    format!("{own}/{name}")
+        let own = self.own.get(scope.service).cloned();
+        Value::from_object(Names {
+            base: Arc::clone(&self.base),
+            own: own.unwrap_or_else(|| {
+                Arc::new(Own {
+                    service: Value::from(scope.service),
+                    secret: secrets_of(scope.service),
+                    ..Own::default()
                 })
             }),
-        );
-        Value::from_pairs(values)
+            host: scope.host.and_then(|h| self.hosts.get(h)).cloned(),
+            item: scope.item.map(Value::from),
+        })
     }
 
     fn fail(&mut self, scope: &Scope<'_>, what: &str, error: &minijinja::Error) {
@@ -579,14 +608,38 @@ impl Templates {
         self.push(finding);
     }
 
+    /// Renders a template that is compiled once and rendered for one host after the other.
+    ///
+    /// `name` is that of errors, which are those of a template of that name alone: it is kept
+    /// under another, so that none can include it.
+    fn compiled(&mut self, name: Option<&str>, text: &str, names: Value) -> Result<String, minijinja::Error> {
+        let kept = format!("\u{1}{}", name.unwrap_or(text));
+        if self.env.get_template(&kept).is_err() {
+            // What cannot be compiled is told below, as of its own name.
+            let _ = self.env.add_template_owned(kept.clone(), text.to_owned());
+        }
+        let rendered = self.env.get_template(&kept).and_then(|t| t.render(names.clone()));
+        rendered.or_else(|_| match name {
+            Some(name) => self.env.render_named_str(name, text, names),
+            None => self.env.render_str(text, names),
+        })
+    }
+
     /// Renders a short text.
     pub fn text(&mut self, scope: &Scope<'_>, text: &str) -> String {
         if !text.contains("{{") && !text.contains("{%") {
             return text.to_owned();
         }
-        let context = self.scope(scope);
-        match self.env.render_str(text, context) {
-            Ok(out) => out,
+        if let Some(done) = self.memos.texts.get(text, scope) {
+            return done;
+        }
+        self.reads(text);
+        let names = self.scope(scope);
+        match self.compiled(None, text, names) {
+            Ok(out) => {
+                self.memos.texts.keep(text, scope, &out);
+                out
+            }
             Err(error) => {
                 self.fail(scope, text, &error);
                 String::new()
@@ -594,18 +647,32 @@ impl Templates {
         }
     }
 
+    /// Names that a short text reads.
+    pub(crate) fn reads(&mut self, text: &str) -> Reads {
+        let env = &self.env;
+        self.memos.texts.reads(text, || Reads::template(env, text))
+    }
+
     /// Whether a condition holds; an empty one does.
     pub fn holds(&mut self, scope: &Scope<'_>, condition: &str) -> bool {
         if condition.is_empty() {
             return true;
         }
+        if let Some(done) = self.memos.conditions.get(condition, scope) {
+            return done;
+        }
+        let env = &self.env;
+        (self.memos.conditions).reads(condition, || Reads::expression(env, condition));
         let result = self
             .env
             .compile_expression(condition)
             .and_then(|e| e.eval(self.scope(scope)))
             .map(|v| v.is_true());
         match result {
-            Ok(holds) => holds,
+            Ok(holds) => {
+                self.memos.conditions.keep(condition, scope, &holds);
+                holds
+            }
             Err(error) => {
                 self.fail(scope, condition, &error);
                 false
@@ -615,13 +682,21 @@ impl Templates {
 
     /// The items of a list expression, as text.
     pub fn items(&mut self, scope: &Scope<'_>, expression: &str) -> Vec<String> {
+        if let Some(done) = self.memos.items.get(expression, scope) {
+            return done;
+        }
+        let env = &self.env;
+        (self.memos.items).reads(expression, || Reads::expression(env, expression));
         let result = self
             .env
             .compile_expression(expression)
             .and_then(|e| e.eval(self.scope(scope)))
             .and_then(|v| v.try_iter().map(|items| items.map(|i| i.to_string()).collect()));
         match result {
-            Ok(items) => items,
+            Ok(items) => {
+                self.memos.items.keep(expression, scope, &items);
+                items
+            }
             Err(error) => {
                 self.fail(scope, expression, &error);
                 Vec::new()
@@ -630,16 +705,25 @@ impl Templates {
     }
 
     /// Renders a file of the catalogue.
-    pub fn file(&mut self, scope: &Scope<'_>, path: &str) -> String {
+    pub fn file(&mut self, scope: &Scope<'_>, path: &str) -> Text {
+        if let Some(done) = self.memos.files.get(path, scope) {
+            return done;
+        }
         let Some(text) = self.catalog.files.get(path).cloned() else {
-            return String::new();
+            return Text::default();
         };
-        let context = self.scope(scope);
-        match self.env.render_named_str(path, &text, context) {
-            Ok(out) => out,
+        let env = &self.env;
+        self.memos.files.reads(path, || Reads::template(env, &text));
+        let names = self.scope(scope);
+        match self.compiled(Some(path), &text, names) {
+            Ok(out) => {
+                let out = Text::from(out);
+                self.memos.files.keep(path, scope, &out);
+                out
+            }
             Err(error) => {
                 self.fail(scope, path, &error);
-                String::new()
+                Text::default()
             }
         }
     }
@@ -647,6 +731,33 @@ impl Templates {
     /// A file of the catalogue, for findings.
     pub fn source(&self, path: &str) -> Arc<diagnostic::Source> {
         self.catalog.source(path)
+    }
+
+    /// A file of the catalogue that is written as it is.
+    pub fn plain(&mut self, scope: &Scope<'_>, path: &str) -> Text {
+        if let Some(done) = self.memos.files.get(path, scope) {
+            return done;
+        }
+        let text = Text::from(self.raw(path).cloned().unwrap_or_default());
+        self.memos.files.reads(path, || Reads::NONE);
+        self.memos.files.keep(path, scope, &text);
+        text
+    }
+
+    /// A file of data, read once.
+    pub(crate) fn data(&mut self, path: &str) -> Option<Arc<Data>> {
+        if let Some(data) = self.memos.data.get(path) {
+            return Some(Arc::clone(data));
+        }
+        let text = self.raw(path)?.clone();
+        let data = Arc::new(Data::read(self, path, text));
+        self.memos.data.insert(path.to_owned(), Arc::clone(&data));
+        Some(data)
+    }
+
+    /// The results of files of data.
+    pub(crate) fn rendered(&mut self) -> &mut Memo<Rendered> {
+        &mut self.memos.rendered
     }
 
     /// A file of the catalogue as it is.

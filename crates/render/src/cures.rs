@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use model::Model;
-use wire::{Answer, Edit, Fact, Facts, FileWrite, NamedQuery, Own, Query};
+use wire::{Answer, Content, Edit, Fact, Facts, FileWrite, NamedQuery, Own, Query};
 
 use crate::context::{Scope, Templates};
 use crate::{DesiredFile, files};
@@ -156,7 +156,7 @@ pub(crate) fn of(model: &Model, templates: &mut Templates, host: &str) -> Vec<De
             file: DesiredFile {
                 write: FileWrite {
                     path: cure.file.clone(),
-                    content: Vec::new(),
+                    content: Content::default(),
                     // As packages have their files.
                     owner: "root".to_owned(),
                     group: "root".to_owned(),

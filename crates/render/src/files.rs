@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use model::{Model, Placed, resource_id};
 use wire::{FileWrite, Own};
 
-use crate::context::{Scope, Templates};
+use crate::context::{Scope, Templates, Text};
 use crate::rings::First;
 use crate::{DesiredFile, DesiredHost, cures, ini, periodic, ports_of, systemd, units_of};
 
@@ -36,8 +36,8 @@ fn file(
     let directory = spec.is_directory();
     let extension = path.rsplit('.').next().unwrap_or_default();
     let mut own = Own::File;
-    let content = match extension {
-        _ if directory => String::new(),
+    let text = match extension {
+        _ if directory => Text::default(),
         "yaml" => {
             let shared = is_shared(model, spec);
             let ini = ini::render(templates, scope, &path, &to, &model.cloud.config, shared);
@@ -48,13 +48,13 @@ fn file(
         }
         "j2" => templates.file(scope, &path),
         // Scripts and the like: braces of their own are not ours.
-        _ => templates.raw(&path).cloned().unwrap_or_default(),
+        _ => templates.plain(scope, &path),
     };
     DesiredFile {
-        secret: content.contains('\u{27e6}'),
+        secret: text.secret,
         write: FileWrite {
             path: to,
-            content: content.into_bytes(),
+            content: text.content,
             owner: spec.owner.clone(),
             group: spec.group.clone(),
             mode: spec.mode,
@@ -149,7 +149,7 @@ pub fn host(
         cures: cures::of(model, templates, host.name.as_str()),
         ..DesiredHost::default()
     };
-    let on = |roles: &[Spanned<String>]| model.is_on(host.name.as_str(), roles);
+    let on = |roles: &[Spanned<String>]| roles.iter().any(|r| model.has(host, &r.value));
     let name = host.name.as_str();
     for (service, placed) in &model.services {
         let here = placed.service.components.values().any(|c| on(&c.runs_on))
@@ -157,8 +157,8 @@ pub fn host(
         if !here {
             continue;
         }
-        let has = |role: &str| model.hosts_of(role).iter().any(|h| h.name == host.name);
-        let by_role = placed.packages.by_role.iter().filter(|(role, _)| has(role));
+        let by_role = placed.packages.by_role.iter();
+        let by_role = by_role.filter(|(role, _)| model.has(host, role));
         let packages = placed.packages.everywhere.iter();
         for package in packages.chain(by_role.flat_map(|(_, names)| names)) {
             if !out.packages.contains(package) {
@@ -229,7 +229,7 @@ pub fn host(
         out.files.push(DesiredFile {
             write: FileWrite {
                 path: "/etc/sysctl.d/90-quorate.conf".to_owned(),
-                content: content.into_bytes(),
+                content: content.into(),
                 owner: "root".to_owned(),
                 group: "root".to_owned(),
                 mode: 0o644,

@@ -3,6 +3,12 @@
 //! planned from it: a service that it names and the cloud file does not is taken
 //! off the host. It holds no secret, and neither settings nor options of
 //! power devices, which could be some.
+//!
+//! Members of the cluster are told of all hosts, others of the members and of themselves:
+//! who left is asked of members, and a list of all hosts on each of them grows with the
+//! square of the cloud.
+
+use std::collections::HashSet;
 
 use cloud::Fencing;
 use indexmap::IndexMap;
@@ -19,7 +25,7 @@ pub const VERSION: &str = "/var/lib/quorate/vault";
 /// The generation is no secret, so its key is none.
 const KEY: [u8; 32] = *b"quorate: generation of the model";
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct Member {
     name: String,
     address: String,
@@ -72,8 +78,8 @@ pub fn members_told(text: &str) -> Option<Vec<(String, Vec<String>)>> {
     Some(told.cloud.runs_on.into_iter().collect())
 }
 
-/// The same on all hosts.
-#[derive(Serialize)]
+/// The same on all members.
+#[derive(Clone, Serialize)]
 struct Whole {
     name: String,
     release: String,
@@ -124,12 +130,24 @@ pub(crate) fn version() -> DesiredFile {
 
 /// The file of one host.
 pub struct Identities {
+    /// The account of members.
     whole: Whole,
+    /// The account of hosts beside the cluster, without themselves.
+    beside: Whole,
     generation: String,
 }
 
 fn roles(host: &cloud::Host) -> Vec<&'static str> {
     host.roles.iter().map(|r| r.as_str()).collect()
+}
+
+fn member(host: &cloud::Host) -> Member {
+    let address = host.addresses.values().next();
+    Member {
+        name: host.name.as_str().to_owned(),
+        address: address.map_or_else(String::new, |a| a.value.to_string()),
+        roles: roles(host),
+    }
 }
 
 impl Identities {
@@ -145,19 +163,7 @@ impl Identities {
             region: cloud.region.value.clone(),
             fencing: matches!(cloud.fencing, Fencing::Power),
             timeouts: cloud.timeouts,
-            hosts: cloud
-                .hosts
-                .iter()
-                .map(|h| Member {
-                    name: h.name.as_str().to_owned(),
-                    address: h
-                        .addresses
-                        .values()
-                        .next()
-                        .map_or_else(String::new, |a| a.value.to_string()),
-                    roles: roles(h),
-                })
-                .collect(),
+            hosts: cloud.hosts.iter().map(member).collect(),
             services: model.services.keys().cloned().collect(),
             runs_on: model
                 .components()
@@ -173,23 +179,55 @@ impl Identities {
         // was away while the others changed.
         let text = serde_json::to_string(&whole).unwrap_or_default();
         let generation = wire::digest(&KEY, text.as_bytes()).chars().take(16).collect();
-        Self { whole, generation }
+        let members: HashSet<&str> = cloud.controllers().map(|h| h.name.as_str()).collect();
+        let mut beside = Whole {
+            hosts: Vec::new(),
+            runs_on: IndexMap::new(),
+            ..whole.clone()
+        };
+        let near = whole.hosts.iter().filter(|h| members.contains(h.name.as_str()));
+        beside.hosts.extend(near.cloned());
+        for (resource, hosts) in &whole.runs_on {
+            let near = hosts.iter().filter(|h| members.contains(h.as_str()));
+            beside.runs_on.insert(resource.clone(), near.cloned().collect());
+        }
+        Self {
+            whole,
+            beside,
+            generation,
+        }
+    }
+
+    /// The account of one host beside the cluster.
+    fn beside(&self, model: &Model, host: &cloud::Host) -> Whole {
+        let mut out = self.beside.clone();
+        out.hosts.push(member(host));
+        for (placed, component) in model.components() {
+            let id = resource_id(&placed.service.name.value, &component.name.value);
+            if component.runs_on.iter().any(|r| model.has(host, &r.value))
+                && let Some(hosts) = out.runs_on.get_mut(&id)
+            {
+                hosts.push(host.name.as_str().to_owned());
+            }
+        }
+        out
     }
 
     /// The file of one host.
-    pub fn file(&self, host: &cloud::Host) -> DesiredFile {
+    pub fn file(&self, model: &Model, host: &cloud::Host) -> DesiredFile {
+        let beside = (!host.is_controller()).then(|| self.beside(model, host));
         let identity = Identity {
             generation: &self.generation,
             host: host.name.as_str(),
             roles: roles(host),
-            cloud: &self.whole,
+            cloud: beside.as_ref().unwrap_or(&self.whole),
         };
         let mut content = serde_json::to_string_pretty(&identity).unwrap_or_default();
         content.push('\n');
         DesiredFile {
             write: FileWrite {
                 path: IDENTITY.to_owned(),
-                content: content.into_bytes(),
+                content: content.into(),
                 owner: "root".to_owned(),
                 group: "root".to_owned(),
                 mode: 0o644,

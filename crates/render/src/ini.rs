@@ -7,15 +7,74 @@ use cloud::{Overrides, Setting};
 use diagnostic::{Diagnostic, Source};
 use indexmap::IndexMap;
 
-use crate::context::{Scope, Templates};
+use crate::context::{Scope, Templates, Text};
+use crate::memo::Reads;
 
 /// Keys with their values; without one: ours, and not to be there.
 type Section = IndexMap<String, Vec<String>>;
 
+/// A file of data as it is read, once for all hosts.
+pub struct Data {
+    root: Option<Node>,
+    /// Names that any of its values reads, those of its fragments among them.
+    reads: Reads,
+}
+
+impl Data {
+    /// Reads it; what is wrong with it is told.
+    pub fn read(templates: &mut Templates, path: &str, text: String) -> Self {
+        let mut walker = Walker::new(&Source::new(format!("catalog/{path}"), text));
+        let root = tree::load(&mut walker);
+        for finding in walker.finish() {
+            templates.push(finding);
+        }
+        let mut data = Self {
+            root,
+            reads: Reads::NONE,
+        };
+        data.reads = (data.entries().iter()).fold(Reads::NONE, |all, entry| {
+            all.or(reads_of(templates, &entry.key.value, &entry.value))
+        });
+        data
+    }
+
+    fn entries(&self) -> &[tree::Entry] {
+        match &self.root {
+            Some(Node {
+                kind: Kind::Map(entries),
+                ..
+            }) => entries,
+            _ => &[],
+        }
+    }
+}
+
+/// Path of a fragment.
+fn fragment(name: &str) -> String {
+    format!("fragments/{name}.yaml")
+}
+
+/// Names that a key reads: its value's texts, or those of the fragments that it brings in.
+fn reads_of(templates: &mut Templates, key: &str, node: &Node) -> Reads {
+    match &node.kind {
+        Kind::Map(inner) => inner.iter().fold(Reads::NONE, |all, entry| {
+            all.or(reads_of(templates, &entry.key.value, &entry.value))
+        }),
+        Kind::List(items) => (items.iter()).fold(Reads::NONE, |all, n| all.or(reads_of(templates, key, n))),
+        Kind::Scalar(s) if key == "use" => {
+            let data = templates.data(&fragment(&s.text));
+            data.map_or(Reads::NONE, |data| data.reads)
+        }
+        Kind::Scalar(s) => templates.reads(&s.text),
+        Kind::Null => Reads::NONE,
+    }
+}
+
 /// A rendered file.
+#[derive(Clone, Default)]
 pub struct Rendered {
     /// Its text.
-    pub text: String,
+    pub text: Text,
     /// Section and name of keys that the data name and that are not to be there.
     pub absent: Vec<(String, String)>,
 }
@@ -36,17 +95,8 @@ fn fill(templates: &mut Templates, scope: &Scope<'_>, entries: &[tree::Entry], o
         if entry.key.value == "use" {
             for name in entry.value.one_or_list() {
                 let Kind::Scalar(s) = &name.kind else { continue };
-                let path = format!("fragments/{}.yaml", s.text);
-                let Some(text) = templates.raw(&path).cloned() else {
-                    continue;
-                };
-                let mut walker = Walker::new(&Source::new(format!("catalog/{path}"), text));
-                if let Some(Node {
-                    kind: Kind::Map(inner),
-                    ..
-                }) = tree::load(&mut walker)
-                {
-                    fill(templates, scope, &inner, out);
+                if let Some(data) = templates.data(&fragment(&s.text)) {
+                    fill(templates, scope, data.entries(), out);
                 }
             }
         } else {
@@ -105,53 +155,60 @@ pub fn render(
     overrides: &Overrides,
     shared: bool,
 ) -> Rendered {
-    let mut out = Rendered {
-        text: String::new(),
-        absent: Vec::new(),
+    let Some(data) = templates.data(path) else {
+        return Rendered::default();
     };
-    let Some(text) = templates.raw(path).cloned() else {
-        return out;
-    };
-    let mut walker = Walker::new(&Source::new(format!("catalog/{path}"), text));
-    let root = tree::load(&mut walker);
-    for finding in walker.finish() {
-        templates.push(finding);
+    // One file of data may be written to several places.
+    let key = format!("{path}\n{to}\n{shared}");
+    templates.rendered().reads(&key, || data.reads);
+    if let Some(done) = templates.rendered().get(&key, scope) {
+        return done;
     }
+    let made = made(
+        templates,
+        scope,
+        (path, &data),
+        overrides.get(to).map(|g| &g.value.value),
+        shared,
+    );
+    templates.rendered().keep(&key, scope, &made);
+    made
+}
+
+fn made(
+    templates: &mut Templates,
+    scope: &Scope<'_>,
+    (path, data): (&str, &Data),
+    given: Option<&cloud::Sections>,
+    shared: bool,
+) -> Rendered {
+    let (mut out, mut absent) = (String::new(), Vec::new());
     let mut sections: IndexMap<String, Section> = IndexMap::new();
-    if let Some(Node {
-        kind: Kind::Map(entries),
-        ..
-    }) = root
-    {
-        for entry in &entries {
-            let section = sections.entry(entry.key.value.clone()).or_default();
-            if let Kind::Map(inner) = &entry.value.kind {
-                fill(templates, scope, inner, section);
-            }
+    for entry in data.entries() {
+        let section = sections.entry(entry.key.value.clone()).or_default();
+        if let Kind::Map(inner) = &entry.value.kind {
+            fill(templates, scope, inner, section);
         }
     }
-    if let Some(given) = overrides.get(to) {
-        for (name, keys) in &given.value.value {
-            let section = sections.entry(name.clone()).or_default();
-            for (key, value) in &keys.value.value {
-                set(section, key, value.value.value.as_ref());
-            }
+    for (name, keys) in given.into_iter().flatten() {
+        let section = sections.entry(name.clone()).or_default();
+        for (key, value) in &keys.value.value {
+            set(section, key, value.value.value.as_ref());
         }
     }
-    out.text.push_str(if shared {
+    out.push_str(if shared {
         "# The keys below are written by quorate from its catalogue. What else is here is yours.\n"
     } else {
         "# Written by quorate from its catalogue: changes belong into the cloud file.\n"
     });
     for (name, keys) in &sections {
         let (there, gone): (Vec<_>, Vec<_>) = keys.iter().partition(|(_, values)| !values.is_empty());
-        out.absent
-            .extend(gone.into_iter().map(|(key, _)| (name.clone(), key.clone())));
+        absent.extend(gone.into_iter().map(|(key, _)| (name.clone(), key.clone())));
         // A section of which nothing is left is written all the same: some are told by their name.
         match ::ini::header(name) {
             Ok(header) => {
-                out.text.push('\n');
-                out.text.push_str(&header);
+                out.push('\n');
+                out.push_str(&header);
             }
             Err(unfit) => {
                 unwritable(templates, path, name, &unfit);
@@ -161,11 +218,14 @@ pub fn render(
         for (key, values) in there {
             for value in values {
                 match ::ini::line(key, value) {
-                    Ok(line) => out.text.push_str(&line),
+                    Ok(line) => out.push_str(&line),
                     Err(unfit) => unwritable(templates, path, key, &unfit),
                 }
             }
         }
     }
-    out
+    Rendered {
+        text: out.into(),
+        absent,
+    }
 }

@@ -16,15 +16,15 @@ mod hostpage;
 mod identity;
 mod ini;
 mod journeys;
+mod memo;
 mod parts;
 mod periodic;
 mod quote;
 mod refuse;
 mod rings;
+mod scope;
 mod scripts;
 mod systemd;
-
-use std::sync::Arc;
 
 use diagnostic::Diagnostic;
 use engines::Store;
@@ -337,7 +337,7 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
     for host in &model.cloud.hosts {
         let mut desired = files::host(model, &mut templates, &rings, host);
         desired.files.push(identity::version());
-        desired.files.push(identities.file(host));
+        desired.files.push(identities.file(model, host));
         out.hosts.insert(host.name.as_str().to_owned(), desired);
     }
     out.cib = cluster::cib(model, &mut templates);
@@ -488,6 +488,3 @@ fn ports_of(model: &Model, templates: &mut Templates, host: &cloud::Host) -> Vec
         })
         .collect()
 }
-
-/// A shared value that many templates read.
-type Shared = Arc<minijinja::Value>;

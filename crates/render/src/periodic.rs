@@ -80,7 +80,7 @@ pub fn files(model: &Model, templates: &mut Templates, placed: &Placed, host: &s
             secret: false,
             write: FileWrite {
                 path,
-                content: text.into_bytes(),
+                content: text.into(),
                 owner: "root".to_owned(),
                 group: "root".to_owned(),
                 mode: 0o644,

@@ -8,6 +8,7 @@ use diagnostic::{Diagnostic, did_you_mean};
 use hashring::{Device, Entry, Fault, MOST_PART_POWER, Ring, Wanted};
 use indexmap::IndexMap;
 use model::{Model, Placed};
+use wire::Content;
 
 use crate::context::{Scope, Templates};
 
@@ -15,7 +16,7 @@ use crate::context::{Scope, Templates};
 const WEIGHT: u32 = 100;
 
 /// The file of a cloud's first ring, and what it was made of.
-pub type First = (Wanted, Vec<u8>);
+pub type First = (Wanted, Content);
 
 /// All hash rings by service and name; without those that cannot be, each of which is a finding.
 pub fn of(model: &Model, templates: &mut Templates) -> IndexMap<(String, String), First> {
@@ -121,7 +122,7 @@ fn first(
     let file = made
         .encode()
         .map_err(|error| bad(error.to_string(), "report this".to_owned()))?;
-    Ok((wanted, file))
+    Ok((wanted, file.into()))
 }
 
 /// The devices, host by host in the order of the cloud file. What shares a rack is a zone.

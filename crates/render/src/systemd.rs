@@ -89,7 +89,7 @@ pub fn files(
     out.files.push(DesiredFile {
         write: FileWrite {
             path: by_systemd(&component.unit),
-            content: templates.file(&scope, BY_SYSTEMD).into_bytes(),
+            content: templates.file(&scope, BY_SYSTEMD).content,
             owner: "root".to_owned(),
             group: "root".to_owned(),
             mode: 0o644,

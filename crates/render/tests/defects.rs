@@ -106,7 +106,7 @@ fn right(cloud: &str, overlay: &[(&str, &str)]) -> (Model, Desired) {
 fn file(desired: &Desired, host: &str, path: &str) -> String {
     let files = &desired.hosts[host].files;
     let file = files.iter().find(|f| f.write.path == path).unwrap();
-    String::from_utf8(file.write.content.clone()).unwrap()
+    String::from_utf8(file.write.content.to_vec()).unwrap()
 }
 
 const DEFECTS: [Defect; 14] = [

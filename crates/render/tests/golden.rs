@@ -68,7 +68,7 @@ fn files(desired: &Desired) -> BTreeMap<String, String> {
             let path = file.write.path.trim_start_matches('/').to_owned();
             let text = match &file.ring {
                 Some(_) => ring(&file.write.content),
-                None => String::from_utf8(file.write.content.clone()).unwrap(),
+                None => String::from_utf8(file.write.content.to_vec()).unwrap(),
             };
             assert!(
                 all.insert(path, text).is_none(),

@@ -167,7 +167,7 @@ fn content(desired: &Desired, host: &str, path: &str) -> String {
         .iter()
         .find(|f| f.write.path == path)
         .unwrap();
-    let text = String::from_utf8(file.write.content.clone()).unwrap();
+    let text = String::from_utf8(file.write.content.to_vec()).unwrap();
     let mut parts = text.split('\u{27e6}');
     let first = parts.next().unwrap().to_owned();
     parts.fold(first, |out, part| {

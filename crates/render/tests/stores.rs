@@ -19,7 +19,7 @@ fn cloud(services: &str, settings: &str) -> Desired {
 
 fn text(desired: &Desired, path: &str) -> String {
     let file = desired.hosts["c2"].files.iter().find(|f| f.write.path == path);
-    String::from_utf8(file.unwrap().write.content.clone()).unwrap()
+    String::from_utf8(file.unwrap().write.content.to_vec()).unwrap()
 }
 
 /// The lines of the section that says where images are.

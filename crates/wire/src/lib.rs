@@ -7,6 +7,7 @@
 //! in as a [`Query`] and what to expect of the answer as an [`Expect`].
 
 mod cluster;
+mod content;
 mod expect;
 mod fact;
 mod journey;
@@ -14,6 +15,7 @@ mod op;
 mod query;
 
 pub use cluster::satisfied;
+pub use content::Content;
 pub use expect::holds;
 pub use fact::{Address, Fact, Facts, FileFact, KeyFact, Listener, OsRelease, Stat, UnitFact};
 pub use journey::{Journey, JourneyKind, JourneyRequest, Walked};

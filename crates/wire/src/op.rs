@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Answer, Expect, Facts, Observe, Query, Sql, Wait};
+use crate::{Answer, Content, Expect, Facts, Observe, Query, Sql, Wait};
 
 /// A file as it should be. Written beside its place, synced, then renamed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,7 +13,7 @@ pub struct FileWrite {
     /// Absolute path; missing parent directories are made (0755, root).
     pub path: String,
     /// Bytes, secrets filled in.
-    pub content: Vec<u8>,
+    pub content: Content,
     /// User name.
     pub owner: String,
     /// Group name.
@@ -380,7 +380,7 @@ impl Op {
             Self::Files(files) => files.iter_mut().try_for_each(|f| {
                 // Content that is not text holds no placeholder.
                 if let Ok(s) = std::str::from_utf8(&f.content) {
-                    f.content = fill(s)?.into_bytes();
+                    f.content = fill(s)?.into();
                 }
                 Ok(())
             }),

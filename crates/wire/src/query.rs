@@ -17,6 +17,9 @@ pub struct Observe {
     /// Of these the digest of each line: a change is shown line by line where the text is
     /// not to leave the host.
     pub lines: Vec<String>,
+    /// Digests that files should have, by path: of one that has it neither text nor lines
+    /// are told, which whoever asks has already.
+    pub same: BTreeMap<String, String>,
     /// Keys of INI files that are shared with the operator, by the file's path. Nothing
     /// else of these files leaves the host.
     pub keys: BTreeMap<String, Vec<KeyQuery>>,

@@ -56,7 +56,7 @@ enum Verdict {
 
 /// One line of the table.
 pub struct Row {
-    what: &'static str,
+    what: String,
     measured: String,
     goal: String,
     verdict: Verdict,
@@ -65,9 +65,9 @@ pub struct Row {
 
 impl Row {
     /// A number without a goal.
-    pub fn plain(what: &'static str, measured: String) -> Self {
+    pub fn plain(what: impl Into<String>, measured: String) -> Self {
         Self {
-            what,
+            what: what.into(),
             measured,
             goal: String::new(),
             verdict: Verdict::None,
@@ -76,7 +76,7 @@ impl Row {
     }
 
     /// Bytes, in megabytes (10⁶).
-    pub fn size(what: &'static str, bytes: u64, told: String, goal_mb: u64) -> Self {
+    pub fn size(what: impl Into<String>, bytes: u64, told: String, goal_mb: u64) -> Self {
         Self {
             goal: format!("≤ {goal_mb} MB"),
             verdict: verdict(Some(bytes <= goal_mb * 1_000_000)),
@@ -85,7 +85,7 @@ impl Row {
     }
 
     /// A time, judged by its median.
-    pub fn time(what: &'static str, runs: &Runs, goal: Duration) -> Self {
+    pub fn time(what: impl Into<String>, runs: &Runs, goal: Duration) -> Self {
         let goal_told = if goal < Duration::from_secs(1) {
             format!("≤ {} ms", goal.as_millis())
         } else {
@@ -99,7 +99,7 @@ impl Row {
     }
 
     /// How many times a yardstick something takes, which should be little.
-    pub fn at_most(what: &'static str, ratio: Option<f64>, goal: f64) -> Self {
+    pub fn at_most(what: impl Into<String>, ratio: Option<f64>, goal: f64) -> Self {
         Self {
             goal: format!("≤ {goal:.2}"),
             verdict: verdict(ratio.map(|r| r <= goal)),
@@ -108,7 +108,7 @@ impl Row {
     }
 
     /// How many times faster than a yardstick something is, which should be much.
-    pub fn at_least(what: &'static str, ratio: Option<f64>, goal: f64) -> Self {
+    pub fn at_least(what: impl Into<String>, ratio: Option<f64>, goal: f64) -> Self {
         Self {
             goal: format!("≥ {goal:.2}"),
             verdict: verdict(ratio.map(|r| r >= goal)),
@@ -117,7 +117,7 @@ impl Row {
     }
 
     /// How many there were of what there should be few of.
-    pub fn count(what: &'static str, count: u64, goal: u64) -> Self {
+    pub fn count(what: impl Into<String>, count: u64, goal: u64) -> Self {
         Self {
             goal: format!("≤ {goal}"),
             verdict: verdict(Some(count <= goal)),
@@ -160,7 +160,7 @@ pub fn print(rows: &[Row]) {
             Verdict::Missed => "missed",
             Verdict::None => "",
         };
-        line(row.what, &row.measured, &row.goal, verdict, &row.beside);
+        line(&row.what, &row.measured, &row.goal, verdict, &row.beside);
     }
     let count = |verdict| rows.iter().filter(|r| r.verdict == verdict).count();
     println!();
@@ -172,7 +172,7 @@ pub fn print(rows: &[Row]) {
 }
 
 fn line(what: &str, measured: &str, goal: &str, verdict: &str, beside: &str) {
-    let text = format!("{what:<26} {measured:<34} {goal:<8} {verdict:<7} {beside}");
+    let text = format!("{what:<42} {measured:<34} {goal:<8} {verdict:<7} {beside}");
     println!("{}", text.trim_end());
 }
 

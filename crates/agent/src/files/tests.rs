@@ -129,6 +129,26 @@ fn facts_of_all_kinds() {
     );
 }
 
+#[test]
+fn a_text_is_told_only_where_it_is_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f").to_string_lossy().into_owned();
+    fs::write(&path, "hello").unwrap();
+    let key = [1; 32];
+    let asked = [path.clone()];
+    let check = |have: &[u8], text: Option<&str>, lines: usize| {
+        let same = BTreeMap::from([(path.clone(), wire::digest(&key, have))]);
+        let told = |texts, lines| {
+            let facts = super::facts(&key, &asked, texts, lines, &BTreeMap::new());
+            differing(facts, &same)[&path].known().unwrap().clone()
+        };
+        assert_eq!(told(&asked, &[]).text.as_deref(), text);
+        assert_eq!(told(&[], &asked).lines.len(), lines);
+    };
+    check(b"hello", None, 0);
+    check(b"other", Some("hello"), 1);
+}
+
 /// A full disk, for real: only root can mount one.
 #[test]
 fn a_full_disk_leaves_the_old_file_and_says_how_much() {

@@ -55,14 +55,31 @@ pub fn make(
             }
         }
     }
-    plan::plan(
+    let plan = plan::plan(
         &desired,
         observed,
         intent,
         project.model.cloud.distribution.as_str(),
         &digest,
     )
-    .map_err(|r| refused(&r))
+    .map_err(|r| refused(&r))?;
+    flawless(&plan, &desired)?;
+    Ok(plan)
+}
+
+/// A plan that breaks a law is not shown as one that can be done, nor done.
+fn flawless(plan: &Plan, desired: &render::Desired) -> Result<(), Failure> {
+    let flaws = plan::lint(plan, desired);
+    if flaws.is_empty() {
+        return Ok(());
+    }
+    let words = flaws.iter().fold(String::new(), |out, flaw| {
+        format!("{out}\n  {}: {} [{:?}]", flaw.step, flaw.what, flaw.law)
+    });
+    Err(Failure::world(
+        format!("nothing was changed, since the plan breaks a law of its own:{words}"),
+        "this is a fault of quorate: report it with the archive of `quorate support`",
+    ))
 }
 
 /// All reasons against a plan as a failure.

@@ -4,6 +4,7 @@
 
 mod device;
 
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::ops::Range;
 
@@ -43,17 +44,32 @@ pub(super) fn read(
         for level in &levels {
             same_for_all(w, level, hosts);
         }
+        // By the level's place: a level may be for one of a thousand hosts.
+        let mut named: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (at, name) in (levels.iter().enumerate()).flat_map(|(at, l)| l.hosts.iter().map(move |h| (at, h)))
+        {
+            named.entry(&name.value).or_default().push(at);
+        }
+        let for_all: Vec<usize> = (0..levels.len())
+            .filter(|at| levels[*at].hosts.is_empty())
+            .collect();
         for host in &mut *hosts {
-            let mine = levels
-                .iter()
-                .filter(|l| l.hosts.is_empty() || l.hosts.iter().any(|h| *h.value == *host.name.as_str()));
-            host.power = mine.map(|l| filled(&l.level, host)).collect();
+            let own = named.get(host.name.as_str()).map_or(&[][..], Vec::as_slice);
+            let mine: BTreeSet<usize> = for_all.iter().chain(own).copied().collect();
+            host.power = mine
+                .into_iter()
+                .map(|at| filled(&levels[at].level, host))
+                .collect();
         }
     }
     let host_entries = top.get("hosts").map(|n| &n.kind);
     if let Some(Kind::Map(entries)) = host_entries {
+        let places: HashMap<String, usize> = (hosts.iter().enumerate())
+            .map(|(at, h)| (h.name.as_str().to_owned(), at))
+            .collect();
         for entry in entries {
-            given |= own_levels(w, entry, hosts);
+            let host = places.get(&entry.key.value).and_then(|at| hosts.get_mut(*at));
+            given |= own_levels(w, entry, host);
         }
     }
     feeds_apart(w, hosts);
@@ -73,7 +89,7 @@ pub(super) fn read(
 }
 
 /// A host's own `power` replaces the cloud's.
-fn own_levels(w: &mut Walker, entry: &Entry, hosts: &mut [Host]) -> bool {
+fn own_levels(w: &mut Walker, entry: &Entry, host: Option<&mut Host>) -> bool {
     let Some(node) = entry.value.get("power").filter(|n| !n.is_null()) else {
         return false;
     };
@@ -82,7 +98,7 @@ fn own_levels(w: &mut Walker, entry: &Entry, hosts: &mut [Host]) -> bool {
         .into_iter()
         .filter_map(|n| level(w, n, false))
         .collect();
-    if let Some(host) = hosts.iter_mut().find(|h| h.name.as_str() == entry.key.value) {
+    if let Some(host) = host {
         host.power = levels.iter().map(|l| filled(&l.level, host)).collect();
     }
     true
@@ -213,8 +229,9 @@ fn filled(level: &PowerLevel, host: &Host) -> PowerLevel {
 }
 
 fn unknown_hosts(w: &mut Walker, levels: &[Level], hosts: &[Host]) {
+    let known: HashSet<&str> = hosts.iter().map(|h| h.name.as_str()).collect();
     for name in levels.iter().flat_map(|l| &l.hosts) {
-        if hosts.iter().any(|h| h.name.as_str() == name.value) {
+        if known.contains(name.value.as_str()) {
             continue;
         }
         let names = || hosts.iter().map(|h| h.name.as_str());

@@ -150,7 +150,7 @@ pub(super) fn choice(store: &Store, uuid: &str, seqno: i64) -> Op {
         content: format!(
             "# GALERA saved state\nversion: 2.1\nuuid:    {uuid}\nseqno:   {seqno}\nsafe_to_bootstrap: 1\n"
         )
-        .into_bytes(),
+        .into(),
         owner: store.option("os-user").to_owned(),
         group: store.option("os-user").to_owned(),
         mode: 0o660,

@@ -25,7 +25,7 @@ use wire::{
 pub const MARK: &str = "s3cr3t";
 /// When the last thing happened in the cluster, seconds since the epoch.
 pub const LAST: i64 = 1_700_000_000;
-/// What the clouds' hosts run.
+/// Distribution of the clouds' hosts.
 pub const DISTRIBUTION: &str = "debian-13";
 
 /// What `apply` would do.
@@ -49,7 +49,7 @@ pub fn digest(content: &[u8]) -> String {
     wire::digest(&[7; 32], text.as_deref().map_or(content, str::as_bytes))
 }
 
-/// What the planner is given: texts that tell a host's cloud are filled in.
+/// The desired state as the planner is given it: texts that tell a host's cloud are filled in.
 pub fn known_by(mut desired: Desired) -> Desired {
     for file in desired.hosts.values_mut().flat_map(|h| &mut h.files) {
         file.identity = filled(&file.identity);
@@ -132,9 +132,7 @@ pub fn applied(desired: &Desired, host: &str) -> Facts {
             .map_or(("hacluster".to_owned(), "haclient".to_owned(), 0o600), |f| {
                 (f.write.owner.clone(), f.write.group.clone(), f.write.mode)
             });
-        let text = ask
-            .texts
-            .contains(path)
+        let text = (ask.texts.contains(path) && ask.same.get(path) != Some(&digest(content)))
             .then(|| filled(std::str::from_utf8(content).unwrap()));
         let lines = if ask.lines.contains(path) {
             let text = filled(std::str::from_utf8(content).unwrap());

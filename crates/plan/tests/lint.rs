@@ -1,0 +1,152 @@
+//! Each law of the linter, broken by hand: what would be done so is found.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "the helpers of a test may panic like the test"
+)]
+
+#[path = "../../../tests/golden/examples.rs"]
+mod examples;
+#[path = "support/world.rs"]
+mod world;
+
+use plan::{Effect, Flaw, Law, Plan, Step, lint};
+use render::Desired;
+use wire::Fact;
+
+/// A cloud, and the plan of a change that goes from host to host.
+fn rolling() -> (Desired, Plan) {
+    let desired = world::known_by(examples::example("three-controllers").1);
+    let mut observed = world::all(&desired, world::applied);
+    for facts in observed.values_mut() {
+        for file in facts.as_mut().unwrap().files.values_mut() {
+            if let Fact::Known(file) = file {
+                file.digest = "0".repeat(32);
+            }
+        }
+    }
+    let plan = world::plan(&desired, &observed).unwrap();
+    assert_eq!(lint(&plan, &desired), []);
+    (desired, plan)
+}
+
+/// The plan of an address that comes home.
+fn homeward() -> (Desired, Plan) {
+    let desired = world::known_by(examples::example("three-controllers").1);
+    let mut observed = world::all(&desired, world::applied);
+    let vip = desired.vips.iter().find(|v| v.home == "c1").unwrap();
+    world::put(&desired, &mut observed, &vip.resource, "c2");
+    world::later(&mut observed, 1000);
+    let plan = world::plan(&desired, &observed).unwrap();
+    assert!(plan.moves());
+    assert_eq!(lint(&plan, &desired), []);
+    (desired, plan)
+}
+
+fn step<'a>(plan: &'a mut Plan, id: &str) -> &'a mut Step {
+    let found = plan.steps.iter_mut().find(|s| s.id == id);
+    found.unwrap_or_else(|| panic!("no step {id}"))
+}
+
+#[track_caller]
+fn check((desired, plan): &(Desired, Plan), spoil: impl FnOnce(&mut Plan), law: Law, id: &str) {
+    let mut spoilt = plan.clone();
+    spoil(&mut spoilt);
+    let flaws = lint(&spoilt, desired);
+    let found = |f: &Flaw| f.law == law && (id.is_empty() || f.step == id);
+    assert!(flaws.iter().any(found), "{flaws:?}");
+}
+
+#[test]
+fn each_law_is_looked_at() {
+    let of = rolling();
+    check(
+        &of,
+        |p| step(p, "change/c1").hosts.clear(),
+        Law::Whole,
+        "change/c1",
+    );
+    check(&of, |p| step(p, "change/c1").ops.clear(), Law::Whole, "change/c1");
+    check(&of, |p| step(p, "change/c1").why.clear(), Law::Whole, "change/c1");
+    check(
+        &of,
+        |p| step(p, "change/c3").id = "change/c2".to_owned(),
+        Law::Whole,
+        "change/c2",
+    );
+    check(
+        &of,
+        |p| step(p, "change/c1").hosts = vec!["elsewhere".to_owned()],
+        Law::Known,
+        "change/c1",
+    );
+    check(
+        &of,
+        |p| step(p, "change/c1").after.push("resume/c3/c1".to_owned()),
+        Law::Order,
+        "change/c1",
+    );
+    check(
+        &of,
+        |p| step(p, "change/c1").title.push_str("\u{27e6}secret:a/b\u{27e7}"),
+        Law::Secret,
+        "change/c1",
+    );
+    // The next host is changed beside the first.
+    let beside = |p: &mut Plan| {
+        for step in &mut p.steps {
+            step.after.retain(|a| !a.contains("/c1"));
+        }
+    };
+    check(&of, beside, Law::OneAtATime, "change/c2");
+    let hurried = |p: &mut Plan| {
+        let step = step(p, "change/c1");
+        while matches!(step.ops.last(), Some(wire::Op::Wait(_))) {
+            step.ops.pop();
+        }
+    };
+    // Told of the next host that is touched, whose step may be a reload.
+    check(&of, hurried, Law::OneAtATime, "");
+    check(
+        &of,
+        |p| step(p, "change/c1").hosts.push("c2".to_owned()),
+        Law::OneAtATime,
+        "change/c1",
+    );
+    // Requests are sent away while it is not known whether the others are whole.
+    let ungated = |p: &mut Plan| p.steps.retain(|s| s.id != "gate/c1/c2");
+    check(&of, ungated, Law::Gated, "drain/c1/c2");
+    // Requests go to what is restarted, or never come back.
+    let undrained = |p: &mut Plan| step(p, "change/c1").after.retain(|a| a != "drain/c1/c2");
+    check(&of, undrained, Law::Drained, "change/c1");
+    let kept_out = |p: &mut Plan| p.steps.retain(|s| s.id != "resume/c2/c3");
+    check(&of, kept_out, Law::Drained, "change/c2");
+}
+
+#[test]
+fn a_move_is_looked_at() {
+    let of = homeward();
+    let id =
+        of.1.steps
+            .iter()
+            .find(|s| s.id.starts_with("home/"))
+            .unwrap()
+            .id
+            .clone();
+    let hurried = |p: &mut Plan| drop(step(p, &id).ops.pop());
+    check(&of, hurried, Law::MovesAlone, &id);
+    let beside = |p: &mut Plan| {
+        step(p, &id).effects.push(Effect::Reload {
+            unit: "x".to_owned(),
+            host: "c1".to_owned(),
+        });
+    };
+    check(&of, beside, Law::MovesAlone, &id);
+    let raised = |p: &mut Plan| {
+        let ops = &mut step(p, &id).ops;
+        let last = ops.iter().rposition(|op| matches!(op, wire::Op::Cib(_))).unwrap();
+        ops.remove(last);
+    };
+    check(&of, raised, Law::MovesAlone, &id);
+}
