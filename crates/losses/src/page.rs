@@ -68,12 +68,11 @@ fn rows<'a>(all: &[&'a Loss]) -> Vec<Row<'a>> {
     let mut out: Vec<Row<'a>> = Vec::new();
     for row in by_host {
         let key = (row.component, row.targets.clone(), cost(row.loss));
-        match places.get(&key) {
-            Some(place) => out[*place].hosts.extend(row.hosts),
-            None => {
-                places.insert(key, out.len());
-                out.push(row);
-            }
+        if let Some(place) = places.get(&key) {
+            out[*place].hosts.extend(row.hosts);
+        } else {
+            places.insert(key, out.len());
+            out.push(row);
         }
     }
     out

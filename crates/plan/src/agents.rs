@@ -84,7 +84,7 @@ impl Planner<'_> {
         let mut ops = vec![sections(&known, &SECTIONS)];
         ops.extend(
             self.agents_of(&ids)
-                .flat_map(|(id, agent)| forget_other(id, agent)),
+                .flat_map(|(id, agent)| forget_other(id, &agent)),
         );
         ops.push(Op::Wait(self.found(&ids)));
         let why = "Pacemaker would restart what it ran by another agent";
@@ -134,7 +134,7 @@ impl Planner<'_> {
 
 /// The members' history of a resource by any other agent is taken away, and its instances
 /// are looked for by this one.
-fn forget_other(id: &str, agent: String) -> [Op; 2] {
+fn forget_other(id: &str, agent: &str) -> [Op; 2] {
     let mut words = agent.split(':').map(str::to_owned);
     let class = words.next().unwrap_or_default();
     let (mut provider, mut kind) = (String::new(), words.next().unwrap_or_default());

@@ -120,6 +120,9 @@ impl Planner<'_> {
         if !self.moving.is_empty() {
             what.push("handing services over between the cluster and systemd".to_owned());
         }
+        if !self.renewed.is_empty() {
+            what.push(format!("other resource agents for {}", self.renewed.join(", ")));
+        }
         let members: Vec<&str> = (self.votes.coming.iter().chain(&self.votes.leaving))
             .map(String::as_str)
             .collect();

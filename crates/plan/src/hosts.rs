@@ -19,7 +19,7 @@ impl Planner<'_> {
     pub(crate) fn write(&self, file: &DesiredFile) -> FileWrite {
         FileWrite {
             content: match self.content(file) {
-                Cow::Borrowed(bytes) if std::ptr::eq(bytes, &*file.write.content) => {
+                Cow::Borrowed(bytes) if bytes.as_ptr() == file.write.content.as_ptr() => {
                     file.write.content.clone()
                 }
                 other => other.into_owned().into(),
@@ -49,7 +49,7 @@ impl Planner<'_> {
         let want = String::from_utf8_lossy(&file.write.content);
         let merged = ini::hosts::merge(now.text.as_deref().unwrap_or_default(), &want);
         let mut file = file.clone();
-        file.write.content = merged.into_bytes();
+        file.write.content = merged.into_bytes().into();
         Cow::Owned(file)
     }
 

@@ -109,7 +109,9 @@ pub(crate) fn version() -> DesiredFile {
     DesiredFile {
         write: FileWrite {
             path: VERSION.to_owned(),
-            content: format!("{}\n", crate::secret("vault/version")).into_bytes(),
+            content: format!("{}\n", crate::secret("vault/version"))
+                .into_bytes()
+                .into(),
             owner: "root".to_owned(),
             group: "root".to_owned(),
             mode: 0o600,

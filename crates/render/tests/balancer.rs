@@ -22,7 +22,7 @@ fn sections(desired: &Desired) -> Sections {
         .files
         .iter()
         .find(|f| f.write.path == "/etc/haproxy/haproxy.cfg");
-    let text = String::from_utf8(file.unwrap().write.content.clone()).unwrap();
+    let text = String::from_utf8(file.unwrap().write.content.to_vec()).unwrap();
     let mut out = Sections::new();
     let mut name = String::new();
     for line in text

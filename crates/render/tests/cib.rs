@@ -127,7 +127,12 @@ fn orders_bind_only_after_a_promotion() {
         let promotes = cib.orders.iter().any(|o| o.first_action == "promote");
         let timer = |id: &String| {
             let mut all = cib.resources.iter().map(pacemaker::Resource::primitive);
-            all.any(|p| p.id == *id && p.params.get("unit").is_some_and(|u| u.ends_with(".timer")))
+            all.any(|p| {
+                p.id == *id
+                    && p.params
+                        .get("unit")
+                        .is_some_and(|u| u.rsplit_once('.').is_some_and(|(_, kind)| kind == "timer"))
+            })
         };
         assert!(promotes || desired.gated.iter().all(timer), "{cloud}");
         assert!(!cib.section("constraints").contains("symmetrical=\"true\""));

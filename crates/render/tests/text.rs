@@ -70,7 +70,7 @@ static CATALOG: LazyLock<Arc<Catalog>> = LazyLock::new(|| {
 
 fn file(desired: &Desired, path: &str) -> String {
     let file = desired.hosts["c1"].files.iter().find(|f| f.write.path == path);
-    String::from_utf8(file.unwrap().write.content.clone()).unwrap()
+    String::from_utf8(file.unwrap().write.content.to_vec()).unwrap()
 }
 
 /// Sections and keys of every file of keys that a cloud has, with the values.
