@@ -42,19 +42,23 @@ impl Planner<'_> {
     }
 
     /// The file as it is to be on a host: with the operator's lines, where names alone are ours.
-    fn on_host<'f>(file: &'f DesiredFile, facts: &Facts) -> Cow<'f, DesiredFile> {
+    fn on_host<'f>(&self, file: &'f DesiredFile, facts: &Facts) -> Cow<'f, DesiredFile> {
         let (true, Some(Fact::Known(now))) = (file.names, facts.files.get(&file.write.path)) else {
             return Cow::Borrowed(file);
         };
+        // With nobody's lines beside ours it is as it is wanted, and its text was not told.
+        if self.memo.is(&file.write.content, self.digest, &now.digest) {
+            return Cow::Borrowed(file);
+        }
         let want = String::from_utf8_lossy(&file.write.content);
         let merged = ini::hosts::merge(now.text.as_deref().unwrap_or_default(), &want);
         let mut file = file.clone();
-        file.write.content = merged.into_bytes().into();
+        file.write.content = merged.into();
         Cow::Owned(file)
     }
 
     pub(crate) fn file_change(&self, file: &DesiredFile, facts: &Facts) -> Option<Change> {
-        let file = &*Self::on_host(file, facts);
+        let file = &*self.on_host(file, facts);
         let path = &file.write.path;
         let Some(Fact::Known(now)) = facts.files.get(path) else {
             return Some(Change {
@@ -72,7 +76,8 @@ impl Planner<'_> {
         let same = match &file.ring {
             Some(_) => now.digest == (self.digest)(self.rings.content(file)),
             None if *path == corosync::CONF => now.digest == (self.digest)(&self.content(file)),
-            None if !file.write.directory && file.write.own == Own::File => {
+            // What was merged for one host is kept by nobody.
+            None if !file.names && !file.write.directory && file.write.own == Own::File => {
                 self.memo.is(&file.write.content, self.digest, &now.digest)
             }
             None => shared::is_as_wanted(&file.write, now, self.digest),
@@ -160,7 +165,7 @@ impl Planner<'_> {
                 .filter_map(|c| Some((&c.file, cures::change(c, facts, new)?)));
             differing.extend(cured);
             for (file, change) in differing {
-                let write = self.write(&Self::on_host(file, facts));
+                let write = self.write(&self.on_host(file, facts));
                 // Where nothing of it runs, nothing is restarted, and nobody waits for it.
                 let in_use = |r: &String| r.starts_with("unit/") || self.instance_runs(r, host);
                 let up = running || (!member && serves(facts, file));

@@ -99,7 +99,7 @@ fn each_law_is_looked_at() {
             step.after.retain(|a| !a.contains("/c1"));
         }
     };
-    check(&of, beside, Law::OneAtATime, "change/c2");
+    check(&of, beside, Law::OneAtATime, "");
     let hurried = |p: &mut Plan| {
         let step = step(p, "change/c1");
         while matches!(step.ops.last(), Some(wire::Op::Wait(_))) {

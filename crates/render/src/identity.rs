@@ -109,9 +109,7 @@ pub(crate) fn version() -> DesiredFile {
     DesiredFile {
         write: FileWrite {
             path: VERSION.to_owned(),
-            content: format!("{}\n", crate::secret("vault/version"))
-                .into_bytes()
-                .into(),
+            content: format!("{}\n", crate::secret("vault/version")).into(),
             owner: "root".to_owned(),
             group: "root".to_owned(),
             mode: 0o600,

@@ -132,7 +132,9 @@ pub fn applied(desired: &Desired, host: &str) -> Facts {
             .map_or(("hacluster".to_owned(), "haclient".to_owned(), 0o600), |f| {
                 (f.write.owner.clone(), f.write.group.clone(), f.write.mode)
             });
-        let text = (ask.texts.contains(path) && ask.same.get(path) != Some(&digest(content)))
+        let text = ask
+            .texts
+            .contains(path)
             .then(|| filled(std::str::from_utf8(content).unwrap()));
         let lines = if ask.lines.contains(path) {
             let text = filled(std::str::from_utf8(content).unwrap());
