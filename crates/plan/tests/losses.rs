@@ -232,7 +232,7 @@ fn what_is_alone_is_repaired_by_somebody() {
 fn read() -> BTreeSet<String> {
     let mut out = BTreeSet::new();
     for file in ["chain", "stores", "times", "work"] {
-        let text = compare::read(&format!("crates/plan/src/loss/{file}.rs"));
+        let text = compare::read(&format!("crates/losses/src/{file}.rs"));
         let code = text.split("#[cfg(test)]").next().unwrap();
         for before in [".of(\"", ", \"check_"] {
             let kept = before

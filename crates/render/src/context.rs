@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use catalog::{Spanned, UnitRun, Watched};
+use catalog::Spanned;
 use diagnostic::Diagnostic;
 use indexmap::IndexMap;
 use minijinja::syntax::SyntaxConfig;
@@ -17,6 +17,7 @@ use wire::Content;
 use crate::ini::{Data, Rendered};
 use crate::memo::{Memo, Reads};
 use crate::scope::{Names, Own};
+use crate::views::{BrakeView, EndpointView, MemberView, at_once, clustered, host_view, watched};
 
 /// Where an expression stands.
 #[derive(Clone, Copy)]
@@ -51,77 +52,6 @@ fn numbers(address: &str) -> Vec<u16> {
         Ok(IpAddr::V6(v6)) => v6.segments().to_vec(),
         Err(_) => Vec::new(),
     }
-}
-
-#[derive(Serialize)]
-struct HostView {
-    name: String,
-    id: u32,
-    address: String,
-    url_address: String,
-    tunnel_address: String,
-    interface_addresses: Vec<String>,
-    links: Vec<String>,
-    roles: Vec<String>,
-}
-
-#[derive(Serialize)]
-#[expect(clippy::struct_excessive_bools, reason = "as the catalogue has them")]
-struct EndpointView {
-    service: String,
-    name: String,
-    mode: String,
-    port: u16,
-    path: String,
-    check: String,
-    check_port: u16,
-    process_port: Option<u16>,
-    tls: bool,
-    backend_tls: bool,
-    single_writer: bool,
-    service_type: String,
-    options: Vec<String>,
-    websocket: bool,
-    connections: Option<u32>,
-    brake: Option<BrakeView>,
-    fallback: Option<String>,
-    /// Requests that one instance works on at once; none where it is not known.
-    at_once: Option<u32>,
-    vip: String,
-    url: String,
-    members: Vec<MemberView>,
-}
-
-#[derive(Serialize)]
-struct BrakeView {
-    /// Methods, and expressions that match a path however often it is slashed.
-    asks: Vec<(String, String)>,
-    at_once: u32,
-    in_ten_seconds: u32,
-    refused: u32,
-}
-
-impl From<catalog::Brake> for BrakeView {
-    fn from(brake: catalog::Brake) -> Self {
-        let pattern = |path: &str| format!("^{}/*$", path.replace('/', "/+").replace('*', "[^/]+"));
-        Self {
-            asks: brake
-                .asks
-                .into_iter()
-                .map(|(method, path)| (method, pattern(&path)))
-                .collect(),
-            at_once: brake.at_once,
-            in_ten_seconds: brake.in_ten_seconds,
-            refused: brake.refused,
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct MemberView {
-    name: String,
-    address: String,
-    url_address: String,
 }
 
 /// A file's bytes, and whether a secret is among them.
@@ -261,88 +191,6 @@ fn environment() -> Environment<'static> {
     // Configuration files are not HTML: nothing is escaped.
     env.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     env
-}
-
-fn host_view(model: &Model, ids: &IndexMap<String, u32>, host: &cloud::Host) -> HostView {
-    let address = host
-        .addresses
-        .values()
-        .next()
-        .map_or(IpAddr::from([0, 0, 0, 0]), |a| a.value);
-    let tunnels = model.cloud.networks.iter();
-    let tunnel = tunnels
-        .filter(|n| n.uses.contains(&cloud::NetworkUse::Tunnel))
-        .find_map(|n| host.address_in(n.name.as_str()));
-    HostView {
-        tunnel_address: tunnel.unwrap_or(address).to_string(),
-        name: host.name.as_str().to_owned(),
-        // Of a member of the cluster; nobody asks for another's.
-        id: ids.get(host.name.as_str()).copied().unwrap_or_default(),
-        address: address.to_string(),
-        url_address: url_host(address),
-        interface_addresses: host.addresses.values().map(|a| a.value.to_string()).collect(),
-        links: model
-            .cloud
-            .links()
-            .filter_map(|n| host.address_in(n.name.as_str()))
-            .map(|a| a.to_string())
-            .collect(),
-        roles: host.roles.iter().map(|r| r.as_str().to_owned()).collect(),
-    }
-}
-
-/// Threads of all processes of an instance.
-fn at_once(settings: &IndexMap<String, String>) -> Option<u32> {
-    let number = |key: &str| settings.get(key).map_or(Some(1), |n| n.parse::<u32>().ok());
-    settings.contains_key("processes").then_some(())?;
-    number("processes")?.checked_mul(number("threads")?)
-}
-
-/// A unit that is alive as long as it has a connection to the port of its peers, or as long
-/// as it takes those to its own.
-#[derive(Serialize)]
-struct WatchedView {
-    unit: String,
-    connected: Option<u16>,
-    listens: Vec<u16>,
-    /// Keys, so that a template that asks for one name does not go through all.
-    hosts: IndexMap<String, bool>,
-}
-
-fn watched(model: &Model) -> Vec<WatchedView> {
-    let mut out: Vec<WatchedView> = Vec::new();
-    for (_, component) in model.components() {
-        let (connected, listens) = match component.watched() {
-            Watched::Not => continue,
-            Watched::Connected(port) => (Some(port), Vec::new()),
-            Watched::Listens(ports) => (None, ports),
-        };
-        // Two components may be of one unit, of which the settings choose one.
-        if !out.iter().any(|w| w.unit == component.unit) {
-            out.push(WatchedView {
-                unit: component.unit.clone(),
-                connected,
-                listens,
-                hosts: (model.names_on(&component.runs_on).into_iter())
-                    .map(|name| (name, true))
-                    .collect(),
-            });
-        }
-    }
-    out
-}
-
-/// Services that the cluster runs somewhere, by their units.
-fn clustered(model: &Model) -> Vec<&str> {
-    let mut out: Vec<&str> = Vec::new();
-    for (_, component) in model.components() {
-        let unit = component.unit.as_str();
-        let run = component.run_in(model.cloud.architecture) == UnitRun::Cluster;
-        if run && unit.ends_with(".service") && !out.contains(&unit) {
-            out.push(unit);
-        }
-    }
-    out
 }
 
 impl Templates {

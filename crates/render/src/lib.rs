@@ -25,6 +25,7 @@ mod rings;
 mod scope;
 mod scripts;
 mod systemd;
+mod views;
 
 use diagnostic::Diagnostic;
 use engines::Store;

@@ -45,7 +45,7 @@ fn every_number_serves() {
         .chain(laws.iter().flat_map(|l| words(&l.holds)))
         .collect();
     let sources =
-        ["chain", "stores", "times", "work"].map(|f| compare::read(&format!("crates/plan/src/loss/{f}.rs")));
+        ["chain", "stores", "times", "work"].map(|f| compare::read(&format!("crates/losses/src/{f}.rs")));
     let chain = sources.concat();
     for n in numbers {
         // What is neither read nor part of another number or law tells what a loss costs.

@@ -144,7 +144,7 @@ mod tests {
 
     fn seen(quorum: bool, unclean: bool) -> Observed {
         let xml = format!(
-            "<pacemaker-result><summary><current_dc present=\"true\" with_quorum=\"{quorum}\"/></summary><nodes>\
+            "<pacemaker-result><summary><current_dc present=\"true\" name=\"c2\" with_quorum=\"{quorum}\"/></summary><nodes>\
              <node name=\"c1\" id=\"1\" online=\"false\" standby=\"false\" maintenance=\"false\" pending=\"false\" \
              unclean=\"{unclean}\"/></nodes></pacemaker-result>"
         );
