@@ -10,6 +10,8 @@ use crate::said::{program, run, tell, until};
 
 /// A cluster acts within a second, a broker looks at its alarms every few.
 const TOLD: Duration = Duration::from_secs(30);
+/// `status` takes two seconds at most where nobody else works on the machine.
+const BUSY: Duration = Duration::from_secs(5);
 const CURED: Duration = Duration::from_mins(1);
 
 /// One sabotage: on which host, how, and what `status` says of it.
@@ -164,7 +166,7 @@ fn one(cloud: &Cloud, sabotage: &Sabotage) {
 fn quick(cloud: &Cloud) {
     let took = (0..3).map(|_| cloud.say(&["status"]).good().took).min().unwrap();
     tell(&format!("status takes {:.2} s", took.as_secs_f64()));
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(took < BUSY, "{took:?}");
     let check = cloud.say(&["status", "--check"]).good();
     assert!(
         check.out.starts_with("QUORATE OK - ") && check.out.contains(" | problems=0 "),
