@@ -51,7 +51,7 @@ impl<'a> Steps<'a> {
         let mut next: Vec<&Step> = vec![step];
         while let Some(step) = next.pop() {
             for after in &step.after {
-                if after == first {
+                if after == first && self.0.contains_key(first) {
                     return true;
                 }
                 if seen.insert(after) {
