@@ -42,10 +42,10 @@ pub fn stands(cloud: &Cloud, architecture: &str, [management, provider]: [&str; 
     cloud.until_redundant(WHOLE);
 }
 
-/// One controller cut; journeys slower than foretold are printed, not judged, on a busy machine.
+/// The short form: one controller cut; journeys slower than foretold are printed, not judged, on a busy machine.
 #[test]
 #[ignore = "lab"]
-fn eight_services_outlive_a_controller() {
+fn long_eight_services_outlive_a_controller() {
     let cloud = Cloud::new("st-eights", 79);
     let longer = outlive(&cloud, "core", ["198.18.79", "198.18.80"], &["c2"]);
     if !longer.is_empty() {
