@@ -197,6 +197,16 @@ fn image_haproxy_takes_the_configuration() {
             {
                 root.write(path, &certificate);
             }
+            // Lists that the configuration reads.
+            let lists = (wanted.files.iter()).filter(|f| {
+                f.write
+                    .path
+                    .strip_prefix("/etc/haproxy/")
+                    .is_some_and(|name| name.rsplit_once('.').is_some_and(|(_, kind)| kind == "list"))
+            });
+            for list in lists {
+                root.write(&list.write.path, &content(&desired, host, &list.write.path));
+            }
             root.write("/etc/haproxy/haproxy.cfg", &text);
             let output = root.run(&["haproxy", "-c", "-V", "-f", "/etc/haproxy/haproxy.cfg"]);
             let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
