@@ -205,7 +205,7 @@ fn image_haproxy_takes_the_configuration() {
                     .is_some_and(|name| name.rsplit_once('.').is_some_and(|(_, kind)| kind == "list"))
             });
             for list in lists {
-                root.write(&list.write.path, &content(&desired, host, &list.write.path));
+                root.write(&list.write.path, content(&desired, host, &list.write.path));
             }
             root.write("/etc/haproxy/haproxy.cfg", &text);
             let output = root.run(&["haproxy", "-c", "-V", "-f", "/etc/haproxy/haproxy.cfg"]);

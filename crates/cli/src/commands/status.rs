@@ -136,6 +136,8 @@ pub enum Walk {
 
 /// Time limit of the journeys that read.
 const READS: Duration = Duration::from_secs(15);
+/// Pause before a journey that failed is walked once more.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Looks once. A cloud that is down by then is walked only if all journeys are asked for.
 pub async fn look(project: &Project, walk: Walk) -> Result<Snapshot, Failure> {
@@ -157,15 +159,22 @@ pub async fn look(project: &Project, walk: Walk) -> Result<Snapshot, Failure> {
     }
 }
 
-/// The snapshot with what came of the journeys that read. Only what fails is kept of them.
+/// The snapshot with the journeys that read and failed twice; one that failed once is a remark.
+///
+/// A single bad answer can be of a server that was ending at that moment, which is over
+/// before anybody has read of it. Who asks again sees the difference.
 async fn reads(project: &Project, snapshot: Snapshot, sessions: &Sessions, fill: &Fill) -> Snapshot {
     let all = project.desired.journeys.iter();
     let journeys: Vec<Journey> = all.filter(|j| j.kind == JourneyKind::Read).cloned().collect();
-    let asked = tokio::time::timeout(READS, walked(journeys, sessions, fill)).await;
+    let asked = tokio::time::timeout(READS, failing(journeys, sessions, fill)).await;
     let why = match asked {
-        Ok(Ok(walked)) => {
-            let failed = walked.into_iter().filter(|w| w.failed.is_some()).collect();
-            return snapshot.walked(failed);
+        Ok(Ok((twice, once))) => {
+            let remarks = once.into_iter().filter_map(|w| {
+                let why = w.failed?;
+                Some(format!("the read journey of {} failed once: {why}", w.service))
+            });
+            let remarks = remarks.collect();
+            return snapshot.walked(twice).with_due(Vec::new(), remarks);
         }
         Ok(Err(Failure::World { message, .. } | Failure::Input(message) | Failure::Found(message))) => {
             message
@@ -177,6 +186,26 @@ async fn reads(project: &Project, snapshot: Snapshot, sessions: &Sessions, fill:
         Vec::new(),
         vec![format!("it was not seen whether tokens are taken: {why}")],
     )
+}
+
+/// Journeys that failed two walks in a row, and those that failed the first alone.
+async fn failing(
+    journeys: Vec<Journey>,
+    sessions: &Sessions,
+    fill: &Fill,
+) -> Result<(Vec<Walked>, Vec<Walked>), Failure> {
+    let bad = |all: Vec<Walked>| all.into_iter().filter(|w| w.failed.is_some());
+    let first: Vec<Walked> = bad(walked(journeys.clone(), sessions, fill).await?).collect();
+    if first.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    tokio::time::sleep(AGAIN).await;
+    let failed = |j: &Journey| first.iter().any(|w| w.service == j.service && w.kind == j.kind);
+    let again = journeys.into_iter().filter(failed).collect();
+    let second: Vec<Walked> = bad(walked(again, sessions, fill).await?).collect();
+    let cured = |w: &Walked| !second.iter().any(|s| s.service == w.service && s.kind == w.kind);
+    let once = first.iter().filter(|w| cured(w)).cloned().collect();
+    Ok((second, once))
 }
 
 /// Work that is due by the vault and the backups as they are kept; nothing of a cloud that was
