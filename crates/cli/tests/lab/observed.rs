@@ -112,8 +112,16 @@ fn answered(name: &str, answer: &mut Value) {
         let keys: Vec<&str> = lines.filter_map(|l| l.split(':').next()).collect();
         *text = json!(keys);
     }
+    // Some of a store's folder, in no order; that it holds something is what engines read.
+    for part in ["/Listing/folders", "/Listing/others"] {
+        if let Some(names) = known.pointer_mut(part) {
+            *names = json!(*names != json!([]));
+        }
+    }
     if let Some(ran) = known.get_mut("Ran") {
         let mut lines: Vec<&str> = ran["stdout"].as_str().unwrap_or_default().lines().collect();
+        // The hour at which votequorum was asked.
+        lines.retain(|line| !line.starts_with("Date:"));
         lines.sort_unstable();
         ran["stdout"] = json!(lines);
     }
