@@ -17,6 +17,8 @@ struct Server {
     status: String,
     /// Sessions on it now.
     sessions: u64,
+    /// The balancer asks it how it is. One that it never asks counts as up for ever.
+    checked: bool,
 }
 
 /// One server's row in the CSV of `show stat`.
@@ -27,12 +29,14 @@ fn server(csv: &str, name: &str) -> Option<Server> {
     let at = |name: &str| columns.iter().position(|c| *c == name);
     let (section_at, server_at, status, sessions) =
         (at("pxname")?, at("svname")?, at("status")?, at("scur")?);
+    let check = at("check_status")?;
     lines
         .map(|line| line.split(',').collect::<Vec<_>>())
         .find(|row| row.get(section_at) == Some(&section) && row.get(server_at) == Some(&server))
         .map(|row| Server {
             status: row.get(status).copied().unwrap_or_default().to_owned(),
             sessions: row.get(sessions).and_then(|s| s.parse().ok()).unwrap_or(0),
+            checked: row.get(check).is_some_and(|c| !c.is_empty()),
         })
 }
 
@@ -65,8 +69,14 @@ pub(crate) async fn set(wanted: &Balance, progress: &Progress) -> Result<u32, Op
         let Some(now) = server(&before, name) else {
             continue;
         };
-        changed += u32::from(!is(&now.status, wanted.state));
-        tell(wanted, name).await?;
+        let changes = !is(&now.status, wanted.state);
+        changed += u32::from(changes);
+        let words = match wanted.state {
+            ServerState::Ready => let_in(name, changes && now.checked),
+            ServerState::Drain => format!("set server {name} state drain"),
+            ServerState::Maint => format!("set server {name} state maint"),
+        };
+        tell(wanted, name, &words).await?;
     }
     let until = Instant::now() + Duration::from_millis(wanted.wait_ms);
     if wanted.state == ServerState::Ready {
@@ -97,7 +107,11 @@ pub(crate) async fn set(wanted: &Balance, progress: &Progress) -> Result<u32, Op
             // by a reload that somebody else asked for, sends it requests again.
             if is_up(&now.status) {
                 forgotten = true;
-                tell(wanted, name).await?;
+                let words = match wanted.state {
+                    ServerState::Maint => "maint",
+                    ServerState::Drain | ServerState::Ready => "drain",
+                };
+                tell(wanted, name, &format!("set server {name} state {words}")).await?;
             }
         }
         if left == 0 && !forgotten {
@@ -112,18 +126,26 @@ pub(crate) async fn set(wanted: &Balance, progress: &Progress) -> Result<u32, Op
     Ok(changed)
 }
 
-/// Says one server's state.
-async fn tell(wanted: &Balance, name: &str) -> Result<(), OpError> {
-    let word = match wanted.state {
-        ServerState::Ready => "ready",
-        ServerState::Drain => "drain",
-        ServerState::Maint => "maint",
-    };
-    let said = say(&wanted.socket, &format!("set server {name} state {word}")).await?;
+/// The command that lets a server in. A restart is over sooner than two checks fail, so
+/// the balancer still believes in what it saw before: it would send requests to a process
+/// that only begins, and cut them off once a check fails. Down until its checks are good
+/// again; from `MAINT` by way of `DRAIN`, since whoever leaves `MAINT` is up at once.
+fn let_in(name: &str, anew: bool) -> String {
+    let ready = format!("set server {name} state ready");
+    if anew {
+        format!("set server {name} state drain;set server {name} health down;{ready}")
+    } else {
+        ready
+    }
+}
+
+/// Says a server's state, in the balancer's words.
+async fn tell(wanted: &Balance, name: &str, words: &str) -> Result<(), OpError> {
+    let said = say(&wanted.socket, words).await?;
     match said.filter(|s| !s.trim().is_empty()) {
         None => Ok(()),
         Some(said) => Err(OpError::new(format!(
-            "the balancer does not set {name} to {word}: {}",
+            "the balancer does not do `{words}` for {name}: {}",
             said.trim()
         ))),
     }
@@ -131,14 +153,18 @@ async fn tell(wanted: &Balance, name: &str) -> Result<(), OpError> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+    use tokio::net::UnixListener;
+    use tokio::sync::mpsc;
+
     use super::*;
 
     /// Of HAProxy 3.0's `show stat`, columns left out.
-    const STAT: &str = "# pxname,svname,qcur,qmax,scur,smax,status,weight,\n\
-                        api,FRONTEND,,,3,9,OPEN,,\n\
-                        api,c1,0,0,2,4,UP,100,\n\
-                        api,c2,0,0,0,4,DRAIN,100,\n\
-                        api,c3,0,0,0,4,MAINT (via x),100,\n";
+    const STAT: &str = "# pxname,svname,qcur,qmax,scur,smax,status,weight,check_status,\n\
+                        api,FRONTEND,,,3,9,OPEN,,,\n\
+                        api,c1,0,0,2,4,UP,100,L7OK,\n\
+                        api,c2,0,0,0,4,DRAIN,100,L7OK,\n\
+                        api,c3,0,0,0,4,MAINT (via x),100,,\n";
 
     #[test]
     fn a_server_is_found_in_what_is_shown() {
@@ -169,6 +195,51 @@ mod tests {
         check("UP 1/2", [true, false, false]);
         check("DRAIN", [false, true, false]);
         check("MAINT (via x)", [false, false, true]);
+    }
+
+    /// A balancer that answers `show stat` with each of these in turn; what it was told.
+    async fn told(state: ServerState, servers: &[&str], shows: [&'static str; 2]) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("stat.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let (heard, mut all) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            let mut shows = shows.into_iter().cycle();
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut line = String::new();
+                BufReader::new(&mut stream).read_line(&mut line).await.unwrap();
+                let answer = if line == "show stat\n" {
+                    shows.next().unwrap()
+                } else {
+                    heard.send(line.trim().to_owned()).unwrap();
+                    "\n"
+                };
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        let wanted = Balance {
+            socket: path.to_string_lossy().into_owned(),
+            servers: servers.iter().map(|&s| s.to_owned()).collect(),
+            state,
+            wait_ms: 1000,
+        };
+        set(&wanted, &Progress::silent()).await.unwrap();
+        std::iter::from_fn(|| all.try_recv().ok()).collect()
+    }
+
+    /// It was checked before its process went, and not since.
+    #[tokio::test]
+    async fn who_is_let_in_is_up_only_by_checks_that_come_after() {
+        let after = "# pxname,svname,scur,status,check_status\napi,c1,0,UP,L7OK\napi,c2,0,UP,L7OK\napi,c3,0,no check,\n";
+        assert_eq!(
+            told(ServerState::Ready, &["api/c1", "api/c2", "api/c3"], [STAT, after]).await,
+            [
+                "set server api/c1 state ready",
+                "set server api/c2 state drain;set server api/c2 health down;set server api/c2 state ready",
+                "set server api/c3 state ready",
+            ]
+        );
     }
 
     #[tokio::test]
