@@ -3,7 +3,8 @@
 //!
 //! Source: the HTTP API reference of RabbitMQ 4, `/api/health/checks/…` and `/api/queues`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use serde_json::Value;
 use wire::{Answer, Command, Fact, Facts, NamedQuery, Op};
@@ -71,31 +72,36 @@ fn members<'a>(store: &'a Store, seen: &Seen<'a>) -> Vec<(&'a String, &'a Facts)
         .collect()
 }
 
-/// Alarms, and queues in danger, as the members tell.
-pub fn faults(store: &Store, seen: &Seen<'_>) -> Vec<StoreFault> {
-    let members = members(store, seen);
-    let mut out = Vec::new();
-    let altered = limits(store, seen);
-    let mut alarms: Vec<(String, String)> = Vec::new();
-    for (_, facts) in &members {
+/// Members with an alarm, and of what, as any member tells.
+fn alarms(store: &Store, members: &[(&String, &Facts)]) -> BTreeSet<(String, String)> {
+    let mut out = BTreeSet::new();
+    for (_, facts) in members {
         let told = body(store, facts, "alarms", &[503]);
         let all = told
             .as_ref()
             .and_then(|b| b.get("alarms"))
             .and_then(Value::as_array);
-        for alarm in all.into_iter().flatten() {
-            let found = (host_of(text(alarm, "node")), text(alarm, "resource").to_owned());
-            if !found.1.is_empty() && !alarms.contains(&found) {
-                alarms.push(found);
-            }
-        }
+        let all = all.into_iter().flatten();
+        let found = all.map(|alarm| (host_of(text(alarm, "node")), text(alarm, "resource").to_owned()));
+        out.extend(found.filter(|(_, of)| !of.is_empty()));
     }
-    alarms.sort();
-    out.extend(alarms.into_iter().map(|(host, of)| StoreFault::Alarm {
-        cure: cure(store, &host, &of, &altered),
-        host,
-        of,
-    }));
+    out
+}
+
+/// Alarms, and queues in danger, as the members tell.
+pub fn faults(store: &Store, seen: &Seen<'_>) -> Vec<StoreFault> {
+    let members = members(store, seen);
+    let mut out = Vec::new();
+    let altered = limits(store, seen);
+    out.extend(
+        alarms(store, &members)
+            .into_iter()
+            .map(|(host, of)| StoreFault::Alarm {
+                cure: cure(store, &host, &of, &altered),
+                host,
+                of,
+            }),
+    );
     for (host, facts) in &members {
         let told = body(store, facts, "critical", &[503]);
         let queues = told
@@ -164,10 +170,34 @@ fn bytes(text: &str) -> Option<u64> {
     digits.trim().parse::<u64>().ok()?.checked_mul(unit)
 }
 
+/// Bytes that are free where the store's data lie.
+fn free(store: &Store, facts: &Facts) -> Option<u64> {
+    let data = Path::new(store.option("data"));
+    let over = facts
+        .disk_free
+        .iter()
+        .filter(|(mount, _)| data.starts_with(mount));
+    over.max_by_key(|(mount, _)| mount.len()).map(|(_, free)| *free)
+}
+
 /// Limits that members run with and that are not as configured: host, alarm, value.
-fn limits(store: &Store, seen: &Seen<'_>) -> BTreeMap<(String, &'static str), u64> {
+///
+/// A member's own account of its limits is some seconds old, its alarm is not: with one of
+/// the disk where the configured limit is still free, it runs with a larger limit.
+fn limits(store: &Store, seen: &Seen<'_>) -> BTreeMap<(String, &'static str), String> {
+    const DISK: (&str, &str) = (LIMITS[0].0, LIMITS[0].2);
     let mut out = BTreeMap::new();
     let members = members(store, seen);
+    let want = bytes(store.option(DISK.1));
+    for (host, of) in alarms(store, &members) {
+        let facts = members.iter().find(|(name, _)| **name == host);
+        if let (Some((_, facts)), Some(want)) = (facts, want)
+            && of == DISK.0
+            && let Some(free) = free(store, facts).filter(|free| *free > want)
+        {
+            out.insert((host, DISK.0), format!("more than {free}"));
+        }
+    }
     let told = members.iter().find_map(|(_, f)| body(store, f, "limits", &[200]));
     for node in told.as_ref().and_then(Value::as_array).into_iter().flatten() {
         for (of, figure, option, _) in LIMITS {
@@ -176,14 +206,14 @@ fn limits(store: &Store, seen: &Seen<'_>) -> BTreeMap<(String, &'static str), u6
             if let (Some(want), Some(have)) = (want, have)
                 && want != have
             {
-                out.insert((host_of(text(node, "name")), of), have);
+                out.insert((host_of(text(node, "name")), of), have.to_string());
             }
         }
     }
     out
 }
 
-fn cure(store: &Store, host: &str, of: &str, altered: &BTreeMap<(String, &'static str), u64>) -> String {
+fn cure(store: &Store, host: &str, of: &str, altered: &BTreeMap<(String, &'static str), String>) -> String {
     if altered.keys().any(|(h, o)| h == host && *o == of) {
         return "quorate apply".to_owned();
     }
@@ -213,7 +243,7 @@ pub(super) fn differs(store: &Store, seen: &Seen<'_>) -> Vec<Differs> {
                 want: bytes(want)?.to_string(),
                 mend: vec![Op::Run(Command::new(unit, &argv, 60_000))],
             },
-            have: Some(have.to_string()),
+            have: Some(have),
             member: Some(host),
         })
     })
@@ -244,7 +274,13 @@ mod tests {
 
     /// Answers of c1; c2 cannot be asked.
     fn with<T>(answers: &[(&str, u16, &str)], look: impl Fn(&Store, &Seen<'_>) -> T) -> T {
+        with_room(answers, 0, look)
+    }
+
+    /// The same with so many bytes free on c1.
+    fn with_room<T>(answers: &[(&str, u16, &str)], free: u64, look: impl Fn(&Store, &Seen<'_>) -> T) -> T {
         let mut facts = crate::silent();
+        facts.disk_free.insert("/".to_owned(), free);
         for (what, status, body) in answers {
             let answer = Answer::Http {
                 status: *status,
@@ -284,6 +320,23 @@ mod tests {
         check(LIMITS_KEPT, "make room on c2: `df -h /data`");
         let raised = r#"[{"name":"rabbit@c2","disk_free_limit":900000000000,"mem_limit":2000000000}]"#;
         check(("limits", 200, raised), "quorate apply");
+        // Its own account of the limit is late: the room that the host has says the same.
+        let of_c1 = (alarm.0, alarm.1, &*alarm.2.replace("c2", "c1"));
+        let room = |free: u64| {
+            let found = with_room(&[of_c1, LIMITS_KEPT], free, |store, seen| {
+                (faults(store, seen), differs(store, seen))
+            });
+            let cure = found.0.into_iter().map(|fault| match fault {
+                StoreFault::Alarm { cure, .. } => cure,
+                other => format!("{other:?}"),
+            });
+            (cure.collect::<String>(), found.1.len())
+        };
+        assert_eq!(room(200_000_001), ("quorate apply".to_owned(), 1));
+        assert_eq!(
+            room(199_999_999),
+            ("make room on c1: `df -h /data`".to_owned(), 0)
+        );
         assert_eq!(with(&[("alarms", 200, r#"{"status":"ok"}"#)], faults), []);
         assert_eq!(with(&[("alarms", 500, "")], faults), []);
     }
