@@ -12,13 +12,12 @@ use crate::project::Project;
 use crate::say;
 
 /// Packages whose archives stay in the image: hosts have no network outside,
-/// and a reinstallation there is something to be tried.
+/// and a reinstallation there is something to be tried. Those below everything are on each
+/// host without being asked for.
 fn keep(packages: &[String]) -> Vec<String> {
-    packages
-        .iter()
-        .filter(|p| p.ends_with("-server"))
-        .cloned()
-        .collect()
+    let below = ["libc6", "systemd"].map(str::to_owned);
+    let servers = packages.iter().filter(|p| p.ends_with("-server"));
+    servers.cloned().chain(below).collect()
 }
 
 /// The lab that a cloud file describes, whose hosts have packages `with` too, and test

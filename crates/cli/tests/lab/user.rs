@@ -52,7 +52,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-site, name = sys.argv[1:]
+site, name, console = sys.argv[1:]
 options = webdriver.ChromeOptions()
 # Root has no sandbox, and containers have a small /dev/shm.
 for word in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
@@ -79,6 +79,12 @@ try:
     browser.get(f"https://{site}/project/instances/")
     browser.find_element(By.LINK_TEXT, name).click()
     wait.until(lambda b: "/project/instances/" in b.current_url and name in b.title or name in b.page_source)
+    # The console: what it shows is drawn by what came through the socket.
+    browser.get(console)
+    wait.until(lambda b: "Connected to" in b.find_element(By.ID, "status").text)
+    wait.until(lambda b: b.find_element(By.CSS_SELECTOR, "[id=screen] canvas").size["width"] > 100)
+    wide = "const c = document.querySelector('[id=screen] canvas'); return [c.width, c.height]"
+    print("console:", browser.find_element(By.ID, "status").text, browser.execute_script(wide))
     for entry in browser.get_log("browser"):
         if entry["level"] == "SEVERE":
             print("complaint:", entry["message"])
@@ -150,9 +156,10 @@ fn attached(cloud: &Cloud, wanted: bool) {
 /// The dashboard, in a browser.
 fn looked_at(cloud: &Cloud) {
     let site = cloud.vip("horizon");
-    let said = cloud
-        .lab("shell", &["c1", "sh", "-c", BROWSER, "sh", &site, "first"])
-        .good();
+    let ask = ". /root/openrc; openstack console url show --novnc -f value -c url first";
+    let console = cloud.shell("c1", ask).good().out;
+    let words = ["c1", "sh", "-c", BROWSER, "sh", &site, "first", console.trim()];
+    let said = cloud.lab("shell", &words).good();
     tell(&format!(
         "the dashboard in a browser ({:.1} s):\n{}",
         said.took.as_secs_f64(),
@@ -163,6 +170,7 @@ fn looked_at(cloud: &Cloud) {
         "[first ",
         "volumes of Volumes",
         "[data ",
+        "console: Connected to ",
     ] {
         assert!(said.out.contains(words), "no {words:?} in {said}");
     }
