@@ -1,6 +1,7 @@
 //! A cloud with all services on one set of hosts, whose controllers are cut in turn:
 //! what users do with each of them works again by itself.
 
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use plan::Until;
@@ -40,6 +41,32 @@ pub fn stands(cloud: &Cloud, architecture: &str, [management, provider]: [&str; 
     cloud.up_with(words);
     cloud.apply();
     cloud.until_redundant(WHOLE);
+}
+
+/// The power of all hosts goes and is given back at once; said 20 s later, `recover` brings
+/// the cloud back whole. How long that took, from the cut.
+pub fn outage(cloud: &Cloud, more: &[&str]) -> Duration {
+    const ANSWERS: Duration = Duration::from_mins(2);
+    cloud.forget_boots();
+    let all: Vec<&str> = HOSTS.iter().chain(more).copied().collect();
+    let cut = Instant::now();
+    let so_far = || format!("{:.1} s after the cut", cut.elapsed().as_secs_f64());
+    cloud.lab("cut", &all).good();
+    cloud.lab("on", &all).good();
+    until("all controllers to answer", ANSWERS, || {
+        let silent = HOSTS.iter().find(|host| {
+            let ssh = format!("{}:22", cloud.address(host)).parse().unwrap();
+            TcpStream::connect_timeout(&ssh, Duration::from_secs(1)).is_err()
+        });
+        silent.map_or(Ok(()), |host| Err((*host).to_owned()))
+    });
+    tell(&format!("all controllers answer {}", so_far()));
+    std::thread::sleep(Duration::from_secs(20).saturating_sub(cut.elapsed()));
+    let said = cloud.say(&["recover", "--yes"]).good();
+    tell(&format!("recover is done {}\n{}{}", so_far(), said.err, said.out));
+    cloud.until_redundant(WHOLE);
+    tell(&format!("redundant {}", so_far()));
+    cut.elapsed()
 }
 
 /// The short form: one controller cut; journeys slower than foretold are printed, not judged, on a busy machine.

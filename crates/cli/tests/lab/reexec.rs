@@ -67,6 +67,9 @@ fn long_systemd_is_upgraded_under_eight_services() {
     nothing_is_restarted(&cloud, 10, UPGRADE);
     cloud.until_redundant(BUSY);
     cloud.say(&["plan", "--detailed-exitcode"]).good();
+    // What was installed boots again.
+    eight::outage(&cloud, &["n1"]);
+    cloud.down();
 }
 
 /// The processes of what runs on each host, and since when.

@@ -54,6 +54,7 @@ fn long_rolls_that_stop() {
     cloud.up();
     cloud.apply();
     a_gate_that_never_opens(&cloud);
+    a_host_that_freezes_under_way(&cloud);
     a_full_disk_on_the_second(&cloud);
     a_reboot_that_is_killed(&cloud);
 }
@@ -208,6 +209,61 @@ fn a_gate_that_never_opens(cloud: &Cloud) {
     cloud.until_redundant(Duration::from_mins(1));
 }
 
+/// An API of the third host stands still while it is the first one's turn: nobody is sent
+/// away from the second as long as a balancer has the third out.
+fn a_host_that_freezes_under_way(cloud: &Cloud) {
+    tokens_live(cloud, 7550);
+    let mut apply = cloud.spawn(&["apply", "--yes"], "frozen.log");
+    until("the first host's turn", Duration::from_mins(1), || {
+        let log = cloud.log("frozen.log");
+        if log.contains("drain/c1/c1: done") {
+            Ok(())
+        } else {
+            Err(log)
+        }
+    });
+    let signal = |which: &str| {
+        let words = format!("systemctl kill --kill-whom=all --signal={which} quorate-keystone");
+        cloud.shell("c3", &words).good();
+    };
+    signal("STOP");
+    let (mut out, mut beside) = (0, Vec::new());
+    let ended = loop {
+        let stat = cloud.shell("c2", STAT).good().out;
+        let state = |server: &str| {
+            let row = stat
+                .lines()
+                .find(|l| l.starts_with(&format!("keystone-api,{server},")));
+            row.and_then(|l| l.split(',').nth(17))
+                .unwrap_or_default()
+                .to_owned()
+        };
+        if !state("c3").starts_with("UP") {
+            out += 1;
+            if ["DRAIN", "MAINT"].iter().any(|w| state("c2").starts_with(w)) {
+                beside.push(stat.clone());
+            }
+        }
+        if let Some(ended) = apply.try_wait().unwrap() {
+            break ended;
+        }
+    };
+    let log = cloud.log("frozen.log");
+    assert!(out > 0, "c3 was never out: {log}");
+    assert!(
+        beside.is_empty(),
+        "c2 was drained beside c3: {}\n{log}",
+        beside[0]
+    );
+    tell(&format!(
+        "with c3 frozen, {out} looks, nobody else was drained; apply: {ended}"
+    ));
+    signal("CONT");
+    cloud.until_redundant(Duration::from_mins(2));
+    cloud.say(&APPLY).good();
+    assert_eq!(lives(cloud), ["7550"; 3]);
+}
+
 /// The disk is full when its turn comes: the rest is untouched, the cloud serves.
 fn a_full_disk_on_the_second(cloud: &Cloud) {
     tokens_live(cloud, 7600);
@@ -229,7 +285,7 @@ fn a_full_disk_on_the_second(cloud: &Cloud) {
     for word in ["change/c2: FAILED", "no space left on device", "not begun"] {
         assert!(log.contains(word), "{log}");
     }
-    assert_eq!(lives(cloud), ["7600", "7500", "7500"], "{log}");
+    assert_eq!(lives(cloud), ["7600", "7550", "7550"], "{log}");
     cloud.shell("c2", "umount /etc/keystone; rm -rf /run/kept").good();
     cloud.say(&APPLY).good();
     assert_eq!(lives(cloud), ["7600"; 3]);
