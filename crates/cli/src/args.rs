@@ -209,7 +209,8 @@ pub struct RecoverArgs {
     /// The run
     #[command(flatten)]
     pub run: ApplyArgs,
-    /// Go on without this host, which never comes back: what only it holds is lost
+    /// Go on without this host, which never comes back: what only it holds is lost. May be given
+    /// several times, also for most of the members
     #[arg(long, value_name = "HOST")]
     pub without: Vec<String>,
 }

@@ -5,6 +5,7 @@
 
 mod health;
 mod holds;
+mod lost;
 
 pub use health::{faults, queues_bear};
 
@@ -157,33 +158,6 @@ fn forget(store: &Store, seen: &Seen<'_>) -> Vec<StageStep> {
     out
 }
 
-/// Has one member begin by what it holds: all wait for each other at a start, and so for
-/// one that never returns.
-fn begin_alone(store: &Store, host: &str) -> StageStep {
-    let unit = store.option("unit");
-    // It can be told only while it is stopped, and the cluster manager may start it again
-    // meanwhile: then the mark lies there for that start.
-    let script = format!(
-        "systemctl stop {unit}; rabbitmqctl --quiet force_boot; s=$?; systemctl start --no-block {unit}; exit $s"
-    );
-    let argv = ["sh", "-c", script.as_str()];
-    StageStep {
-        name: "begin-alone".to_owned(),
-        host: host.to_owned(),
-        title: format!(
-            "let {} on {host} begin without {}",
-            store.resource,
-            store.lost.join(" and ")
-        ),
-        ops: vec![Op::Run(Command::new(
-            format!("quorate-begin-{}", store.resource),
-            &argv,
-            120_000,
-        ))],
-        after: Vec::new(),
-    }
-}
-
 /// Members: running, down, or unknown.
 pub fn members(store: &Store, seen: &Seen<'_>) -> Vec<Member> {
     store
@@ -268,7 +242,7 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Re
     let members = members(store, seen);
     let forget = forget(store, seen);
     if members.iter().all(|m| m.state == "running") && forget.is_empty() {
-        return Ok(Stage::default());
+        return Ok(lost::stuck(store, seen, intent));
     }
     if let Some((one, other)) = strangers(store, seen) {
         return Err(Refusal {
@@ -332,10 +306,19 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Re
         .filter(|m| m.state == "down")
         .map(|m| m.host.as_str())
         .collect();
+    // An empty member has nothing to begin by.
+    let holds = |host: &str| {
+        !seen
+            .get(host)
+            .copied()
+            .flatten()
+            .is_some_and(|f| unborn(store, f))
+    };
+    let known = || members.iter().filter(|m| m.state != "unknown");
     if intent == Intent::Recover
-        && let Some(host) = members
-            .iter()
-            .find(|m| m.state != "unknown")
+        && let Some(host) = known()
+            .find(|m| holds(&m.host))
+            .or_else(|| known().next())
             .map(|m| m.host.clone())
     {
         out.explain.push(format!(
@@ -344,8 +327,9 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Re
             down.join(", ")
         ));
         let served = members.iter().any(|m| m.healthy);
-        let alone = (!store.lost.is_empty() && !served).then(|| begin_alone(store, &host));
-        out.before.extend(alone);
+        if !store.lost.is_empty() && !served {
+            lost::begin(store, seen, &host, &mut out);
+        }
         let after = out.before.iter().map(|s| s.name.clone()).collect();
         out.before.push(StageStep {
             name: "try-again".to_owned(),

@@ -141,7 +141,8 @@ impl Planner<'_> {
             let file = wanted.files.iter().find(|f| f.write.path == corosync::CONF)?;
             self.file_change(file, self.facts(host)?)
         };
-        if self.nodes().iter().any(|host| conf(host).is_some()) {
+        // By other votes alone those that are left come to quorum.
+        if !self.votes.taken && self.nodes().iter().any(|host| conf(host).is_some()) {
             what.push("another corosync.conf".to_owned());
         }
         let names = away.join(" and ");

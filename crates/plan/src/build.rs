@@ -180,7 +180,7 @@ pub fn plan(
     if planner.starting && !desired.lost.is_empty() {
         return Ok(planner.barrier(out, stages));
     }
-    if stages.iter().any(|(_, stage)| !stage.before.is_empty()) {
+    if planner.votes.taken || stages.iter().any(|(_, stage)| !stage.before.is_empty()) {
         planner.mark_lost(quorum.as_deref());
     }
     // What a cluster that is down holds is not known before it runs: taken for

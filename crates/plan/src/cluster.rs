@@ -56,26 +56,26 @@ impl Planner<'_> {
         let resources = cib
             .resources
             .iter()
-            .map(|r| {
+            .filter_map(|r| {
                 let id = r.primitive().id.clone();
                 let banned = cib
                     .locations
                     .iter()
                     .filter(|l| l.resource == r.id() && l.score == "-INFINITY" && self.is_member(&l.node))
                     .count();
+                let room = nodes.saturating_sub(u32::try_from(banned).unwrap_or(0));
                 let (role, count) = match r {
+                    // One that is left cannot run its own fence device.
+                    pacemaker::Resource::Primitive(_) if room == 0 => return None,
                     pacemaker::Resource::Primitive(_) => ("Started", 1),
-                    pacemaker::Resource::Clone(c) => {
-                        let count = nodes.saturating_sub(u32::try_from(banned).unwrap_or(0));
-                        (wanted_role(c), count)
-                    }
+                    pacemaker::Resource::Clone(c) => (wanted_role(c), room),
                 };
-                ResourceWant {
+                Some(ResourceWant {
                     id,
                     role: role.to_owned(),
                     count,
                     node: String::new(),
-                }
+                })
             })
             .collect();
         Wait {
@@ -110,13 +110,17 @@ impl Planner<'_> {
     pub(crate) fn cluster(&mut self, before: &[String]) -> Option<String> {
         let nodes = self.nodes();
         let down: Vec<String> = nodes.iter().filter(|n| !self.clustered(n)).cloned().collect();
-        if self.whole() {
+        if self.whole() && !self.votes.taken {
             return None;
         }
         self.starting = !down.is_empty();
         let mut prepared = self.prepared.clone();
         prepared.extend(before.iter().cloned());
-        let mut after = Vec::new();
+        let mut after = if self.votes.taken {
+            prepared.clone()
+        } else {
+            Vec::new()
+        };
         for host in &down {
             let Some(wanted) = self.desired.hosts.get(host) else {
                 continue;
@@ -157,12 +161,16 @@ impl Planner<'_> {
             timeout_ms: 120_000,
             every_ms: 300,
         };
+        let mut waits = vec![Op::Wait(wait)];
+        if self.votes.taken {
+            waits.push(Op::Wait(crate::lost::quorum(&self.desired.lost)));
+        }
         self.steps.push(step(
             "quorum".to_owned(),
             nodes,
             "wait for the cluster to be whole".to_owned(),
             "nothing is configured before all members are there",
-            vec![Op::Wait(wait)],
+            waits,
             after,
         ));
         Some("quorum".to_owned())

@@ -1,7 +1,7 @@
 //! Members that the operator gives up in a recovery: the cluster keeps a mark of each, by
 //! which its stores are set aside should it return (`catalog/infra/pacemaker/given-up`).
 
-use wire::{Command, Op};
+use wire::{Command, Expect, Op, Query, Wait};
 
 use crate::build::{Planner, step};
 
@@ -9,16 +9,23 @@ use crate::build::{Planner, step};
 /// host's store holds from before that time is given up.
 pub(crate) const MARK: &str = "quorate-given-up";
 
+/// Time that a fence device may take to prove that a host is off, in milliseconds.
+const PROVEN_MS: u64 = 120_000;
+
 /// The step that marks the lost.
 const STEP: &str = "lost/mark";
 
+/// The step that waits for the proof that they are off.
+const PROVEN: &str = "lost/proven";
+
 impl Planner<'_> {
-    /// The step before which no store may begin, where there is one.
+    /// The steps before which no store may begin, where there are any.
     pub(crate) fn marked(&self) -> impl Iterator<Item = &'static str> + use<> {
-        self.steps
-            .iter()
-            .any(|s| s.id == STEP)
-            .then_some(STEP)
+        let there = |id: &&str| self.steps.iter().any(|s| s.id == *id);
+        [STEP, PROVEN]
+            .into_iter()
+            .filter(there)
+            .collect::<Vec<_>>()
             .into_iter()
     }
 
@@ -46,6 +53,7 @@ impl Planner<'_> {
             60_000,
         ));
         let nodes = self.nodes();
+        let proven = proven(lost);
         let mut after = self.prepared.clone();
         after.extend(quorum.map(str::to_owned));
         self.steps.push(step(
@@ -60,5 +68,60 @@ impl Planner<'_> {
             after,
         ));
         self.prepared.push(STEP.to_owned());
+        let fences = self.desired.cib.properties.get("stonith-enabled");
+        if fences.is_none_or(|v| v != "true") {
+            return;
+        }
+        let wait = format!("wait: {}", proven.what);
+        self.steps.push(step(
+            PROVEN.to_owned(),
+            self.nodes(),
+            wait,
+            "what they alone may run is started elsewhere",
+            vec![Op::Wait(proven)],
+            vec![STEP.to_owned()],
+        ));
+        self.prepared.push(PROVEN.to_owned());
+    }
+}
+
+/// The wait for those that are left to have quorum, where the lost were a majority.
+pub(crate) fn quorum(lost: &[String]) -> Wait {
+    let script = "corosync-quorumtool -s | grep -q '^Quorate: *Yes'";
+    Wait {
+        what: format!("the cluster has quorum without {}", lost.join(" and ")),
+        query: Query::Run {
+            argv: ["sh", "-c", script].map(str::to_owned).to_vec(),
+            timeout_ms: 10_000,
+        },
+        expect: Expect::Exit(0),
+        timeout_ms: 60_000,
+        every_ms: 300,
+    }
+}
+
+/// The wait until the cluster has no doubt about any of the lost: its devices proved that they
+/// are off, or the operator did.
+fn proven(lost: &[String]) -> Wait {
+    let pends = lost
+        .iter()
+        .map(|host| format!("-e 'node name=\"{host}\"[^>]* unclean=\"true\"'"));
+    let script = format!(
+        "xml=$(crm_mon -1 --output-as=xml) && ! printf '%s' \"$xml\" | grep -q {}",
+        pends.collect::<Vec<_>>().join(" ")
+    );
+    Wait {
+        what: format!(
+            "the cluster has proof that {} is off (where the fence device is dead too: `quorate host \
+             confirm-dead HOST`, then say this again)",
+            lost.join(" and ")
+        ),
+        query: Query::Run {
+            argv: ["sh", "-c", &script].map(str::to_owned).to_vec(),
+            timeout_ms: 20_000,
+        },
+        expect: Expect::Exit(0),
+        timeout_ms: PROVEN_MS,
+        every_ms: 500,
     }
 }

@@ -45,6 +45,8 @@ pub(crate) struct Votes {
     pub(crate) uncounted: bool,
     /// Their part of the file.
     leavers: String,
+    /// The members that are left are given quorum, since the lost were a majority.
+    pub(crate) taken: bool,
 }
 
 /// What the members of a quorate cluster run with, by name, and what one sees.
@@ -66,9 +68,22 @@ impl Votes {
     /// What the file is to say, by what is seen of the cluster.
     pub(crate) fn of(desired: &Desired, observed: &Observed) -> Self {
         let mut out = Self::default();
+        let many = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let left = desired.nodes.iter().map(|(name, _)| name);
         let Some((running, monitor)) = running(desired, observed) else {
+            if lost_majority(desired) {
+                out.taken = true;
+                out.weigh(left, &desired.lost);
+            }
             return out;
         };
+        // Those that were given up count again when they are members again.
+        let uncounted = |name: &&String| running.get(*name).is_some_and(|member| member.votes == 0);
+        let away: Vec<String> = desired.apart.iter().filter(uncounted).cloned().collect();
+        if !away.is_empty() {
+            out.weigh(left, &away);
+            return out;
+        }
         for (name, member) in running.iter().filter(|(name, _)| !desired.is_member(name)) {
             if monitor.online().any(|n| n.name == *name) {
                 out.leaving.push(name.clone());
@@ -85,8 +100,7 @@ impl Votes {
         if coming.is_empty() {
             return out;
         }
-        let many = |names: &[&String]| u32::try_from(names.len()).unwrap_or(u32::MAX);
-        let weight = weight(many(&there), many(&coming));
+        let weight = weight(many(there.len()), many(coming.len()));
         if weight > 1 {
             out.weights = there.iter().map(|name| ((*name).clone(), weight)).collect();
         }
@@ -96,6 +110,14 @@ impl Votes {
             out.weights.extend(coming.iter().map(|name| ((*name).clone(), 0)));
         }
         out
+    }
+
+    /// Makes those that are left a majority by themselves, and gives the others no vote.
+    fn weigh<'a>(&mut self, left: impl ExactSizeIterator<Item = &'a String>, others: &[String]) {
+        let many = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let weight = weight(many(left.len()), many(others.len()));
+        self.weights = left.map(|name| (name.clone(), weight)).collect();
+        self.weights.extend(others.iter().map(|name| (name.clone(), 0)));
     }
 
     /// The file as it is to be for now.
@@ -129,6 +151,16 @@ impl Votes {
     }
 }
 
+/// True if the operator gives up so many members that those left are no majority.
+fn lost_majority(desired: &Desired) -> bool {
+    let lost = desired
+        .lost
+        .iter()
+        .filter(|host| !desired.is_member(host))
+        .count();
+    !desired.nodes.is_empty() && lost > 0 && desired.nodes.len() <= lost
+}
+
 /// Whether the cluster runs on a host and it sees all members there.
 pub(crate) fn sees_all(desired: &Desired, observed: &Observed, host: &str) -> bool {
     let facts = observed.get(host).and_then(|facts| facts.as_ref().ok());
@@ -149,7 +181,9 @@ fn not_known(desired: &Desired, observed: &Observed) -> Vec<Refusal> {
     if running(desired, observed).is_some() {
         return Vec::new();
     }
-    let wanted: BTreeSet<&str> = desired.nodes.iter().map(|(name, _)| name.as_str()).collect();
+    let nodes = desired.nodes.iter().map(|(name, _)| name);
+    // Those that are given up are members still, by the account of the others.
+    let wanted: BTreeSet<&str> = nodes.chain(&desired.lost).map(String::as_str).collect();
     let mut out = Vec::new();
     for (host, facts) in observed.iter().filter_map(|(h, f)| Some((h, f.as_ref().ok()?))) {
         if facts.crm_mon.known().is_none() {
@@ -165,9 +199,9 @@ fn not_known(desired: &Desired, observed: &Observed) -> Vec<Refusal> {
         };
         let counted = |member: &Member| member.votes > 0;
         let same = members.len() == wanted.len()
-            && members
-                .iter()
-                .all(|(name, m)| wanted.contains(name.as_str()) && counted(m));
+            && members.iter().all(|(name, m)| {
+                wanted.contains(name.as_str()) && (counted(m) || desired.lost.contains(name))
+            });
         if same {
             continue;
         }

@@ -235,6 +235,60 @@ fn a_recovery_without_a_host_marks_it_first_and_asks_nothing_of_it() {
     assert!(!all.contains(&"forget/c1"), "{all:?}");
 }
 
+/// Two of three are lost: those left get quorum by the operator's word, are told who is given
+/// up, and begin nothing before there is proof that the lost are off.
+#[test]
+fn a_recovery_without_a_majority_takes_quorum_first() {
+    let whole = cloud(&[]);
+    let mut observed = after_an_outage(&whole);
+    let c2 = observed.get_mut("c2").unwrap();
+    *c2 = Err("c2 does not answer".to_owned());
+    let c3 = observed.get_mut("c3").unwrap().as_mut().unwrap();
+    if let Fact::Known(xml) = &mut c3.crm_mon {
+        *xml = xml.replace("with_quorum=\"true\"", "with_quorum=\"false\"");
+    }
+    c3.answers.remove("corosync/quorum");
+    assert!(plan::quorate(&observed).is_none());
+    let refused = make(&whole, &observed, Intent::Recover).unwrap_err();
+    assert!(codes(&refused).contains(&"host::unreachable"), "{refused:?}");
+    let desired = whole.given_up(&["c1", "c2"].map(str::to_owned));
+    let plan = make(&desired, &observed, Intent::Recover).unwrap();
+    let all = ids(&plan);
+    let at = |id: &str| {
+        let found = all.iter().position(|i| *i == id);
+        found.unwrap_or_else(|| panic!("no {id} in {all:?}"))
+    };
+    let files = plan.steps[at("prepare/c3")].ops.iter().find_map(|op| match op {
+        Op::Files(files) => files.iter().find(|f| f.path == "/etc/corosync/corosync.conf"),
+        _ => None,
+    });
+    let conf = String::from_utf8(files.unwrap().content.to_vec()).unwrap();
+    for (host, votes) in [("c1", 0), ("c2", 0), ("c3", 3)] {
+        let line = format!("name: {host}\n        quorum_votes: {votes}\n");
+        assert!(conf.contains(&line), "{conf}");
+    }
+    let order = [
+        "prepare/c3",
+        "corosync/reload",
+        "quorum",
+        "lost/mark",
+        "lost/proven",
+        "store/rabbitmq/begin-alone",
+    ];
+    assert!(order.windows(2).all(|pair| at(pair[0]) < at(pair[1])), "{all:?}");
+    for id in ["store/rabbitmq/begin-alone", "store/galera/choose"] {
+        let after = &plan.steps[at(id)].after;
+        assert!(after.contains(&"lost/proven".to_owned()), "{id} {after:?}");
+    }
+    assert!(plan.steps.iter().all(|s| s.hosts == ["c3"]));
+    // Its own fence device runs nowhere, and is not waited for.
+    let settled = format!("{:?}", plan.steps[at("settle")].ops);
+    assert!(
+        settled.contains("fence-c1-1") && !settled.contains("fence-c3-1"),
+        "{settled}"
+    );
+}
+
 /// A host that a beside-the-cluster host invents, or that has the address of a named one,
 /// is nobody's to log in to.
 #[test]

@@ -52,24 +52,43 @@ fn named(project: &Project, lost: &[String]) -> Result<(), Failure> {
             "`quorate recover`",
         ));
     }
-    let left = project
-        .desired
-        .nodes
-        .iter()
-        .filter(|(name, _)| !lost.contains(name));
-    if 2 * left.count() > project.desired.nodes.len() {
+    if lost_of(project, lost).1 > 0 {
         return Ok(());
     }
     Err(Failure::explained(
-        "recover::no-majority",
-        &format!(
-            "without {} there is no majority of the cluster's {} members, and the cluster starts nothing",
-            lost.join(" and "),
-            project.desired.nodes.len()
-        ),
-        "bring one of them back, if only with an empty disk: as an empty machine under its name it counts; \
-         else make the cloud anew from a backup: `quorate restore`",
+        "recover::nobody-left",
+        &format!("without {} there is no member of the cluster", lost.join(" and ")),
+        "bring one of them back; else make the cloud anew from a backup: `quorate restore`",
     ))
+}
+
+/// How many members are given up, and how many are left.
+fn lost_of(project: &Project, lost: &[String]) -> (usize, usize) {
+    let nodes = project.desired.nodes.iter();
+    let gone = nodes.filter(|(name, _)| lost.contains(name)).count();
+    (gone, project.desired.nodes.len() - gone)
+}
+
+/// Tells what it means that those left are no majority.
+fn tell_of_majority(project: &Project, lost: &[String]) {
+    let (gone, left) = lost_of(project, lost);
+    if gone < left {
+        return;
+    }
+    let names = lost.join(" and ");
+    let fences = project.desired.cib.properties.get("stonith-enabled");
+    let proof = if fences.is_some_and(|v| v == "true") {
+        "nothing starts before their fence devices prove that they are off (`quorate host confirm-dead` where a device \
+         is dead too)"
+    } else {
+        "the file has no fence devices, so nothing but your word proves that they are off"
+    };
+    say::errln!(
+        "{names} are {gone} of the cluster's {} members: those left are no majority, and are given quorum by your word. \
+         Should the lost run elsewhere and hear each other, there are two clouds; {proof}. Never switch them on together \
+         with their old disks where they cannot hear the others",
+        gone + left
+    );
 }
 
 /// Stores of which a member serves: nothing of them is to be given up.
@@ -103,7 +122,9 @@ async fn without(args: &RecoverArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode
     }
     let observed = run.observe(true).await?;
     let serve = serving(&run.project, &observed);
-    if serve.len() == run.project.desired.stores.len() {
+    // Of a majority that is lost more is to be done than for the stores.
+    let (gone, left) = lost_of(&run.project, lost);
+    if gone < left && serve.len() == run.project.desired.stores.len() {
         return Err(Failure::explained(
             "recover::serves",
             &format!(
@@ -123,6 +144,7 @@ async fn without(args: &RecoverArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode
             say::errln!("{line}");
         }
     }
+    tell_of_majority(&run.project, lost);
     run.project.desired = run.project.desired.given_up(lost);
     let observed = run.observe(true).await?;
     let plan = run.plan(&observed, Intent::Recover)?;
@@ -131,7 +153,7 @@ async fn without(args: &RecoverArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode
     }
     let names = lost.join(" ");
     say::errln!(
-        "{names} is given up: what only it holds is lost, and its stores are set aside should it return"
+        "given up: {names}; what is there alone is lost, and its stores are set aside should it return"
     );
     if !args.run.yes && !typed(&names)? {
         return Ok(ExitCode::from(1));

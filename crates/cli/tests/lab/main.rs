@@ -25,6 +25,7 @@ mod images;
 mod killed;
 mod lost;
 mod machines;
+mod minority;
 #[path = "../../../backup/tests/support/moto.rs"]
 mod moto;
 mod moves;

@@ -154,6 +154,22 @@ pub fn queues_bear(store: &Store, seen: &Seen<'_>) -> Option<u32> {
     margins.min()
 }
 
+/// How many quorum queues have no live majority of their replicas, and a member that tells so.
+pub(super) fn stuck(store: &Store, seen: &Seen<'_>) -> Option<(String, usize)> {
+    let members = members(store, seen);
+    let (host, told) = members
+        .iter()
+        .find_map(|(host, f)| Some((host, body(store, f, "queues", &[200])?)))?;
+    let list = |q: &Value, key: &str| q.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+    let stuck = told.as_array()?.iter().filter(|q| {
+        let (of, online) = (list(q, "members"), list(q, "online"));
+        let live = of.iter().filter(|m| online.contains(m)).count();
+        text(q, "type") == "quorum" && 2 * live <= of.len()
+    });
+    let stuck = stuck.count();
+    (stuck > 0).then(|| ((*host).clone(), stuck))
+}
+
 /// Bytes of `200MB`, `2GiB` or a number, as a broker reads them.
 fn bytes(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
