@@ -69,10 +69,10 @@ pub(crate) async fn set(wanted: &Balance, progress: &Progress) -> Result<u32, Op
         let Some(now) = server(&before, name) else {
             continue;
         };
-        let changes = !is(&now.status, wanted.state);
-        changed += u32::from(changes);
+        let differs = !is(&now.status, wanted.state);
+        changed += u32::from(differs);
         let words = match wanted.state {
-            ServerState::Ready => let_in(name, changes && now.checked),
+            ServerState::Ready => let_in(name, differs && now.checked),
             ServerState::Drain => format!("set server {name} state drain"),
             ServerState::Maint => format!("set server {name} state maint"),
         };
