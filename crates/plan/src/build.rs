@@ -43,6 +43,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) moving: Moving,
     /// Resources that the cluster has by another agent than they should have.
     pub(crate) renewed: Vec<String>,
+    /// Instances that a step starts: host and resource.
+    pub(crate) started: BTreeSet<(String, String)>,
     /// Hash rings after those that hosts have.
     pub(crate) rings: Rings,
     /// Members that come, and the votes that everybody has meanwhile.
@@ -202,11 +204,16 @@ pub fn plan(
     };
     // Before hosts are taken out one by one: who was taken out by hand would be missed.
     planner.balancers(&rolling);
+    let mut early_started = Vec::new();
     if !rolling.is_empty() {
         // A gate waits for what the cluster should run: what somebody stopped by its
         // configuration would be waited for in vain.
         let mut base: Vec<String> = planner.prepared.clone();
         base.extend(planner.cib_repair(quorum.as_deref()).or_else(|| quorum.clone()));
+        if stages.iter().all(|(_, stage)| stage.is_empty()) {
+            early_started = planner.start_early(&base);
+            base.extend(early_started.iter().cloned());
+        }
         planner.roll(rolling, &base);
     }
     let quorum = if early {
@@ -238,7 +245,7 @@ pub fn plan(
         let services = planner.cib_services(&before, foundation.as_deref());
         let started = planner.start_instances(&before);
         let so_far: Vec<String> = planner.steps.iter().map(|s| s.id.clone()).collect();
-        planner.settle(services.is_some() || !started.is_empty());
+        planner.settle(services.is_some() || !started.is_empty() || !early_started.is_empty());
         // Beside the wait for everything: nothing but the API that they ask is wanted.
         planner.scripts(true, &so_far, &[]);
         planner.last_of(&stages);
@@ -249,6 +256,7 @@ pub fn plan(
         planner.come_home(out.barrier, &mut out.explain);
     }
     planner.hold_absent();
+    out.barrier |= planner.starts_later();
     out.steps = planner.steps;
     Ok(out)
 }
@@ -300,6 +308,7 @@ impl<'a> Planner<'a> {
             repaired: None,
             moving: Moving::default(),
             renewed: Vec::new(),
+            started: BTreeSet::new(),
             rings: Rings::default(),
             votes: Votes::of(desired, observed),
             gone: depart::gone(desired, observed),
@@ -498,12 +507,7 @@ impl Planner<'_> {
             .iter()
             .filter(|s| s.asks.is_empty() != asking)
         {
-            let known = !s.guards.is_empty()
-                && s.guards
-                    .iter()
-                    .enumerate()
-                    .all(|(i, (_, expect))| self.holds(&look::script(&s.service, &s.name, i), expect));
-            if known {
+            if self.is_done(s) {
                 continue;
             }
             let mut after: Vec<String> = s.after.iter().map(|a| id(&s.service, a)).collect();

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use engines::{Differs, Stage, Store};
 use pacemaker::Resource;
-use render::DesiredDatabase;
+use render::{DesiredDatabase, DesiredScript};
 use wire::{Answer, ClusterWant, Command, Expect, Fact, Op, Query, ResourceWant, Wait};
 
 use crate::build::{Planner, step};
@@ -85,6 +85,22 @@ impl Planner<'_> {
         let mut seen = std::collections::BTreeSet::new();
         hosts.retain(|h| seen.insert(h.clone()));
         Some((statements, changes, hosts))
+    }
+
+    /// True where the database of a service and its scripts that ask no API are known to be done.
+    pub(crate) fn is_made(&self, service: &str) -> bool {
+        let mut databases = self.desired.databases.iter().filter(|db| db.service == service);
+        let scripts = self.desired.scripts.iter();
+        let mut scripts = scripts.filter(|s| s.service == service && s.asks.is_empty());
+        databases.all(|db| self.holds(&look::database(&db.service), &db.expect))
+            && scripts.all(|s| self.is_done(s))
+    }
+
+    /// True for a script that is known to be done.
+    pub(crate) fn is_done(&self, script: &DesiredScript) -> bool {
+        let mut guards = script.guards.iter().enumerate();
+        let answer = |i: usize| look::script(&script.service, &script.name, i);
+        !script.guards.is_empty() && guards.all(|(i, (_, expect))| self.holds(&answer(i), expect))
     }
 
     /// The rows that a script's guard wants and does not see, each a change.

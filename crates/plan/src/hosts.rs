@@ -299,6 +299,20 @@ impl Planner<'_> {
     }
 }
 
+impl Planner<'_> {
+    /// True where a host beside the cluster gets units in this plan that are not there yet:
+    /// they are started by the next one.
+    pub(crate) fn starts_later(&self) -> bool {
+        let beside = self.desired.hosts.iter().filter(|(h, _)| !self.is_member(h));
+        let mut prepared = beside.filter(|(h, _)| self.prepared.contains(&format!("prepare/{h}")));
+        prepared.any(|(host, wanted)| {
+            let mut units = wanted.units.iter().filter(|u| is_systemd(u) && !u.gated);
+            let fact = |unit: &str| self.facts(host)?.units.get(unit);
+            units.any(|u| matches!(fact(&u.unit), Some(Fact::Absent)))
+        })
+    }
+}
+
 /// Whether a file is a timer's unit, or that of what it starts.
 fn is_timer_of(path: &str, unit: &DesiredUnit) -> bool {
     let stem = unit.unit.strip_suffix(".timer");

@@ -69,20 +69,41 @@ impl Planner<'_> {
         matches!(fact, Some(Fact::Known(now)) if now.file == "enabled" && is_up(&now.active))
     }
 
+    /// Starts what waits for nothing more, before hosts are changed one by one: who is taken
+    /// out leaves its requests to others, which then have to run. Gives the steps.
+    pub(crate) fn start_early(&mut self, before: &[String]) -> Vec<String> {
+        if self.restoring() {
+            return Vec::new();
+        }
+        let made: Vec<&str> = (self.desired.services.iter())
+            .filter(|service| self.is_made(service))
+            .map(String::as_str)
+            .collect();
+        self.start(before, &|unit| made.contains(&unit.service.as_str()))
+    }
+
     /// Enables and starts what waited for the scripts of its service. Gives the steps.
     pub(crate) fn start_instances(&mut self, scripts: &[String]) -> Vec<String> {
+        self.start(scripts, &|_| true)
+    }
+
+    /// Starts those of these that do not run, and that no step starts yet.
+    fn start(&mut self, before: &[String], of: &dyn Fn(&DesiredUnit) -> bool) -> Vec<String> {
         let mut out = Vec::new();
         for (host, wanted) in &self.desired.hosts {
             let units: Vec<&DesiredUnit> = wanted
                 .units
                 .iter()
-                .filter(|u| is_instance(u) && u.gated)
+                .filter(|u| is_instance(u) && u.gated && of(u))
+                .filter(|u| !self.started.contains(&(host.clone(), u.resource.clone())))
                 // While databases are loaded what ran was stopped.
                 .filter(|u| self.restoring() || !self.told_and_up(u, host))
                 .collect();
             if units.is_empty() {
                 continue;
             }
+            let new = units.iter().map(|u| (host.clone(), u.resource.clone()));
+            self.started.extend(new);
             let names: Vec<&str> = units.iter().map(|u| u.resource.as_str()).collect();
             let changes = units.iter().map(|u| Change {
                 what: format!("enable and start {}", u.unit),
@@ -91,9 +112,12 @@ impl Planner<'_> {
             });
             let mut ops = vec![Op::Units(units.iter().map(|u| started(u)).collect())];
             ops.extend(units.iter().filter_map(|u| serves(u, host)).map(Op::Wait));
-            let mut after = scripts.to_vec();
+            let mut after = before.to_vec();
             after.extend(self.prepared.iter().cloned());
-            let id = format!("serve/{host}");
+            let mut id = format!("serve/{host}");
+            if self.steps.iter().any(|s| s.id == id) {
+                id.push_str("/more");
+            }
             let mut s = step(
                 id.clone(),
                 vec![host.clone()],

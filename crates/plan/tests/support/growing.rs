@@ -254,3 +254,64 @@ fn who_left_the_file_is_asked_before_a_store_begins() {
     let behind = down(Ok(6));
     assert!(!behind.iter().any(|c| c.starts_with("store::")), "{behind:?}");
 }
+
+/// Who is changed is taken out first, and its requests go to others: those run by then.
+#[test]
+fn instances_that_wait_for_nothing_start_before_a_host_is_changed() {
+    let desired = world::known_by(examples::example("core").1);
+    let mut observed = world::all(&desired, world::applied);
+    let of = |host: &str| {
+        let units = desired.hosts[host].units.iter();
+        let gated = units.filter(|u| u.gated);
+        gated
+            .map(|u| (u.unit.clone(), u.resource.clone()))
+            .collect::<Vec<_>>()
+    };
+    assert!(!of("c1").is_empty());
+    for host in ["c2", "c3"] {
+        let facts = observed.get_mut(host).unwrap().as_mut().unwrap();
+        for (unit, _) in of(host) {
+            let Some(Fact::Known(fact)) = facts.units.get_mut(&unit) else {
+                panic!("{unit}")
+            };
+            "inactive".clone_into(&mut fact.active);
+            "disabled".clone_into(&mut fact.file);
+        }
+    }
+    let (_, resource) = &of("c1")[0];
+    let file = desired.hosts["c1"]
+        .files
+        .iter()
+        .find(|f| f.restart.contains(resource));
+    let path = &file.unwrap().write.path;
+    let facts = observed.get_mut("c1").unwrap().as_mut().unwrap();
+    let Some(Fact::Known(fact)) = facts.files.get_mut(path) else {
+        panic!("{path}")
+    };
+    "another".clone_into(&mut fact.digest);
+    let plan = make(&desired, &observed, Intent::Converge).unwrap();
+    hold(&desired, &plan);
+    let at = |id: &str| plan.steps.iter().position(|s| s.id == id);
+    let gate = at("gate/c1").unwrap();
+    for id in ["serve/c2", "serve/c3"] {
+        assert!(at(id).is_some_and(|at| at < gate), "{:?}", ids(&plan));
+        assert!(plan.steps[gate].after.iter().any(|a| a == id), "{id}");
+    }
+}
+
+/// A host beside the cluster gets units that systemd knows once they are there.
+#[test]
+fn a_plan_that_leaves_units_to_the_next_one_says_so() {
+    let desired = world::known_by(examples::example("with-compute").1);
+    let plan = make(&desired, &world::all(&desired, world::applied), Intent::Converge).unwrap();
+    assert!(!plan.barrier);
+    let mut observed = world::all(&desired, world::applied);
+    let mut bare = world::bare(&desired, "n1");
+    for unit in bare.units.values_mut() {
+        *unit = Fact::Absent;
+    }
+    observed.insert("n1".to_owned(), Ok(bare));
+    let plan = make(&desired, &observed, Intent::Converge).unwrap();
+    assert_eq!(ids(&plan).first(), Some(&"prepare/n1"));
+    assert!(plan.barrier);
+}
