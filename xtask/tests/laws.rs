@@ -15,7 +15,7 @@ use diagnostic::{Source, draw};
 use source::Code;
 
 /// Crates that do no I/O.
-const PURE: [&str; 13] = [
+const PURE: [&str; 14] = [
     "diagnostic",
     "ini",
     "cloud",
@@ -27,6 +27,7 @@ const PURE: [&str; 13] = [
     "hashring",
     "losses",
     "plan",
+    "sim",
     "wire",
     "status",
 ];
@@ -48,9 +49,9 @@ const SERVICES: [&str; 10] = [
 ];
 const KNOW_SERVICES: [&str; 2] = ["openstack", "evac"];
 
-/// Stores and brokers, and the crate that may know them.
+/// Stores and brokers, and the crates that may know them; `sim` answers in their place.
 const STORES: [&str; 6] = ["mariadb", "galera", "mysql", "rabbitmq", "memcached", "redis"];
-const KNOW_STORES: [&str; 1] = ["engines"];
+const KNOW_STORES: [&str; 2] = ["engines", "sim"];
 /// A library's name, not the store's.
 const LIBRARIES: [&str; 1] = ["mysql_async"];
 

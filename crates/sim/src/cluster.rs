@@ -1,0 +1,270 @@
+//! Pacemaker and Corosync: who is a member, whether the members have quorum, and what the
+//! cluster runs where by its configuration. What is to run does so at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pacemaker::SECTIONS;
+use roxmltree::{Document, Node};
+
+use crate::World;
+
+/// Corosync's file.
+pub(crate) const CONF: &str = "/etc/corosync/corosync.conf";
+/// Pacemaker's configuration on the disk.
+pub(crate) const CIB: &str = "/var/lib/pacemaker/cib/cib.xml";
+/// The units that make a host a member.
+pub(crate) const UNITS: [&str; 2] = ["corosync.service", "pacemaker.service"];
+
+/// A resource of the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what the configuration says of it, each by itself"
+)]
+pub(crate) struct Configured {
+    /// The primitive's id.
+    pub(crate) id: String,
+    /// The id that constraints take.
+    pub(crate) whole: String,
+    pub(crate) clone: bool,
+    pub(crate) promotable: bool,
+    pub(crate) stonith: bool,
+    pub(crate) managed: bool,
+    pub(crate) stopped: bool,
+    pub(crate) address: bool,
+}
+
+/// The configuration as the scheduler reads it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Config {
+    pub(crate) resources: Vec<Configured>,
+    /// Resource, node, score.
+    pub(crate) locations: Vec<(String, String, i64)>,
+    /// Orphans are left alone.
+    pub(crate) keeps_orphans: bool,
+}
+
+/// The cluster manager.
+#[derive(Clone, Debug, Default)]
+pub struct Cluster {
+    /// Sections of the configuration as XML; none before there is one.
+    pub(crate) sections: BTreeMap<String, String>,
+    pub(crate) config: Config,
+    /// Members that run it.
+    pub members: BTreeSet<String>,
+    /// Configuration with which each member's Corosync runs.
+    pub(crate) loaded: BTreeMap<String, String>,
+    /// Members that are out of service by order.
+    pub standby: BTreeSet<String>,
+    /// Resources that may not run on a node.
+    pub(crate) bans: BTreeSet<(String, String)>,
+    /// Nodes on which each resource of the configuration runs.
+    pub(crate) running: BTreeMap<String, BTreeSet<String>>,
+    /// Resources that members remember.
+    pub(crate) remembered: BTreeSet<String>,
+    /// Nodes that are known, also those that are away.
+    pub(crate) known: BTreeSet<String>,
+    /// An election is under way: no controller is designated.
+    pub election: bool,
+    /// When anything began or ended to run.
+    pub(crate) last_event: i64,
+}
+
+/// Names and votes of a `corosync.conf`.
+pub(crate) fn votes(conf: &str) -> Vec<(String, u32)> {
+    let mut out: Vec<(String, u32)> = Vec::new();
+    let mut inside = false;
+    for line in conf.lines().map(str::trim) {
+        match line {
+            "node {" => inside = true,
+            "}" => inside = false,
+            _ if inside => {
+                if let Some(name) = line.strip_prefix("name: ") {
+                    out.push((name.to_owned(), 1));
+                }
+                let votes = line.strip_prefix("quorum_votes: ").and_then(|n| n.parse().ok());
+                if let (Some(votes), Some(last)) = (votes, out.last_mut()) {
+                    last.1 = votes;
+                }
+            }
+            _ => {}
+        }
+    }
+    out
+}
+
+/// True if an element's attribute set gives a name this value.
+fn set(node: Node<'_, '_>, kind: &str, name: &str, value: &str) -> bool {
+    node.children()
+        .filter(|n| n.has_tag_name(kind))
+        .flat_map(|n| n.children())
+        .any(|n| n.attribute("name") == Some(name) && n.attribute("value") == Some(value))
+}
+
+fn score(text: &str) -> i64 {
+    match text {
+        "-INFINITY" => -1_000_000,
+        "INFINITY" | "+INFINITY" => 1_000_000,
+        other => other.parse().unwrap_or_default(),
+    }
+}
+
+impl Config {
+    fn read(sections: &BTreeMap<String, String>) -> Self {
+        let all: String = sections.values().map(String::as_str).collect();
+        let text = format!("<configuration>{all}</configuration>");
+        let Ok(document) = Document::parse(&text) else {
+            return Self::default();
+        };
+        let mut out = Self::default();
+        for node in document.descendants().filter(Node::is_element) {
+            let attribute = |name: &str| node.attribute(name).unwrap_or_default().to_owned();
+            match node.tag_name().name() {
+                "primitive" => {
+                    let clone = node.parent_element().filter(|p| p.has_tag_name("clone"));
+                    let either = |name: &str, value: &str| {
+                        let at = [Some(node), clone].into_iter().flatten();
+                        at.into_iter().any(|n| set(n, "meta_attributes", name, value))
+                    };
+                    let id = attribute("id");
+                    out.resources.push(Configured {
+                        whole: clone
+                            .and_then(|c| c.attribute("id"))
+                            .map_or_else(|| id.clone(), str::to_owned),
+                        clone: clone.is_some(),
+                        promotable: either("promotable", "true"),
+                        stonith: attribute("class") == "stonith",
+                        managed: !either("is-managed", "false"),
+                        stopped: either("target-role", "Stopped"),
+                        address: attribute("type") == "IPaddr2",
+                        id,
+                    });
+                }
+                "rsc_location" => {
+                    out.locations
+                        .push((attribute("rsc"), attribute("node"), score(&attribute("score"))));
+                }
+                "nvpair" => {
+                    out.keeps_orphans |=
+                        attribute("name") == "stop-orphan-resources" && attribute("value") == "false";
+                }
+                _ => {}
+            }
+        }
+        out
+    }
+}
+
+impl Cluster {
+    /// True if an instance of a resource runs on a node.
+    pub fn runs(&self, resource: &str, node: &str) -> bool {
+        self.running.get(resource).is_some_and(|on| on.contains(node))
+    }
+
+    /// The node that has a resource of which there is one.
+    pub fn holder(&self, resource: &str) -> Option<&str> {
+        self.running.get(resource)?.first().map(String::as_str)
+    }
+
+    /// True if there is a configuration.
+    pub(crate) fn is_configured(&self) -> bool {
+        !self.sections.is_empty()
+    }
+
+    /// True if the configuration has a resource.
+    pub(crate) fn has(&self, resource: &str) -> bool {
+        self.config.resources.iter().any(|r| r.id == resource)
+    }
+
+    /// The primitive of what constraints know by a name.
+    pub(crate) fn primitive(&self, whole: &str) -> String {
+        let mut all = self.config.resources.iter();
+        let found = all.find(|r| r.whole == whole || r.id == whole);
+        found.map_or_else(|| whole.to_owned(), |r| r.id.clone())
+    }
+
+    /// True if a member sees a majority of the votes that it runs with.
+    pub fn is_quorate(&self, host: &str) -> bool {
+        let Some(conf) = self.loaded.get(host) else {
+            return false;
+        };
+        let all = votes(conf);
+        let expected: u32 = all.iter().map(|(_, votes)| votes).sum();
+        // Each tells its own votes.
+        let own = |name: &str| {
+            let conf = self.loaded.get(name).map(|c| votes(c)).unwrap_or_default();
+            conf.iter()
+                .find(|(n, _)| n == name)
+                .map_or(0, |(_, votes)| *votes)
+        };
+        let there: u32 = (all.iter())
+            .filter(|(name, _)| self.members.contains(name))
+            .map(|(name, _)| own(name))
+            .sum();
+        there * 2 > expected
+    }
+
+    /// Replaces sections of the configuration. A ban stands among the constraints, and goes
+    /// with them.
+    pub(crate) fn replace(&mut self, sections: impl Iterator<Item = (String, String)>) {
+        for (name, xml) in sections {
+            if name == "constraints" {
+                self.bans.clear();
+            }
+            self.sections.insert(name, xml);
+        }
+        self.config = Config::read(&self.sections);
+    }
+
+    /// Reads the sections out of a whole document.
+    fn load(&mut self, document: &str) {
+        let cut = |name: &str| {
+            let empty = format!("<{name}/>");
+            let from = document
+                .find(&format!("<{name}>"))
+                .or_else(|| document.find(&format!("<{name} ")));
+            let Some(from) = from else {
+                return empty;
+            };
+            let end = format!("</{name}>");
+            let to = document[from..].find(&end).map(|at| from + at + end.len());
+            to.map_or(empty, |to| document[from..to].to_owned())
+        };
+        let all: Vec<(String, String)> = SECTIONS.iter().map(|n| ((*n).to_owned(), cut(n))).collect();
+        self.replace(all.into_iter());
+    }
+}
+
+impl World {
+    /// True if Corosync and Pacemaker run on a host.
+    fn is_clustered(&self, host: &str) -> bool {
+        UNITS.iter().all(|u| self.is_active(host, u))
+    }
+
+    /// Lets all state machines come to rest after something changed, and looks at the laws.
+    pub(crate) fn settle(&mut self, by_plan: bool) {
+        let alive: BTreeSet<String> = (self.machines.keys())
+            .filter(|h| self.is_clustered(h))
+            .cloned()
+            .collect();
+        for host in alive.iter().filter(|h| !self.cluster.members.contains(*h)) {
+            let conf = self.machines[host].text(CONF).unwrap_or_default().to_owned();
+            self.cluster.loaded.insert(host.clone(), conf);
+            self.cluster.known.insert(host.clone());
+        }
+        self.cluster.loaded.retain(|host, _| alive.contains(host));
+        self.cluster.members = alive;
+        if !self.cluster.is_configured()
+            && let Some(host) = self.cluster.members.first()
+        {
+            let first = self.machines[host].text(CIB).map(str::to_owned);
+            self.cluster.load(&first.unwrap_or_default());
+        }
+        self.schedule();
+        self.follow_stores();
+        self.follow_members();
+        self.follow_balancers();
+        self.follow_load();
+        self.look_at_laws(by_plan);
+    }
+}

@@ -1,0 +1,269 @@
+//! Facts of hosts, as the agent tells them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use plan::Observed;
+use render::UnitRun;
+use wire::{Address, Fact, Facts, FileFact, KeyFact, NamedQuery, Observe, OsRelease, Stat, UnitFact};
+
+use crate::{File, KEY, Sense, World, digest, filled};
+
+impl World {
+    /// Facts of all hosts, those among them that the cloud file does not name any more.
+    pub fn observe(&self) -> Observed {
+        let mut looks = plan::Looks::new(&self.desired, KEY, true);
+        let hosts = self.machines.iter();
+        hosts
+            .map(|(host, machine)| {
+                let told = if machine.up {
+                    Ok(self.facts(host, &looks.at(host)))
+                } else {
+                    Err(format!("{host}: no route to host"))
+                };
+                (host.clone(), told)
+            })
+            .collect()
+    }
+
+    fn facts(&self, host: &str, ask: &Observe) -> Facts {
+        let machine = &self.machines[host];
+        let hides = |sense: Sense| machine.hidden.contains(&sense);
+        let unseen = || "Input/output error".to_owned();
+        let file = |path: &String| {
+            let fact = match machine.files.get(path) {
+                _ if hides(Sense::Files) => Fact::Unknown(unseen()),
+                Some(file) => Fact::Known(told(path, file, ask)),
+                None => Fact::Absent,
+            };
+            (path.clone(), fact)
+        };
+        let of_cluster = |told: Option<String>| match told {
+            Some(_) if hides(Sense::Cluster) => Fact::Unknown(unseen()),
+            Some(told) => Fact::Known(told),
+            None => Fact::Absent,
+        };
+        let answer = |q: &NamedQuery| {
+            if hides(Sense::Answers) {
+                Fact::Unknown(unseen())
+            } else {
+                self.named(host, &q.name, &q.query)
+            }
+        };
+        Facts {
+            hostname: host.to_owned(),
+            boot_id: machine.boots.to_string(),
+            os: Fact::Known(OsRelease {
+                id: "debian".to_owned(),
+                version: "13".to_owned(),
+            }),
+            clock: self.clock,
+            memory_kib: 8 << 20,
+            disk_free: BTreeMap::from([("/".to_owned(), if machine.room { 100 << 30 } else { 0 })]),
+            disk_size: BTreeMap::from([("/".to_owned(), 200 << 30)]),
+            addresses: self.addresses(host),
+            listeners: Vec::new(),
+            files: ask.files.iter().chain(&ask.texts).map(file).collect(),
+            units: ask
+                .units
+                .iter()
+                .map(|u| (u.clone(), self.unit(host, u)))
+                .collect(),
+            packages: (ask.packages.iter())
+                .map(|p| {
+                    let there = machine.packages.contains(p);
+                    (
+                        p.clone(),
+                        if there {
+                            Fact::Known("1.0".to_owned())
+                        } else {
+                            Fact::Absent
+                        },
+                    )
+                })
+                .collect(),
+            sysctls: (ask.sysctls.iter())
+                .map(|k| {
+                    let value = machine.sysctls.get(k).cloned().unwrap_or_else(|| "0".to_owned());
+                    (k.clone(), Fact::Known(value))
+                })
+                .collect(),
+            answers: (ask.queries.iter())
+                .map(|q| (q.name.clone(), answer(q)))
+                .collect(),
+            crm_mon: of_cluster(self.crm_mon(host)),
+            cib: of_cluster(self.cib(host)),
+        }
+    }
+
+    fn addresses(&self, host: &str) -> Vec<Address> {
+        let mut held: Vec<&str> = (self.desired.vips.iter())
+            .filter(|v| self.cluster.holder(&v.resource) == Some(host))
+            .map(|v| v.address.as_str())
+            .collect();
+        held.dedup();
+        let address = |address: &str| Address {
+            interface: "eth0".to_owned(),
+            address: address.to_owned(),
+            prefix: 24,
+        };
+        held.into_iter().map(address).collect()
+    }
+
+    /// A unit as systemd tells of it.
+    fn unit(&self, host: &str, name: &str) -> Fact<UnitFact> {
+        let machine = &self.machines[host];
+        let unit = machine.units.get(name).copied().unwrap_or_default();
+        let wanted = self.desired.hosts.get(host).into_iter().flat_map(|h| &h.units);
+        let wanted = wanted.into_iter().find(|u| u.unit == name);
+        let run = wanted.map(|u| u.run);
+        let resource = wanted.map_or("", |u| u.resource.as_str());
+        let sql = self
+            .sql()
+            .is_some_and(|s| s.options.get("unit").is_some_and(|u| u == name));
+        let born = sql && self.databases.members.get(host).is_some_and(|m| m.running);
+        let active = unit.active || born;
+        let known = machine.packages.len() + machine.files.len() > 0;
+        let (load, file) = match () {
+            () if unit.masked => ("masked", "masked"),
+            () if !known => return Fact::Absent,
+            () if unit.enabled => ("loaded", "enabled"),
+            () if run == Some(UnitRun::Cluster) => ("loaded", "static"),
+            () if run == Some(UnitRun::Systemd) && !resource.is_empty() && !machine.is_told(name) => {
+                ("loaded", "static")
+            }
+            () => ("loaded", "disabled"),
+        };
+        Fact::Known(UnitFact {
+            load: load.to_owned(),
+            active: if active { "active" } else { "inactive" }.to_owned(),
+            file: file.to_owned(),
+            pid: 0,
+            restarts: 0,
+            since: 0,
+        })
+    }
+
+    /// Output of `crm_mon` on a host; none if the cluster does not run there.
+    pub(crate) fn crm_mon(&self, host: &str) -> Option<String> {
+        if !self.cluster.members.contains(host) {
+            return None;
+        }
+        let quorate = self.cluster.is_quorate(host);
+        let mut out = String::from("<pacemaker-result><summary>");
+        if self.cluster.election {
+            out.push_str("<current_dc present=\"false\"/>");
+        } else {
+            let _ = write!(
+                out,
+                "<current_dc present=\"true\" name=\"x\" with_quorum=\"{quorate}\"/>"
+            );
+        }
+        out.push_str("</summary><nodes>");
+        for node in &self.cluster.known {
+            // Who knows of no controller tells of all that they are away.
+            let unclean = self.cluster.election;
+            let online = self.cluster.members.contains(node) && !unclean;
+            let standby = self.cluster.standby.contains(node);
+            let _ = write!(
+                out,
+                "<node name=\"{node}\" id=\"1\" online=\"{online}\" pending=\"false\" unclean=\"{unclean}\" \
+                 standby=\"{standby}\"/>"
+            );
+        }
+        out.push_str("</nodes><resources>");
+        for (id, nodes) in &self.cluster.running {
+            let known = self.cluster.config.resources.iter().find(|r| r.id == *id);
+            let managed = known.is_none_or(|r| r.managed);
+            for node in nodes.iter().filter(|n| self.seems_to_run(n, id)) {
+                let role = match known.is_some_and(|r| r.promotable) {
+                    true if self.serves_sql(node) => "Promoted",
+                    true => "Unpromoted",
+                    false => "Started",
+                };
+                let _ = write!(
+                    out,
+                    "<resource id=\"{id}\" role=\"{role}\" active=\"true\" orphaned=\"{}\" managed=\"{managed}\" \
+                     failed=\"false\" blocked=\"false\"><node name=\"{node}\"/></resource>",
+                    known.is_none()
+                );
+            }
+        }
+        out.push_str("</resources></pacemaker-result>");
+        Some(out)
+    }
+
+    /// True if the cluster's monitors find an instance: one that stands still fails them.
+    fn seems_to_run(&self, node: &str, resource: &str) -> bool {
+        let instance = self.units.contains_key(resource) && !self.is_broker(resource);
+        !(instance && self.machines.get(node).is_some_and(|m| m.slow))
+    }
+
+    /// Output of `cibadmin -Q` on a host.
+    fn cib(&self, host: &str) -> Option<String> {
+        if !self.cluster.members.contains(host) || !self.cluster.is_configured() {
+            return None;
+        }
+        let mut sections: String = self.cluster.sections.values().map(String::as_str).collect();
+        for (whole, node) in &self.cluster.bans {
+            let ban = format!(
+                "<rsc_location id=\"cli-ban-{whole}-on-{node}\" rsc=\"{whole}\" role=\"Started\" node=\"{node}\" \
+                 score=\"-INFINITY\"/></constraints>"
+            );
+            sections = sections.replace("</constraints>", &ban);
+        }
+        let event = self.cluster.last_event;
+        let mut status = String::new();
+        for id in &self.cluster.remembered {
+            let _ = write!(status, "<lrm_resource id=\"{id}\"/>");
+        }
+        for (node, id) in &self.desired.nodes {
+            let _ = write!(
+                status,
+                "<node_state id=\"{id}\" uname=\"{node}\" in_ccm=\"{event}\" crmd=\"{event}\" join=\"member\" \
+                 expected=\"member\"/>"
+            );
+        }
+        Some(filled(&format!(
+            "<cib><configuration>{sections}</configuration><status>{status}</status></cib>"
+        )))
+    }
+}
+
+/// The fact of a file.
+fn told(path: &String, file: &File, ask: &Observe) -> FileFact {
+    let text = std::str::from_utf8(&file.content).ok();
+    let same = ask.same.get(path) == Some(&file.digest);
+    let lines = ask.lines.contains(path) && !same;
+    let asked = ask.keys.get(path).into_iter().flatten();
+    let found = ask
+        .keys
+        .get(path)
+        .map(|_| ini::keys(text.unwrap_or_default()))
+        .unwrap_or_default();
+    let keys = asked.map(|asked| KeyFact {
+        section: asked.section.clone(),
+        name: asked.name.clone(),
+        values: (ini::values(&found, &asked.section, &asked.name).iter())
+            .map(|v| digest(v.as_bytes()))
+            .collect(),
+        text: None,
+    });
+    FileFact {
+        digest: file.digest.clone(),
+        size: file.content.len() as u64,
+        stat: Stat {
+            owner: file.owner.clone(),
+            group: file.group.clone(),
+            mode: file.mode,
+        },
+        link: None,
+        lines: if lines {
+            crate::ask::lines(text.unwrap_or_default())
+        } else {
+            Vec::new()
+        },
+        text: text.filter(|_| ask.texts.contains(path) && !same).map(filled),
+        keys: keys.filter(|k| !k.values.is_empty()).collect(),
+    }
+}

@@ -1,0 +1,194 @@
+//! A world that performs plans: the operations of `wire` done on hosts that are values.
+//! Pacemaker, the databases' members, brokers, balancers and systemd are small state
+//! machines; a fault may come between any two operations, and the laws are looked at after
+//! each. It is for tests of the planner: law 2 is so tested by performing.
+//!
+//! It is no model of time. An operation is done at once or fails at once, and what
+//! a wait waits for either holds or never will. What it does not know it refuses, so that
+//! nothing is believed to be done which was only passed over.
+//!
+//! Pure: no I/O, no clock, no randomness.
+
+mod ask;
+mod balancer;
+mod cluster;
+mod facts;
+mod faults;
+mod laws;
+mod machine;
+mod ovn;
+mod perform;
+mod restore;
+mod run;
+mod scheduler;
+mod stores;
+mod story;
+mod text;
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use indexmap::IndexMap;
+use render::Desired;
+
+pub use cluster::Cluster;
+pub use faults::Fault;
+pub use machine::{File, Machine, Sense, Unit};
+pub use run::{Ended, Stop};
+pub use story::{Event, Happens, story};
+pub use text::{KEY, MARK, digest, filled, known_by};
+
+use balancer::Balancer;
+use ovn::Members;
+use restore::Restored;
+use stores::{Broker, Databases};
+
+/// Why an operation failed.
+pub type Failure = String;
+
+/// Hosts and what runs on them, and what is wanted of them.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// The desired state.
+    pub desired: Desired,
+    /// Hosts by name: those that are wanted, and those that were.
+    pub machines: IndexMap<String, Machine>,
+    /// Pacemaker and Corosync.
+    pub cluster: Cluster,
+    /// Balancers by host, those that run.
+    balancers: BTreeMap<String, Balancer>,
+    databases: Databases,
+    broker: Broker,
+    /// Guards of scripts and parts of databases that hold.
+    made: BTreeSet<String>,
+    /// Seconds since the epoch, by all hosts' clocks. It goes on with each operation.
+    pub clock: i64,
+    /// Operations done so far.
+    pub done: usize,
+    /// What was done, a line each, where somebody wants to read it.
+    pub told: Option<Vec<String>>,
+    /// Laws that were broken, a sentence each.
+    pub broken: Vec<String>,
+    /// Resources that wait for scripts of their service, whoever runs them.
+    gated: BTreeSet<String>,
+    /// Units by the resource that they run.
+    units: BTreeMap<String, String>,
+    members: Members,
+    restored: Restored,
+    /// Hosts on which an instance of a resource is down that ran before, since when, and
+    /// whether an operation of a plan did it.
+    down: BTreeMap<String, BTreeMap<String, (usize, bool)>>,
+    /// Operations, plans and things that happened, so far.
+    tick: usize,
+    /// When the plan last looked: it was made, or a wait before a step's first change held.
+    looked: usize,
+    /// When something last happened by itself.
+    disturbed: usize,
+    /// The step under way has changed something.
+    touched: bool,
+    /// Hosts on which a resource ever ran.
+    seen: BTreeMap<String, BTreeSet<String>>,
+    /// Balancers that have somebody to send to, by host and resource.
+    served: BTreeSet<(String, String)>,
+    /// How far the databases were.
+    written: i64,
+    /// Events to come, last first.
+    events: Vec<Event>,
+    /// Plans that were made.
+    pub plans: Cell<usize>,
+    /// Plans that were refused.
+    pub refused: Cell<usize>,
+}
+
+impl World {
+    /// Hosts on which nobody was before.
+    pub fn bare(desired: &Desired) -> Self {
+        let mut world = Self {
+            machines: IndexMap::new(),
+            desired: Desired::default(),
+            cluster: Cluster::default(),
+            balancers: BTreeMap::new(),
+            databases: Databases::default(),
+            broker: Broker::default(),
+            made: BTreeSet::new(),
+            clock: 1_700_000_000,
+            done: 0,
+            told: None,
+            broken: Vec::new(),
+            gated: BTreeSet::new(),
+            units: BTreeMap::new(),
+            members: Members::default(),
+            restored: Restored::default(),
+            down: BTreeMap::new(),
+            tick: 0,
+            looked: 0,
+            disturbed: 0,
+            touched: false,
+            seen: BTreeMap::new(),
+            served: BTreeSet::new(),
+            written: 0,
+            events: Vec::new(),
+            plans: Cell::new(0),
+            refused: Cell::new(0),
+        };
+        world.want(desired);
+        world
+    }
+
+    /// Another cloud file from now on. Hosts that are new are bare.
+    pub fn want(&mut self, desired: &Desired) {
+        self.gated = desired.gated.iter().cloned().collect();
+        for (host, wanted) in &desired.hosts {
+            let gated = wanted.units.iter().filter(|u| u.gated);
+            self.gated.extend(gated.map(|u| u.resource.clone()));
+            self.machines.entry(host.clone()).or_default();
+            let units = wanted.units.iter().filter(|u| !u.resource.is_empty());
+            self.units
+                .extend(units.map(|u| (u.resource.clone(), u.unit.clone())));
+        }
+        self.desired = desired.clone();
+    }
+
+    /// True if an instance of a resource runs on a host.
+    pub fn runs(&self, host: &str, resource: &str) -> bool {
+        if !self.machines.get(host).is_some_and(|m| m.up) {
+            return false;
+        }
+        if self.is_sql(resource) {
+            return self.serves_sql(host);
+        }
+        if self.is_broker(resource) {
+            return self.broker.serves(host);
+        }
+        match self.units.get(resource) {
+            Some(unit) => self.is_active(host, unit),
+            None => self.cluster.runs(resource, host),
+        }
+    }
+
+    /// True if an instance runs on a host and answers.
+    pub fn serves(&self, host: &str, resource: &str) -> bool {
+        self.runs(host, resource) && !self.machines[host].slow
+    }
+
+    /// True if a unit is active on a host.
+    pub(crate) fn is_active(&self, host: &str, unit: &str) -> bool {
+        let machine = self.machines.get(host).filter(|m| m.up);
+        machine.is_some_and(|m| m.units.get(unit).is_some_and(|u| u.active))
+    }
+
+    /// True if an API answers through its virtual address: a host holds the address, and
+    /// a balancer there has a server that runs.
+    pub fn answers(&self, resource: &str, service: &str) -> bool {
+        let vip = self.desired.vips.iter().find(|v| v.service == service);
+        let holder = vip.and_then(|v| self.cluster.holder(&v.resource));
+        let Some(balancer) = holder.and_then(|h| self.balancers.get(h)) else {
+            return false;
+        };
+        let Some(on) = self.desired.balanced.iter().find(|b| b.resource == resource) else {
+            return false;
+        };
+        let mut members = on.members.iter();
+        members.any(|m| balancer.sends(resource, m) && self.serves(m, resource))
+    }
+}

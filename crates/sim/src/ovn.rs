@@ -1,0 +1,132 @@
+//! Members of databases that are founded and joined by a script of their own, by the rule of
+//! that script: whoever has a file goes on; who has none joins one that has one; the first
+//! of the list founds one, when each other says that it has none. Silence tells nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::World;
+
+/// How the units of such databases begin and end.
+const UNITS: [&str; 2] = ["quorate-ovn-nb.service", "quorate-ovn-sb.service"];
+
+/// Databases by the unit of a member.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Members {
+    /// Hosts that have a file, and by whom it was founded.
+    files: BTreeMap<&'static str, BTreeMap<String, String>>,
+}
+
+/// What another member is known to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    /// A database.
+    Some,
+    /// None, by its own word.
+    None,
+    /// It does not answer.
+    Unknown,
+}
+
+/// What a member without a file does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Does {
+    Joins,
+    Founds,
+    Waits,
+}
+
+fn decide(first: bool, others: &[Known]) -> Does {
+    if others.contains(&Known::Some) {
+        Does::Joins
+    } else if first && others.iter().all(|k| *k == Known::None) {
+        Does::Founds
+    } else {
+        Does::Waits
+    }
+}
+
+impl World {
+    /// Members that run found a database or join it.
+    pub(crate) fn follow_members(&mut self) {
+        for unit in UNITS {
+            // One that joins is one that others can join.
+            while self.next_member(unit) {}
+        }
+    }
+
+    /// The hosts that are to have a member, in their order.
+    fn members_of(&self, unit: &str) -> Vec<String> {
+        let hosts = self.desired.hosts.iter();
+        let has = hosts.filter(|(_, wanted)| wanted.units.iter().any(|u| u.unit == unit));
+        has.map(|(host, _)| host.clone()).collect()
+    }
+
+    /// One that runs without a file gets one; false where nobody does.
+    fn next_member(&mut self, unit: &'static str) -> bool {
+        let all = self.members_of(unit);
+        let files = self.members.files.get(unit).cloned().unwrap_or_default();
+        for host in all
+            .iter()
+            .filter(|h| self.is_active(h, unit) && !files.contains_key(*h))
+        {
+            let others: Vec<Known> = (all.iter().filter(|h| *h != host))
+                .map(
+                    |other| match (self.is_active(other, unit), files.contains_key(other)) {
+                        (false, _) => Known::Unknown,
+                        (true, true) => Known::Some,
+                        (true, false) => Known::None,
+                    },
+                )
+                .collect();
+            let founder = match decide(all.first() == Some(host), &others) {
+                Does::Waits => continue,
+                Does::Founds => host.clone(),
+                Does::Joins => {
+                    let there = |h: &&String| self.is_active(h, unit);
+                    let mut having = all.iter().filter(there).filter_map(|h| files.get(h));
+                    let Some(founder) = having.next() else { continue };
+                    founder.clone()
+                }
+            };
+            let files = self.members.files.entry(unit).or_default();
+            files.insert(host.clone(), founder);
+            return true;
+        }
+        false
+    }
+
+    /// Never two databases, and one when all run.
+    pub(crate) fn one_database(&self, found: &mut Vec<String>) {
+        for unit in UNITS {
+            let all = self.members_of(unit);
+            let files = self.members.files.get(unit);
+            let founders: BTreeSet<&String> = files.into_iter().flatten().map(|(_, f)| f).collect();
+            if founders.len() > 1 {
+                found.push(format!(
+                    "{unit} has {} databases, founded by {founders:?}",
+                    founders.len()
+                ));
+            }
+            if founders.is_empty() && !all.is_empty() && all.iter().all(|h| self.is_active(h, unit)) {
+                found.push(format!("{unit} runs everywhere, and nobody founds a database"));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_neither_founds_nor_joins() {
+        for (first, others, does) in [
+            (true, [Known::None, Known::None], Does::Founds),
+            (true, [Known::None, Known::Unknown], Does::Waits),
+            (false, [Known::None, Known::None], Does::Waits),
+            (false, [Known::Unknown, Known::Some], Does::Joins),
+        ] {
+            assert_eq!(decide(first, &others), does, "{first} {others:?}");
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The members of the databases and of the broker: who holds what, who serves.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use engines::Store;
+
+use crate::World;
+
+/// A member of the databases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "what a member is, each by itself")]
+pub(crate) struct Member {
+    /// It had a generation of its own: its folder is there.
+    pub born: bool,
+    /// Its server runs.
+    pub running: bool,
+    /// It serves, as one of the others' view.
+    pub joined: bool,
+    /// How far it has come.
+    pub position: i64,
+    /// How much it counts among the others.
+    pub weight: usize,
+    /// It was stopped in order: its file tells its position.
+    pub clean: bool,
+}
+
+impl Default for Member {
+    fn default() -> Self {
+        Self {
+            born: false,
+            running: false,
+            joined: false,
+            position: -1,
+            weight: 1,
+            clean: true,
+        }
+    }
+}
+
+/// The databases' members.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Databases {
+    pub members: BTreeMap<String, Member>,
+    /// It is marked as this cloud's.
+    pub owned: bool,
+    /// What the members counted that saw each other last.
+    view: usize,
+    /// Writes so far.
+    pub writes: i64,
+    /// The member that was chosen to begin.
+    pub chosen: Option<String>,
+}
+
+impl Databases {
+    pub fn member(&mut self, host: &str) -> &mut Member {
+        self.members.entry(host.to_owned()).or_default()
+    }
+
+    /// What those count that serve.
+    fn weight(&self) -> usize {
+        let joined = self.members.values().filter(|m| m.joined);
+        joined.map(|m| m.weight).sum()
+    }
+
+    /// Members that serve.
+    pub fn serving(&self) -> usize {
+        self.members.values().filter(|m| m.joined).count()
+    }
+
+    /// A write, which all members have that serve.
+    pub fn write(&mut self) {
+        self.writes += 1;
+        let writes = self.writes;
+        for member in self.members.values_mut().filter(|m| m.joined) {
+            member.position = writes;
+        }
+    }
+
+    /// Starts a member: it joins those that serve, unless it is slow to be given a copy.
+    pub fn start(&mut self, host: &str, slow: bool) {
+        let (serves, writes) = (self.serving() > 0, self.writes);
+        let member = self.member(host);
+        (member.running, member.clean) = (true, false);
+        if serves && !member.joined && !slow {
+            (member.born, member.joined, member.position) = (true, true, writes);
+            self.view = self.weight();
+        }
+    }
+
+    /// A member begins, with nobody else.
+    pub fn begin(&mut self, host: &str) {
+        let writes = self.member(host).position.max(0);
+        self.writes = writes;
+        let member = self.member(host);
+        (member.born, member.running, member.joined, member.clean) = (true, true, true, false);
+        member.position = writes;
+        self.view = self.weight();
+        self.chosen = None;
+    }
+
+    /// Stops a member in order.
+    pub fn stop(&mut self, host: &str) {
+        let member = self.member(host);
+        (member.running, member.joined, member.clean) = (false, false, true);
+        self.view = self.weight();
+    }
+
+    /// Members are lost at once: those that are left serve where they are more than half.
+    pub fn lose(&mut self, lost: &BTreeSet<String>) {
+        for host in lost {
+            let member = self.member(host);
+            (member.running, member.joined) = (false, false);
+        }
+        let left = self.weight();
+        if left > 0 && left * 2 <= self.view {
+            for member in self.members.values_mut() {
+                member.joined = false;
+            }
+        }
+        self.view = self.weight();
+    }
+}
+
+/// The broker's members.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Broker {
+    /// Hosts that ever ran it, and the cluster that they are of, by its founder.
+    pub data: BTreeMap<String, String>,
+    /// Hosts that are in it and serve.
+    running: BTreeSet<String>,
+    /// Nodes that each cluster remembers, by its founder.
+    known: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Broker {
+    /// True for a member that serves.
+    pub fn serves(&self, host: &str) -> bool {
+        self.running.contains(host)
+    }
+
+    /// Hosts that serve.
+    pub fn serving(&self) -> &BTreeSet<String> {
+        &self.running
+    }
+
+    /// Nodes that a member remembers.
+    pub fn remembers(&self, host: &str) -> impl Iterator<Item = &String> {
+        let cluster = self.data.get(host).and_then(|c| self.known.get(c));
+        cluster.into_iter().flatten()
+    }
+
+    /// A node is remembered no more.
+    pub fn forget(&mut self, node: &str) {
+        for known in self.known.values_mut() {
+            known.remove(node);
+        }
+    }
+
+    /// Those whose process is there serve, where they have a majority or find somebody.
+    fn follow(&mut self, active: &BTreeSet<String>) {
+        self.running.retain(|h| active.contains(h));
+        let clusters: BTreeSet<String> = self.data.values().cloned().collect();
+        for cluster in clusters {
+            let of = |h: &&String| self.data.get(*h) == Some(&cluster);
+            let there: Vec<String> = active.iter().filter(of).cloned().collect();
+            let known = self.known.get(&cluster).map_or(0, BTreeSet::len);
+            if there.len() * 2 > known {
+                self.running.extend(there);
+            } else {
+                self.running.retain(|h| !there.contains(h));
+            }
+        }
+        for host in active {
+            if self.data.contains_key(host) {
+                continue;
+            }
+            let cluster = match self.running.first() {
+                // Remembered as what it was, it is not let in.
+                Some(other) if self.remembers(other).any(|n| n == host) => continue,
+                Some(other) => self.data[other].clone(),
+                // Those that are whole and do not serve yet are waited for.
+                None if !self.data.is_empty() => continue,
+                None => host.clone(),
+            };
+            self.known
+                .entry(cluster.clone())
+                .or_default()
+                .insert(host.clone());
+            self.data.insert(host.clone(), cluster);
+            self.running.insert(host.clone());
+        }
+    }
+
+    /// Clusters that serve, by founder.
+    pub fn clusters(&self) -> BTreeSet<&String> {
+        self.running.iter().filter_map(|h| self.data.get(h)).collect()
+    }
+}
+
+impl World {
+    /// The store of the databases.
+    pub(crate) fn sql(&self) -> Option<&Store> {
+        self.desired.sql_store()
+    }
+
+    /// The broker, where there is one.
+    pub(crate) fn queues(&self) -> Option<&Store> {
+        let sql = &self.desired.sql_resource;
+        self.desired.stores.iter().find(|s| s.resource != *sql)
+    }
+
+    pub(crate) fn is_broker(&self, resource: &str) -> bool {
+        self.queues().is_some_and(|s| s.resource == resource)
+    }
+
+    /// Stores do what the cluster has them do, where it knows them; before that their own
+    /// birth has them run.
+    pub(crate) fn follow_stores(&mut self) {
+        if let Some(store) = self.sql()
+            && self.cluster.has(&store.resource)
+        {
+            let (resource, members) = (store.resource.clone(), store.members.clone());
+            self.follow_databases(&resource, &members);
+        }
+        if let Some(unit) = self.queues().and_then(|s| s.options.get("unit")).cloned() {
+            let hosts = self.machines.keys().filter(|h| self.is_active(h, &unit));
+            let active = hosts.cloned().collect();
+            self.broker.follow(&active);
+        }
+    }
+
+    fn follow_databases(&mut self, resource: &str, members: &[String]) {
+        let hosts: Vec<String> = self.machines.keys().cloned().collect();
+        for host in &hosts {
+            let running = self.databases.members.get(host).is_some_and(|m| m.running);
+            if running && !self.cluster.runs(resource, host) {
+                self.databases.stop(host);
+            }
+        }
+        let runs = |h: &String| self.cluster.runs(resource, h);
+        let wanted: Vec<String> = hosts.into_iter().filter(runs).collect();
+        // Nobody begins before all are asked for their positions.
+        let all_there = members.iter().all(|m| wanted.contains(m));
+        if self.databases.serving() == 0 && all_there {
+            let ahead = |h: &&String| self.databases.members.get(*h).map_or(-1, |m| m.position);
+            let chosen = self.databases.chosen.clone();
+            // Of equals the first of the list.
+            let first = chosen.or_else(|| members.iter().rev().max_by_key(ahead).cloned());
+            if let Some(first) = first {
+                self.databases.begin(&first);
+            }
+        }
+        for host in wanted {
+            let slow = self.machines[&host].slow;
+            self.databases.start(&host, slow);
+        }
+    }
+}
