@@ -177,18 +177,55 @@ fn who_never_left_the_last_majority_may_begin() {
         ],
         true,
     );
+    // Quorum is lost before the database misses the others. And power fails before the first
+    // monitor has seen the majority.
+    check(
+        &[
+            whole,
+            ("demote", "Primary", "c2"),
+            ("stop", "", "c2"),
+            ("start", "", "c1 c2"),
+        ],
+        true,
+    );
+    check(
+        &[
+            ("promote", "Primary", "c1 c2 c3"),
+            ("demote", "non-Primary", "c2"),
+            ("start", "", "c2 c3"),
+        ],
+        true,
+    );
     // Stopped in order; never seen in a majority; parted from others that are there.
     check(
         &[whole, ("stop", "Primary", "c1 c2 c3"), ("start", "", "c2")],
         false,
     );
     check(&[("stop", "non-Primary", "c2"), ("start", "", "c2")], false);
+    // Corosync does not tell whom it hears.
+    check(&[whole, ("demote", "Primary", ""), ("start", "", "c2")], false);
+    check(
+        &[whole, ("demote", "non-Primary", ""), ("start", "", "c2")],
+        false,
+    );
     check(
         &[
             whole,
             ("demote", "non-Primary", "c1 c2 c3"),
             ("stop", "", "c2"),
             ("start", "", "c2"),
+        ],
+        false,
+    );
+    // It was true for one start of the server. That one failed, and others may have gone on.
+    check(
+        &[
+            whole,
+            ("demote", "non-Primary", "c2"),
+            ("start", "", "c1 c2"),
+            ("promote", "", "c1 c2"),
+            ("stop", "", "c1 c2"),
+            ("start", "", "c1 c2"),
         ],
         false,
     );
