@@ -1,6 +1,9 @@
 //! Instances that systemd runs, of which the cluster knows nothing: their units
 //! and what they answer on their own hosts tell how they are.
 
+use std::collections::BTreeSet;
+
+use pacemaker::{Monitor, Resource, UNIT_AGENT};
 use render::{Desired, DesiredUnit, UnitRun};
 use wire::{Answer, Fact, Facts};
 
@@ -49,6 +52,41 @@ fn wrong(unit: &DesiredUnit, facts: &Facts) -> Option<String> {
         },
         None => Some("it was not asked".to_owned()),
     }
+}
+
+/// Units that the cluster has running on a member, and that systemd there has not. It
+/// finds out at its next look, which for a timer is minutes away.
+pub(crate) fn stopped(desired: &Desired, observed: &Observed, monitor: &Monitor) -> Vec<Problem> {
+    let resources = desired.cib.resources.iter().map(Resource::primitive);
+    let run: BTreeSet<&str> = resources
+        .filter(|p| p.agent == UNIT_AGENT)
+        .map(|p| p.id.as_str())
+        .collect();
+    let mut out = Vec::new();
+    for (host, wanted) in &desired.hosts {
+        let Some(facts) = facts(observed, host) else {
+            continue;
+        };
+        let units = wanted.units.iter();
+        for unit in units.filter(|u| u.run == UnitRun::Cluster && run.contains(u.resource.as_str())) {
+            let state = match facts.units.get(&unit.unit) {
+                Some(Fact::Known(now)) if matches!(now.active.as_str(), "inactive" | "failed") => &now.active,
+                _ => continue,
+            };
+            if monitor
+                .nodes_of(&unit.resource, "Started")
+                .contains(&host.as_str())
+            {
+                out.push(Problem::Stopped {
+                    host: host.clone(),
+                    unit: unit.unit.clone(),
+                    state: state.clone(),
+                    resource: unit.resource.clone(),
+                });
+            }
+        }
+    }
+    out
 }
 
 /// Hosts on which a resource serves; nothing where systemd does not run it.

@@ -247,6 +247,7 @@ fn problems(
         out.extend(cluster.fence_devices(desired));
         out.extend(cluster.unmanaged());
         out.extend(cluster.lacking(desired));
+        out.extend(instances::stopped(desired, observed, &cluster.monitor));
     }
     out.extend(instances::lacking(desired, observed));
     // Last: whatever else is wrong matters more.

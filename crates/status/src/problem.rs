@@ -87,6 +87,17 @@ pub enum Problem {
         /// The unit and its state.
         what: String,
     },
+    /// The cluster counts a unit as running, and systemd has stopped it.
+    Stopped {
+        /// The member.
+        host: String,
+        /// Name with suffix.
+        unit: String,
+        /// systemd's word: `inactive` or `failed`.
+        state: String,
+        /// Resource id.
+        resource: String,
+    },
     /// Several hosts have one virtual address.
     AddressTwice {
         /// The address.
@@ -255,6 +266,7 @@ impl Problem {
             Self::Away { .. } => "away",
             Self::Beside { .. } => "beside",
             Self::Idle { .. } => "idle",
+            Self::Stopped { .. } => "stopped",
             Self::AddressTwice { .. } => "address-twice",
             Self::AddressMissing { .. } => "address-missing",
             Self::Member { .. } => "member",
@@ -325,6 +337,7 @@ impl Problem {
             | Self::Away { .. }
             | Self::Beside { .. }
             | Self::Idle { .. }
+            | Self::Stopped { .. }
             | Self::Member { .. }
             | Self::Lacking { .. }
             | Self::Blocked { .. }

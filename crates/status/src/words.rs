@@ -61,6 +61,14 @@ impl Problem {
                 format!("{host} is {state}{}", tail(detail))
             }
             Self::Idle { host, what } => format!("{what} on {host}"),
+            Self::Stopped {
+                host,
+                unit,
+                state,
+                resource,
+            } => format!(
+                "{unit} on {host} is {state}, and the cluster has not seen yet that {resource} does not run"
+            ),
             Self::AddressTwice {
                 address,
                 service,
@@ -184,6 +192,10 @@ impl Problem {
                     "look why, mend it, then {}",
                     on(host, &format!("crm_resource --cleanup --resource {resource}"))
                 )
+            }
+            Self::Stopped { host, resource, .. } => {
+                let look = format!("crm_resource --refresh --resource {resource}");
+                format!("{}, which starts it again; {THEN}", on(host, &look))
             }
             Self::Beside { .. } | Self::Idle { .. } | Self::AddressMissing { .. } | Self::Lacking { .. } => {
                 "quorate plan".to_owned()

@@ -539,6 +539,33 @@ fn what_systemd_runs_is_seen_on_its_hosts() {
     assert_eq!(found.apis[0].instances, ["c1", "c3"]);
 }
 
+/// The cluster looks after a timer every 300 s, and calls it started until then.
+#[test]
+fn a_timer_that_somebody_stopped_is_a_problem_before_the_cluster_looks() {
+    let [unit, resource] = ["quorate-keystone-trust-flush.timer", "keystone-trust-flush"];
+    let found = check_of("core", "timer-stopped", None, |d| {
+        let mut seen = seen(d, "healthy", &[]);
+        let Some(Fact::Known(now)) = facts(&mut seen, "c2").units.get_mut(unit) else {
+            panic!()
+        };
+        "inactive".clone_into(&mut now.active);
+        seen
+    });
+    assert_eq!(found.verdict, Verdict::Degraded);
+    assert_eq!(kinds(&found), ["stopped"]);
+    assert_eq!(
+        texts(&found),
+        [format!(
+            "{unit} on c2 is inactive, and the cluster has not seen yet that {resource} does not run"
+        )]
+    );
+    assert!(
+        found.next.contains(&format!("--resource {resource}")),
+        "{}",
+        found.next
+    );
+}
+
 /// A unit that runs and does not answer counts as little as one that is stopped.
 #[test]
 fn an_instance_of_systemd_that_does_not_serve_is_a_problem() {
