@@ -34,18 +34,14 @@ pub fn missing(model: &Model, folder: &Utf8Path) -> Vec<Diagnostic> {
             }
         }
         if let Some(config) = &host.ssh.config
-            && !folder.join(config).is_file()
+            && !folder.join(&config.value).is_file()
         {
-            let text = &model.source.text;
-            let span = text
-                .find(config.as_str())
-                .map_or(0..0, |at| at..at + config.len());
             let finding = Diagnostic::error(
                 "ssh::missing-config",
                 &model.source,
-                span,
+                config.span.clone(),
                 "the hosts are reached by an ssh_config that is not there",
-                format!("no file `{}`", folder.join(config)),
+                format!("no file `{}`", folder.join(&config.value)),
             );
             add(finding.help("make it, relative to the cloud file, or leave `config` out to use your own"));
         }

@@ -313,7 +313,7 @@ impl Project {
                             .ssh
                             .config
                             .as_ref()
-                            .map(|c| self.file.parent().unwrap_or(Utf8Path::new("")).join(c)),
+                            .map(|c| self.file.parent().unwrap_or(Utf8Path::new("")).join(&c.value)),
                     },
                 }
             })

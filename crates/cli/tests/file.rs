@@ -182,6 +182,20 @@ fn files_beside_the_cloud_file_must_be_there() {
             "power::missing-file"
         ]
     );
+    // The name stands in a comment before as well: the option's value is meant.
+    let commented = format!("# there.conf\n{text}");
+    let (json, _) = findings(folder.path(), &commented);
+    let finding = json
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|f| f["code"] == "ssh::missing-config");
+    let line = commented
+        .lines()
+        .position(|l| l.contains("config: there.conf"))
+        .unwrap()
+        + 1;
+    assert_eq!(finding.unwrap()["places"][0]["line"], line);
     for name in ["bmc-c1.txt", "bmc-c2.txt", "bmc-c3.txt", "there.conf"] {
         std::fs::write(folder.path().join(name), "x").unwrap();
     }

@@ -211,7 +211,7 @@ pub struct Ssh {
     /// The name or address to connect to: the management address unless told otherwise.
     pub address: String,
     /// An `ssh_config` to use instead of the user's, relative to the cloud file.
-    pub config: Option<String>,
+    pub config: Option<Spanned<String>>,
 }
 
 /// A network.

@@ -23,7 +23,7 @@ pub(super) struct Hosts {
 pub(super) struct SshDefaults {
     user: String,
     port: u16,
-    config: Option<String>,
+    config: Option<Spanned<String>>,
 }
 
 pub(super) fn ssh_defaults(w: &mut Walker, node: Option<&Node>) -> SshDefaults {
@@ -39,10 +39,7 @@ pub(super) fn ssh_defaults(w: &mut Walker, node: Option<&Node>) -> SshDefaults {
         if let Some(port) = port(w, &fields) {
             ssh.port = port;
         }
-        ssh.config = fields
-            .get("config")
-            .and_then(|n| w.text(n, "`config`"))
-            .map(|t| t.value);
+        ssh.config = fields.get("config").and_then(|n| w.text(n, "`config`"));
     }
     ssh
 }
