@@ -7,6 +7,7 @@
 //! nothing (the model does) and may do no I/O.
 
 mod data;
+mod guests;
 mod journeys;
 mod lint;
 mod read;
@@ -21,6 +22,7 @@ use indexmap::IndexMap;
 
 pub use cloud::tree::{Node, Spanned};
 pub use data::{DataKey, is_data, name_of, written};
+pub use guests::Guests;
 pub use journeys::{Journeys, Request, Session, Walk};
 pub use service::{
     BY_SYSTEMD, Brake, Broker, Budget, Component, Cure, Cured, Database, DoneWhen, Endpoint, FileSpec,

@@ -17,6 +17,7 @@ pub use budget::budget;
 pub use cure::cure;
 pub use unsafe_values::unsafe_values;
 
+use crate::guests::Guests;
 use crate::lint::ROLES;
 use crate::service::{
     Broker, Database, DoneWhen, FileSpec, HashRing, Packages, Pairs, Platform, Refused, Release, SecretSpec,
@@ -58,8 +59,10 @@ const SERVICE_KEYS: Keys<'_> = &[
     "provides",
     "properties",
     "support",
+    "guests",
     "journeys",
 ];
+const GUESTS_KEYS: Keys<'_> = &["on", "list", "shut", "timeout"];
 const FILE_KEYS: Keys<'_> = &[
     "from",
     "to",
@@ -395,6 +398,21 @@ fn support(w: &mut Walker, fields: &Fields<'_>) -> IndexMap<String, Vec<String>>
     out
 }
 
+fn guests(w: &mut Walker, fields: &Fields<'_>) -> Option<Guests> {
+    let f = w.fields(fields.get("guests")?, "machines of users", GUESTS_KEYS)?;
+    let mut words = |key| {
+        let node = w.require(&f, key)?;
+        Some(plain(w.texts(node, "a word of a command")))
+    };
+    let (list, shut) = (words("list"), words("shut"));
+    Some(Guests {
+        on: roles(w, &f, "on")?,
+        list: list?,
+        shut: shut?,
+        timeout: timeout(w, &f),
+    })
+}
+
 /// Reads a `service.yaml`. `None` when it has errors that leave no service.
 pub fn service(source: &Arc<Source>, folder: &str, findings: &mut Vec<Diagnostic>) -> Option<Service> {
     let mut walker = Walker::new(source);
@@ -475,6 +493,7 @@ fn read_service(w: &mut Walker, source: &Arc<Source>, folder: &str) -> Option<Se
         provides: pairs(w, &f, "provides"),
         properties: pairs(w, &f, "properties"),
         support: support(w, &f),
+        guests: guests(w, &f),
         journeys: crate::journeys::read(w, &f),
         name,
     })

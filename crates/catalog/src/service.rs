@@ -8,7 +8,7 @@ use cloud::tree::Spanned;
 use diagnostic::Source;
 use indexmap::IndexMap;
 
-use crate::{Journeys, Setting};
+use crate::{Guests, Journeys, Setting};
 
 /// Names and texts in the order of the file.
 pub type Pairs = IndexMap<String, String>;
@@ -545,6 +545,8 @@ pub struct Service {
     /// What a support archive holds of it: programs that only look, by the name of
     /// the file that gets their output.
     pub support: IndexMap<String, Vec<String>>,
+    /// Machines of users that run on its hosts.
+    pub guests: Option<Guests>,
     /// What a user does with it.
     pub journeys: Journeys,
 }

@@ -34,6 +34,7 @@ mod rings;
 mod roll;
 mod shared;
 mod show;
+mod site;
 mod votes;
 
 use indexmap::IndexMap;
@@ -53,6 +54,7 @@ pub use quorum::{quorate, quorum};
 pub use restore::held;
 pub use shared::is_as_wanted;
 pub use show::show;
+pub use site::{Machines, SiteOff, switch_off};
 
 /// What a step does to what runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use wire::{FileWrite, Own};
 
 use crate::context::{Scope, Templates, Text};
 use crate::rings::First;
-use crate::{DesiredFile, DesiredHost, cures, ini, periodic, ports_of, systemd, units_of};
+use crate::{DesiredFile, DesiredGuests, DesiredHost, cures, ini, periodic, ports_of, systemd, units_of};
 
 /// Whether only keys of a file are ours, by the catalogue's word or the operator's.
 pub fn is_shared(model: &Model, spec: &FileSpec) -> bool {
@@ -170,6 +170,14 @@ pub fn host(
             .iter()
             .map(|(file, argv)| (format!("{service}/{file}"), argv.clone()));
         out.support.extend(looks);
+        if let Some(guests) = placed.service.guests.as_ref().filter(|g| on(&g.on)) {
+            out.guests.push(DesiredGuests {
+                service: service.clone(),
+                list: guests.list.clone(),
+                shut: guests.shut.clone(),
+                timeout: guests.timeout,
+            });
+        }
         for unit in &placed.service.mask {
             if !out.mask.contains(unit) {
                 out.mask.push(unit.clone());

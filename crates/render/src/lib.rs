@@ -119,6 +119,22 @@ pub struct DesiredHost {
     /// What a support archive holds of its services: programs by `SERVICE/FILE`.
     #[serde(skip)]
     pub support: IndexMap<String, Vec<String>>,
+    /// Machines of users that run on it.
+    #[serde(skip)]
+    pub guests: Vec<DesiredGuests>,
+}
+
+/// How machines of users are told of and shut down on a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredGuests {
+    /// Service.
+    pub service: String,
+    /// Program that prints the names of those that run, one a line.
+    pub list: Vec<String>,
+    /// Program that has them shut down, and fails if some still run.
+    pub shut: Vec<String>,
+    /// Seconds that it may take.
+    pub timeout: u64,
 }
 
 /// A service's databases and their only user.
