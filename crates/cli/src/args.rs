@@ -1,6 +1,6 @@
 //! The command line: what can be typed, and its help. Behaviour is in `commands`.
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Parser, Subcommand, ValueEnum};
 
 /// Builds, proves and keeps a highly available OpenStack control plane.
@@ -41,6 +41,8 @@ pub enum Verb {
     Recover(RecoverArgs),
     /// Take hosts out of service and back, reboot them, update their packages
     Host(HostArgs),
+    /// Switch the whole site off in order, and on again until it is redundant
+    Power(PowerArgs),
     /// Replace secrets while the cloud runs
     Rotate(RotateArgs),
     /// Do what is due: turn keys, renew certificates, make a backup; for a timer
@@ -193,7 +195,7 @@ pub struct ApplyArgs {
     #[arg(long)]
     pub yes: bool,
     /// Steps at once
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = PARALLEL)]
     pub parallel: usize,
     /// Go on with a copy of the vault that is older than the hosts': its secrets replace theirs
     #[arg(long)]
@@ -201,6 +203,22 @@ pub struct ApplyArgs {
     /// Seed of the secrets that are made, for tests that compare two runs
     #[arg(long, hide = true)]
     pub seed: Option<u64>,
+}
+
+/// Steps at once, unless another number is asked for.
+pub const PARALLEL: usize = 16;
+
+impl ApplyArgs {
+    /// The run of a verb that has fewer choices than `apply`.
+    pub fn of(file: &Utf8Path, yes: bool) -> Self {
+        Self {
+            file: file.to_owned(),
+            yes,
+            parallel: PARALLEL,
+            older_vault: false,
+            seed: None,
+        }
+    }
 }
 
 /// `recover`.
@@ -334,6 +352,34 @@ pub struct ManyHosts {
     pub yes: bool,
 }
 
+/// `power`.
+#[derive(Debug, clap::Args)]
+pub struct PowerArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub verb: PowerVerb,
+}
+
+/// Verbs of `power`.
+#[derive(Debug, Subcommand)]
+pub enum PowerVerb {
+    /// Shut machines down, stop services, stores last, and switch every host off
+    Off(PowerRun),
+    /// Switch every host on, wait for them and recover what does not come by itself
+    On(PowerRun),
+}
+
+/// A switching of the site.
+#[derive(Debug, clap::Args)]
+pub struct PowerRun {
+    /// The cloud file
+    #[arg(default_value = "cloud.yaml")]
+    pub file: Utf8PathBuf,
+    /// Ask no question
+    #[arg(long)]
+    pub yes: bool,
+}
+
 /// A time, or how long ago: `2h`, `3 days`, `2026-11-21T16:00:00Z`.
 #[derive(Clone, Debug)]
 pub struct When(pub jiff::Timestamp);
@@ -428,7 +474,7 @@ pub struct RestoreArgs {
     #[arg(long)]
     pub yes: bool,
     /// Steps at once
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = PARALLEL)]
     pub parallel: usize,
 }
 

@@ -12,6 +12,7 @@ mod failure;
 mod heard;
 mod nss;
 mod place;
+mod power;
 mod project;
 mod rotate;
 mod runner;
@@ -70,6 +71,7 @@ async fn dispatch(args: Args) -> Result<ExitCode, Failure> {
         }
         Verb::Recover(a) => Box::pin(commands::recover::run(&a, catalog)).await,
         Verb::Host(a) => commands::host::run(&a.verb, catalog).await,
+        Verb::Power(a) => commands::power::run(&a.verb, catalog).await,
         Verb::Rotate(a) => commands::rotate::run(&a, catalog).await,
         Verb::Upkeep(a) => Box::pin(commands::upkeep::run(&a, catalog)).await,
         Verb::Backup(a) => commands::backup::run(a, catalog).await,

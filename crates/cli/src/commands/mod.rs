@@ -13,6 +13,7 @@ pub mod init;
 pub mod lab;
 pub mod observe;
 pub mod plan;
+pub mod power;
 pub mod recover;
 pub mod render;
 pub mod restore;

@@ -39,6 +39,7 @@ mod rolls;
 mod sabotage;
 mod said;
 mod services;
+mod site;
 mod support;
 mod survives;
 mod upkeep;
