@@ -150,10 +150,8 @@ fn membership(log: &str, node: u32) -> Option<(String, Option<String>)> {
 }
 
 /// When each member had the host in its membership last, a sentence each.
-pub async fn last(project: &Project, sessions: &Sessions, host: &str) -> Vec<String> {
-    let Some((_, node)) = project.desired.nodes.iter().find(|(name, _)| name == host) else {
-        return Vec::new();
-    };
+/// `node` is its id in Corosync.
+pub async fn last(project: &Project, sessions: &Sessions, host: &str, node: u32) -> Vec<String> {
     // Without `--grep`, which gives the newest first, and not of all boots.
     let log = "journalctl --identifier=corosync --output=short-iso --no-pager --quiet | \
                grep -F '[QUORUM] Members[' | tail -n 2000";
@@ -165,7 +163,7 @@ pub async fn last(project: &Project, sessions: &Sessions, host: &str) -> Vec<Str
             Some(Fact::Known(Answer::Ran { stdout, .. })) => stdout.as_str(),
             _ => "",
         };
-        match membership(log, *node) {
+        match membership(log, node) {
             None => format!("{by} does not know when it heard {host} last"),
             Some((at, None)) => format!("{by} has {host} in its membership since {at}"),
             Some((at, Some(left))) => {

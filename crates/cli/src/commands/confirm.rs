@@ -62,6 +62,11 @@ async fn silent(run: &Runner, host: &str) -> Result<(), Failure> {
     ))
 }
 
+/// The option that stands for the name typed at a terminal.
+fn in_place_of_typing(host: &str) -> String {
+    format!("--typed {host}")
+}
+
 /// Runs it.
 pub async fn run(args: &ConfirmArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
     let host = args.host.as_str();
@@ -69,13 +74,7 @@ pub async fn run(args: &ConfirmArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode
     if !project.desired.is_member(host) {
         return Err(project.no_host(host));
     }
-    let apply = ApplyArgs {
-        file: args.file.clone(),
-        yes: false,
-        parallel: 1,
-        seed: None,
-        older_vault: false,
-    };
+    let apply = ApplyArgs::of(&args.file, false);
     let mut run = Runner::open(project, &apply, "host confirm-dead").await?;
     let observed = run.observe(false).await?;
     pends(&observed, host)?;
@@ -88,7 +87,7 @@ pub async fn run(args: &ConfirmArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode
     );
     let meant = match &args.typed {
         Some(name) => name == host,
-        None => typed(host)?,
+        None => typed(host, &in_place_of_typing(host))?,
     };
     if !meant {
         return Err(Failure::world(
@@ -155,6 +154,20 @@ mod tests {
         });
         let facts: wire::Facts = serde_json::from_value(facts).unwrap();
         [("c2".to_owned(), Ok(facts))].into_iter().collect()
+    }
+
+    #[test]
+    fn the_option_named_without_a_terminal_is_one_of_the_verb() {
+        use clap::Parser as _;
+        let option = in_place_of_typing("c1");
+        let words = ["quorate", "host", "confirm-dead", "c1"];
+        let words = words.into_iter().chain(option.split(' '));
+        let args = crate::args::Args::try_parse_from(words);
+        assert!(args.is_ok(), "{option}: {args:?}");
+        let Failure::World { hints, .. } = crate::commands::recover::no_terminal("c1", &option) else {
+            unreachable!();
+        };
+        assert!(hints[0].contains(&option), "{hints:?}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 use engines::Intent;
 use plan::{Observed, Plan, Upkeep};
 
@@ -18,16 +18,6 @@ use crate::say;
 
 /// A server's firmware takes its time.
 const BOOT: Duration = Duration::from_mins(15);
-
-fn run_args(file: &Utf8Path, yes: bool) -> ApplyArgs {
-    ApplyArgs {
-        file: file.to_owned(),
-        yes,
-        parallel: 16,
-        seed: None,
-        older_vault: false,
-    }
-}
 
 fn known(project: &Project, hosts: &[String]) -> Result<(), Failure> {
     let unknown = hosts.iter().find(|h| !project.desired.hosts.contains_key(*h));
@@ -73,7 +63,7 @@ async fn members(
     verb: &'static str,
     as_meant: impl Fn(&Project, &Observed, &str) -> Result<(), Failure>,
 ) -> Result<ExitCode, Failure> {
-    let args = run_args(&named.file, named.yes);
+    let args = ApplyArgs::of(&named.file, named.yes);
     let mut run = Runner::open(Project::open(&named.file, catalog)?, &args, verb).await?;
     let observed = run.observe(false).await?;
     for host in &named.hosts {
@@ -139,7 +129,7 @@ async fn once(
 ) -> Result<ExitCode, Failure> {
     let project = Project::open(&args.file, catalog)?;
     known(&project, std::slice::from_ref(&args.host))?;
-    let mut run = Runner::open(project, &run_args(&args.file, args.yes), verb).await?;
+    let mut run = Runner::open(project, &ApplyArgs::of(&args.file, args.yes), verb).await?;
     let observed = run.observe(false).await?;
     let mut plan = make(&run, &observed, &args.host)?;
     run.foretell(&mut plan);
@@ -167,7 +157,7 @@ async fn rolling(
     } else {
         args.hosts.clone()
     };
-    let mut run = Runner::open(project, &run_args(&args.file, args.yes), verb).await?;
+    let mut run = Runner::open(project, &ApplyArgs::of(&args.file, args.yes), verb).await?;
     let mut asked = args.yes;
     for (index, host) in hosts.iter().enumerate() {
         let left = || {

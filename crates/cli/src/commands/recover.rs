@@ -25,19 +25,27 @@ pub async fn run(args: &RecoverArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode
     if args.without.is_empty() {
         return Box::pin(apply::run(&args.run, &[], catalog, Intent::Recover)).await;
     }
-    without(args, catalog).await
+    Box::pin(without(args, catalog)).await
 }
 
-/// Has the operator type the names of what is to be given up.
-pub fn typed(names: &str) -> Result<bool, Failure> {
+/// Has the operator type the names of what is to be given up; without a terminal to ask at,
+/// `instead` names the option to say.
+pub fn typed(names: &str, instead: &str) -> Result<bool, Failure> {
     if !std::io::stdin().is_terminal() {
-        return Err(Failure::world("there is nobody to ask", "say `--yes`"));
+        return Err(no_terminal(names, instead));
     }
     say::out!("To go on, type {names}: ");
     std::io::stdout().flush()?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
     Ok(answer.split_whitespace().eq(names.split_whitespace()))
+}
+
+pub(super) fn no_terminal(names: &str, instead: &str) -> Failure {
+    Failure::world(
+        format!("there is no terminal to type {names} at, and nothing was changed"),
+        format!("say `{instead}`"),
+    )
 }
 
 /// Those named are members of the cluster, and another is left.
@@ -120,8 +128,12 @@ async fn without(args: &RecoverArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode
              to be given up",
         ));
     }
+    // One look, by what is asked of those that are left.
+    let given_up = run.project.desired.given_up(lost);
+    let whole = std::mem::replace(&mut run.project.desired, given_up);
     let observed = run.observe(true).await?;
     let serve = serving(&run.project, &observed);
+    let given_up = std::mem::replace(&mut run.project.desired, whole);
     // Of a majority that is lost more is to be done than for the stores.
     let (gone, left) = lost_of(&run.project, lost);
     if gone < left && serve.len() == run.project.desired.stores.len() {
@@ -139,14 +151,14 @@ async fn without(args: &RecoverArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode
             ),
         ));
     }
-    for host in lost {
-        for line in heard::last(&run.project, &run.sessions, host).await {
+    let nodes = run.project.desired.nodes.iter();
+    for (host, node) in nodes.filter(|(host, _)| lost.contains(host)) {
+        for line in heard::last(&run.project, &run.sessions, host, *node).await {
             say::errln!("{line}");
         }
     }
     tell_of_majority(&run.project, lost);
-    run.project.desired = run.project.desired.given_up(lost);
-    let observed = run.observe(true).await?;
+    run.project.desired = given_up;
     let plan = run.plan(&observed, Intent::Recover)?;
     for line in &plan.explain {
         say::errln!("{line}");
@@ -155,16 +167,13 @@ async fn without(args: &RecoverArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode
     say::errln!(
         "given up: {names}; what is there alone is lost, and its stores are set aside should it return"
     );
-    if !args.run.yes && !typed(&names)? {
+    if !args.run.yes && !typed(&names, "--yes")? {
         return Ok(ExitCode::from(1));
     }
     run.audit(&format!("gives up {names}")).await;
     let go_on = ApplyArgs {
-        file: args.run.file.clone(),
-        yes: true,
         parallel: args.run.parallel,
-        seed: None,
-        older_vault: false,
+        ..ApplyArgs::of(&args.run.file, true)
     };
     apply::converge(&mut run, &go_on, Intent::Recover, &[]).await?;
     say::outln!(

@@ -173,11 +173,8 @@ async fn load(args: &RestoreArgs, mut project: Project) -> Result<ExitCode, Fail
     }
     let begin = std::time::Instant::now();
     let apply = ApplyArgs {
-        file: args.file.clone(),
-        yes: true,
         parallel: args.parallel,
-        seed: None,
-        older_vault: false,
+        ..ApplyArgs::of(&args.file, true)
     };
     project.vault_for_change(None, |_| Ok(()))?;
     project.change_vault(|vault| {

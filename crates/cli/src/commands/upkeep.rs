@@ -18,9 +18,6 @@ use crate::project::Project;
 use crate::runner::{Runner, whoami};
 use crate::say;
 
-/// Steps at once.
-const PARALLEL: usize = 16;
-
 /// Runs it.
 pub async fn run(args: &UpkeepArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
     let project = Project::open(&args.file, catalog)?;
@@ -113,13 +110,7 @@ async fn secrets(due: &[Work], args: &UpkeepArgs, catalog: &[Utf8PathBuf]) -> Re
     if works.is_empty() {
         return Ok(works);
     }
-    let apply = ApplyArgs {
-        file: args.file.clone(),
-        yes: true,
-        parallel: PARALLEL,
-        seed: None,
-        older_vault: false,
-    };
+    let apply = ApplyArgs::of(&args.file, true);
     let project = Project::open(&args.file, catalog)?;
     let mut run = Runner::open(project, &apply, "upkeep").await?;
     // With it what expires soon is issued anew, in one write. Under the hosts' locks, which
