@@ -56,6 +56,8 @@ const SERVICE_KEYS: Keys<'_> = &[
     "refuse",
     "steps",
     "periodic",
+    "left-alone",
+    "faults",
     "provides",
     "properties",
     "support",
@@ -100,6 +102,8 @@ const STEP_KEYS: Keys<'_> = &[
     "timeout",
     "undo",
 ];
+/// Of a command that is run on hosts of a role.
+const COMMAND_KEYS: Keys<'_> = &["name", "run", "on", "timeout"];
 const UNDO_KEYS: Keys<'_> = &["run", "env", "timeout"];
 
 /// A scalar as text, a list as its items joined by newlines.
@@ -359,6 +363,23 @@ fn step(w: &mut Walker, node: &Node) -> Option<Step> {
     Some(step)
 }
 
+/// An entry of `left-alone:` or of `faults:`.
+fn command(w: &mut Walker, node: &Node) -> Option<Step> {
+    let f = w.fields(node, "a command on hosts", COMMAND_KEYS)?;
+    let name = w.require(&f, "name").and_then(|n| w.text(n, "`name`"))?;
+    Some(Step {
+        run: words_of_run(w, &f)?,
+        user: String::new(),
+        env: Pairs::new(),
+        on: roles(w, &f, "on")?,
+        after: Vec::new(),
+        done_when: None,
+        timeout: timeout(w, &f),
+        undo: None,
+        name,
+    })
+}
+
 fn secrets(w: &mut Walker, fields: &Fields<'_>) -> IndexMap<String, SecretSpec> {
     let mut out = IndexMap::new();
     let Some(node) = fields.get("secrets") else {
@@ -454,6 +475,8 @@ fn read_service(w: &mut Walker, source: &Arc<Source>, folder: &str) -> Option<Se
     let files = list_of(w, &f, "files", file);
     let refuse = list_of(w, &f, "refuse", refused);
     let steps = list_of(w, &f, "steps", step);
+    let left_alone = list_of(w, &f, "left-alone", command);
+    let faults = list_of(w, &f, "faults", command);
     let sql = f.get("sql").and_then(|n| {
         let s = w.fields(n, "`sql`", &["socket", "user"])?;
         Some(SqlAccess {
@@ -489,6 +512,8 @@ fn read_service(w: &mut Walker, source: &Arc<Source>, folder: &str) -> Option<Se
         sysctls: pairs(w, &f, "sysctls"),
         mask: plain(words(w, &f, "mask")),
         steps,
+        left_alone,
+        faults,
         periodic,
         provides: pairs(w, &f, "provides"),
         properties: pairs(w, &f, "properties"),

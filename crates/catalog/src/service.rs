@@ -538,6 +538,12 @@ pub struct Service {
     pub steps: Vec<Step>,
     /// Work that recurs. Each has a component of its name besides.
     pub periodic: IndexMap<String, Periodic>,
+    /// Commands run on hosts that are left where most of a role's are given up; each is first
+    /// asked with the word `done` behind it whether there is anything to do.
+    pub left_alone: Vec<Step>,
+    /// Commands that tell what is wrong with their host's part, a line each: the words, a tab
+    /// and the next command.
+    pub faults: Vec<Step>,
     /// Names others use, as `provided.NAME` (templates).
     pub provides: Pairs,
     /// Cluster properties, where the service is the cluster manager (templates).

@@ -29,6 +29,12 @@ fn ovn_members_found_one_database() {
     run("ovn_member.py");
 }
 
+/// Another database begins only where nobody leads, and beside no other that runs.
+#[test]
+fn ovn_begins_anew_where_most_members_are_lost() {
+    run("ovn_alone.py");
+}
+
 /// A broker that was stopped to join again is started again, however often that fails.
 #[test]
 fn brokers_that_were_apart_are_started_again() {

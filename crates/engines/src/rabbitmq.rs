@@ -261,7 +261,9 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Re
         ready: ready(store),
         ..Stage::default()
     };
-    if !forget.is_empty() {
+    // In a minority a member answers for a moment and pauses: it forgets while it is stopped.
+    let minority = intent == Intent::Recover && lost::minority(store, seen);
+    if !forget.is_empty() && !minority {
         let names: Vec<&str> = forget
             .iter()
             .filter_map(|s| s.name.strip_prefix("forget-"))
@@ -327,7 +329,7 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Re
             down.join(", ")
         ));
         let served = members.iter().any(|m| m.healthy);
-        if !store.lost.is_empty() && !served {
+        if !store.lost.is_empty() && (!served || (minority && !forget.is_empty())) {
             lost::begin(store, seen, &host, &mut out);
         }
         let after = out.before.iter().map(|s| s.name.clone()).collect();

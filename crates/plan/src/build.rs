@@ -182,9 +182,12 @@ pub fn plan(
     if planner.starting && !desired.lost.is_empty() {
         return Ok(planner.barrier(out, stages));
     }
-    if planner.votes.taken || stages.iter().any(|(_, stage)| !stage.before.is_empty()) {
+    let alone = planner.left_alone();
+    let begins = stages.iter().any(|(_, stage)| !stage.before.is_empty());
+    if planner.votes.taken || begins || !alone.is_empty() {
         planner.mark_lost(quorum.as_deref());
     }
+    planner.stand_alone(alone);
     // What a cluster that is down holds is not known before it runs: taken for
     // absent, services would be taken out of it and put in again.
     if planner.starting && !planner.virgin && planner.cib_now().is_none() {

@@ -6,7 +6,7 @@ use engines::Store;
 use render::{Desired, DesiredFile};
 use wire::{HttpGet, NamedQuery, Observe, Own, Query};
 
-use crate::{balancer, corosync, depart, instances, quorum, restore, rings, shared};
+use crate::{balancer, corosync, depart, instances, lost, quorum, restore, rings, shared};
 
 /// Pacemaker's configuration on the disk.
 pub(crate) const CIB_FILE: &str = "/var/lib/pacemaker/cib/cib.xml";
@@ -161,6 +161,17 @@ fn asked(desired: &Desired, host: &str, key: [u8; 32], deep: bool) -> Observe {
                 });
             }
         }
+    }
+    let told = desired
+        .faults
+        .iter()
+        .filter(|f| f.hosts.iter().any(|h| h == host));
+    out.queries.extend(told.map(|faults| NamedQuery {
+        name: faults.answer.clone(),
+        query: faults.query.clone(),
+    }));
+    if !desired.lost.is_empty() {
+        out.queries.extend(lost::queries(desired, host));
     }
     out.queries.extend(restore::queries(desired, host));
     for wanted in &desired.apis {

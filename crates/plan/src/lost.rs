@@ -1,7 +1,8 @@
 //! Members that the operator gives up in a recovery: the cluster keeps a mark of each, by
 //! which its stores are set aside should it return (`catalog/infra/pacemaker/given-up`).
 
-use wire::{Command, Expect, Op, Query, Wait};
+use render::{Desired, DesiredScript};
+use wire::{Command, Expect, NamedQuery, Op, Query, Wait};
 
 use crate::build::{Planner, step};
 
@@ -27,6 +28,45 @@ impl Planner<'_> {
             .filter(there)
             .collect::<Vec<_>>()
             .into_iter()
+    }
+
+    /// What is to be done where most of a role's hosts are lost: none of those that are left
+    /// says that it is.
+    pub(crate) fn left_alone(&self) -> Vec<DesiredScript> {
+        if self.desired.lost.is_empty() {
+            return Vec::new();
+        }
+        let done = |script: &&DesiredScript| {
+            script.hosts.iter().any(|host| {
+                let fact = self.facts(host).and_then(|f| f.answers.get(&answer(script)));
+                let mut expected = script.guards.iter().map(|(_, expect)| expect);
+                fact.is_some_and(|fact| expected.all(|expect| wire::holds(fact, expect).is_ok()))
+            })
+        };
+        let all = self.desired.left_alone.iter();
+        all.filter(|script| !done(script)).cloned().collect()
+    }
+
+    /// Has the hosts that are left go on without the lost, one after the other.
+    pub(crate) fn stand_alone(&mut self, scripts: Vec<DesiredScript>) {
+        for script in scripts {
+            let mut after = self.prepared.clone();
+            for host in &script.hosts {
+                let id = format!("left-alone/{}/{}/{host}", script.service, script.name);
+                self.steps.push(step(
+                    id.clone(),
+                    vec![host.clone()],
+                    format!(
+                        "have {} {} go on with what {host} holds",
+                        script.service, script.name
+                    ),
+                    "the lost were most of its members",
+                    vec![script.op.clone()],
+                    after,
+                ));
+                after = vec![id];
+            }
+        }
     }
 
     /// Marks the lost in the cluster, before any store begins without them.
@@ -83,6 +123,24 @@ impl Planner<'_> {
         ));
         self.prepared.push(PROVEN.to_owned());
     }
+}
+
+fn answer(script: &DesiredScript) -> String {
+    format!("left-alone/{}/{}", script.service, script.name)
+}
+
+/// Asks a host that is left whether it serves without the lost.
+pub(crate) fn queries(desired: &Desired, host: &str) -> Vec<NamedQuery> {
+    let here = |script: &&DesiredScript| script.hosts.iter().any(|h| h == host);
+    let scripts = desired.left_alone.iter().filter(here);
+    let asked = scripts.flat_map(|script| {
+        let queries = script.guards.iter().map(|(query, _)| query.clone());
+        queries.map(|query| NamedQuery {
+            name: answer(script),
+            query,
+        })
+    });
+    asked.collect()
 }
 
 /// The wait for those that are left to have quorum, where the lost were a majority.

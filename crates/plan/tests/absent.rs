@@ -235,12 +235,9 @@ fn a_recovery_without_a_host_marks_it_first_and_asks_nothing_of_it() {
     assert!(!all.contains(&"forget/c1"), "{all:?}");
 }
 
-/// Two of three are lost: those left get quorum by the operator's word, are told who is given
-/// up, and begin nothing before there is proof that the lost are off.
-#[test]
-fn a_recovery_without_a_majority_takes_quorum_first() {
-    let whole = cloud(&[]);
-    let mut observed = after_an_outage(&whole);
+/// All was cut; c3 is back, and has no quorum.
+fn one_is_left(desired: &Desired) -> Observed {
+    let mut observed = after_an_outage(desired);
     let c2 = observed.get_mut("c2").unwrap();
     *c2 = Err("c2 does not answer".to_owned());
     let c3 = observed.get_mut("c3").unwrap().as_mut().unwrap();
@@ -248,6 +245,15 @@ fn a_recovery_without_a_majority_takes_quorum_first() {
         *xml = xml.replace("with_quorum=\"true\"", "with_quorum=\"false\"");
     }
     c3.answers.remove("corosync/quorum");
+    observed
+}
+
+/// Two of three are lost: those left get quorum by the operator's word, are told who is given
+/// up, and begin nothing before there is proof that the lost are off.
+#[test]
+fn a_recovery_without_a_majority_takes_quorum_first() {
+    let whole = cloud(&[]);
+    let observed = one_is_left(&whole);
     assert!(plan::quorate(&observed).is_none());
     let refused = make(&whole, &observed, Intent::Recover).unwrap_err();
     assert!(codes(&refused).contains(&"host::unreachable"), "{refused:?}");
@@ -287,6 +293,50 @@ fn a_recovery_without_a_majority_takes_quorum_first() {
         settled.contains("fence-c1-1") && !settled.contains("fence-c3-1"),
         "{settled}"
     );
+}
+
+/// What has a majority of its own goes on with those that are left, where most are lost.
+#[test]
+fn what_most_members_of_are_lost_is_told_to_go_on() {
+    let text = compare::read("examples/eight-services.yaml");
+    let model = examples::model_of("eight-services", &text, &[]);
+    let whole = world::known_by(examples::desired_of(&model));
+    let plan = |lost: &[&str], answer: Option<i32>| {
+        let mut observed = if lost.contains(&"c2") {
+            one_is_left(&whole)
+        } else {
+            after_an_outage(&whole)
+        };
+        let c3 = observed.get_mut("c3").unwrap().as_mut().unwrap();
+        for name in ["nb", "sb"] {
+            if let Some(status) = answer {
+                let ran = Answer::Ran {
+                    status,
+                    stdout: String::new(),
+                    stderr: String::new(),
+                };
+                c3.answers
+                    .insert(format!("left-alone/ovn/{name}"), Fact::Known(ran));
+            }
+        }
+        let lost: Vec<String> = lost.iter().map(|h| (*h).to_owned()).collect();
+        make(&whole.given_up(&lost), &observed, Intent::Recover).unwrap()
+    };
+    let check = |lost: &[&str], answer: Option<i32>, told: &[&str]| {
+        let plan = plan(lost, answer);
+        let steps = plan.steps.iter().filter(|s| s.id.starts_with("left-alone/"));
+        let ids: Vec<&str> = steps.clone().map(|s| s.id.as_str()).collect();
+        assert_eq!(ids, told, "{lost:?} {answer:?}");
+        for step in steps {
+            assert!(step.after.contains(&"lost/proven".to_owned()), "{step:?}");
+        }
+    };
+    let both = ["left-alone/ovn/nb/c3", "left-alone/ovn/sb/c3"];
+    check(&["c1", "c2"], Some(1), &both);
+    // What is not known to be done is to be done: it looks itself.
+    check(&["c1", "c2"], None, &both);
+    check(&["c1", "c2"], Some(0), &[]);
+    check(&["c1"], Some(1), &[]);
 }
 
 /// A host that a beside-the-cluster host invents, or that has the address of a named one,

@@ -29,6 +29,9 @@ impl Desired {
         for script in &mut out.scripts {
             script.hosts.retain(|host| !apart(host));
         }
+        for script in &mut out.left_alone {
+            script.hosts.retain(|host| !apart(host));
+        }
         out.balancers.retain(|host| !apart(host));
         out.sql_hosts.retain(|host| !apart(host));
         out.apart.extend(hosts.iter().cloned());
@@ -44,6 +47,13 @@ impl Desired {
             store.lost = lost.cloned().collect();
             store.away.clear();
         }
+        // Only where those that are left are no majority.
+        let whole = self.left_alone.iter().map(|script| script.hosts.len());
+        let left = std::mem::take(&mut out.left_alone).into_iter().zip(whole);
+        out.left_alone = left
+            .filter(|(script, whole)| 2 * script.hosts.len() <= *whole)
+            .map(|(script, _)| script)
+            .collect();
         out.lost = hosts.to_vec();
         out
     }

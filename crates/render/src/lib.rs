@@ -174,6 +174,17 @@ pub struct DesiredScript {
     pub asks: Vec<String>,
 }
 
+/// A command by which hosts tell what is wrong with their part of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredFaults {
+    /// Name of the answer.
+    pub answer: String,
+    /// Hosts that are asked.
+    pub hosts: Vec<String>,
+    /// The command.
+    pub query: Query,
+}
+
 /// An API behind a virtual address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DesiredApi {
@@ -270,6 +281,12 @@ pub struct Desired {
     pub databases: Vec<DesiredDatabase>,
     /// Scripts.
     pub scripts: Vec<DesiredScript>,
+    /// Commands for hosts that are left where most of a role's are given up.
+    #[serde(skip)]
+    pub left_alone: Vec<DesiredScript>,
+    /// Commands by which hosts tell what is wrong with their part of a service.
+    #[serde(skip)]
+    pub faults: Vec<DesiredFaults>,
     /// Stores and brokers.
     pub stores: Vec<Store>,
     /// APIs.
@@ -384,6 +401,9 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
         }
         let made = scripts::of(model, &mut templates, placed, out.sql.as_ref());
         out.scripts.extend(made);
+        out.left_alone
+            .extend(scripts::left_alone(model, &mut templates, placed));
+        out.faults.extend(scripts::faults(model, &mut templates, placed));
     }
     let units = model.components().map(|(_, c)| &c.unit).filter(|u| !u.is_empty());
     out.units = units.cloned().collect();

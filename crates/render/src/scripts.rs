@@ -4,8 +4,8 @@ use catalog::Step;
 use model::{Model, Placed};
 use wire::{Command, Expect, Op, Query, Sql};
 
-use crate::DesiredScript;
 use crate::context::{Scope, Templates};
+use crate::{DesiredFaults, DesiredScript};
 
 /// The scripts of a service, in its order. `sql`: socket and user of the SQL
 /// store, which the guards ask.
@@ -38,6 +38,45 @@ pub fn undone(
                 command.unit.push_str("-undo");
             }
             made
+        })
+        .collect()
+}
+
+/// What is done on the hosts that are left where most are lost, each asked first whether it is.
+pub fn left_alone(model: &Model, templates: &mut Templates, placed: &Placed) -> Vec<DesiredScript> {
+    let steps = placed.service.left_alone.iter();
+    steps
+        .map(|step| {
+            let mut made = script(model, templates, placed, None, step, &[]);
+            if let Op::Run(command) = &mut made.op {
+                command.unit.push_str("-alone");
+                let mut argv = command.argv.clone();
+                argv.push("done".to_owned());
+                let timeout_ms = 20_000;
+                made.guards = vec![(Query::Run { argv, timeout_ms }, Expect::Exit(0))];
+            }
+            made
+        })
+        .collect()
+}
+
+/// Commands by which hosts tell what is wrong with their part of the service.
+pub fn faults(model: &Model, templates: &mut Templates, placed: &Placed) -> Vec<DesiredFaults> {
+    let service = &placed.service.name.value;
+    let scope = Scope {
+        service,
+        host: None,
+        item: None,
+    };
+    let steps = placed.service.faults.iter();
+    steps
+        .map(|step| DesiredFaults {
+            answer: format!("faults/{service}/{}", step.name.value),
+            hosts: model.names_on(&step.on),
+            query: Query::Run {
+                argv: step.run.iter().map(|word| templates.text(&scope, word)).collect(),
+                timeout_ms: step.timeout.saturating_mul(1000).min(10_000),
+            },
         })
         .collect()
 }

@@ -10,6 +10,7 @@ mod bears;
 mod beside;
 mod cluster;
 mod cures;
+mod faults;
 mod hosts;
 mod instances;
 mod links;
@@ -235,6 +236,7 @@ fn problems(
         out.extend(stores::problems(store));
     }
     out.extend(stores::faults(desired, &engines::seen(observed)));
+    out.extend(faults::problems(desired, observed));
     out.extend(hosts::disks(desired, observed));
     out.extend(hosts::clocks(desired, observed));
     let silent = found.apis.iter().filter(|a| !a.ok);

@@ -206,6 +206,15 @@ pub enum Problem {
         /// How much it counts.
         weight: u32,
     },
+    /// A part of a service tells of itself that something is wrong.
+    Told {
+        /// Hosts that tell it.
+        hosts: Vec<String>,
+        /// What is wrong, as a clause.
+        what: String,
+        /// The next command.
+        cure: String,
+    },
     /// A disk is nearly full.
     Disk {
         /// Host.
@@ -279,6 +288,7 @@ impl Problem {
             Self::Queues { .. } => "queues",
             Self::Leaderless { .. } => "leaderless",
             Self::Weight { .. } => "weight",
+            Self::Told { .. } => "told",
             Self::Disk { .. } => "disk",
             Self::Clock { .. } => "clock",
             Self::Overdue { .. } => "overdue",
@@ -297,6 +307,7 @@ impl Problem {
                 | Self::Electing
                 | Self::Member { .. }
                 | Self::Lacking { .. }
+                | Self::Told { .. }
         )
     }
 
@@ -341,6 +352,7 @@ impl Problem {
             | Self::Member { .. }
             | Self::Lacking { .. }
             | Self::Blocked { .. }
+            | Self::Told { .. }
             | Self::Disk { .. }
             | Self::Clock { .. }
             | Self::Overdue { .. }

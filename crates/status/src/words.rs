@@ -123,6 +123,7 @@ impl Problem {
             Self::Leaderless { store, queues, first } => {
                 format!("{queues} queues of {store} have no leader, such as {first}")
             }
+            Self::Told { hosts, what, .. } => format!("{what} (told by {})", listed(hosts)),
             Self::Weight { store, host, weight } => format!(
                 "{store} on {host} counts {weight} times: were {host} lost, the other members might be no majority"
             ),
@@ -156,7 +157,7 @@ impl Problem {
             Self::Unfenced { .. } | Self::Property { .. } | Self::Unmanaged { .. } | Self::Weight { .. } => {
                 "quorate apply".to_owned()
             }
-            Self::Alarm { cure, .. } => cure.clone(),
+            Self::Alarm { cure, .. } | Self::Told { cure, .. } => cure.clone(),
             Self::Queues { store, .. } | Self::Leaderless { store, .. } => {
                 format!("wait until all members of {store} serve, {THEN}; if it stays so: `quorate support`")
             }

@@ -46,3 +46,28 @@ assert kicked(ALL[:1], [V4, V6]) == {"9f02", "7777"}
 assert kicked(ALL[:1], [V6]) == {"7777"}
 # One that is no member itself forgets nobody.
 assert kicked(ALL[:1], [V4, V6], STATUS.replace("cluster member", "joining cluster")) == set()
+
+
+def told(status, known=ALL):
+    script = types.ModuleType("script")
+    source = (CATALOG / "infra/ovn/left").read_text()
+    exec(compile(source, "left", "exec"), script.__dict__)
+    return [what for what, _ in script.faults("OVN_Northbound", status, set(known))]
+
+
+WHOLE = STATUS.replace("Role: leader", "Role: leader\nLeader: self\nLog: [2, 11]")
+assert told(WHOLE) == []
+assert told("") == []
+one = "OVN's northbound database: the member at 198.18.0.14:6643"
+assert told(WHOLE.replace("Log: [2, 11]", "Log: [2, 900]"))[0] == f"{one} is 890 entries behind"
+assert told(WHOLE.replace("last msg 120 ms ago", "last msg 60000 ms ago")) == [f"{one} is not heard"]
+assert told(WHOLE.replace(" last msg 120 ms ago", "")) == [f"{one} is not heard"]
+# A follower knows nothing of others, but of who leads and who is counted.
+follower = WHOLE.replace("Role: leader", "Role: follower").replace("120 ms", "60000 ms")
+assert told(follower) == []
+assert told(follower.replace("Leader: self", "Leader: unknown")) == [
+    "OVN's northbound database has no leader: nothing is written"
+]
+assert told(WHOLE, ALL[:2]) == [
+    "OVN's northbound database counts a member at [fd00::15]:6643, which is no host of the cloud"
+]

@@ -9,6 +9,7 @@
     reason = "the helpers of a test may panic like the test"
 )]
 
+mod anew;
 mod api;
 mod architectures;
 mod backup;

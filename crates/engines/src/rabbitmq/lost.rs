@@ -37,6 +37,12 @@ fn all(store: &Store) -> usize {
     store.members.len() + store.lost.len()
 }
 
+/// True if members are given up, and those that are left are no majority.
+pub(super) fn minority(store: &Store, seen: &Seen<'_>) -> bool {
+    let left = all(store).saturating_sub(gone(store, seen).len());
+    !store.lost.is_empty() && 2 * left <= all(store)
+}
+
 /// Has queues whose replicas were mostly lost go on with what `host` holds of them.
 fn shrink(store: &Store, host: &str) -> StageStep {
     let argv = ["rabbitmqctl", "--quiet", "eval", SHRINK];
@@ -73,12 +79,25 @@ pub(super) fn stuck(store: &Store, seen: &Seen<'_>, intent: Intent) -> Stage {
     out
 }
 
+/// A script that does something while a unit is stopped. The cluster manager may start it again
+/// at any moment, and by its start it wants it up: that start waits meanwhile, for as long as a
+/// start may take.
+fn held(unit: &str, what: &str) -> String {
+    format!(
+        "cd /; s=0; held=/run/quorate-held-{unit}; d=/run/systemd/system/{unit}.d; mkdir -p \"$d\"; : >\"$held\"; \
+         printf '%s\\n' '[Service]' TimeoutStartSec=300 \"ExecStartPre=-+/usr/bin/timeout 240 /bin/sh -c \
+         'while test -e $held; do sleep 0.5; done'\" >\"$d/quorate-held.conf\"; systemctl daemon-reload; \
+         systemctl stop {unit}; {what}rm -f \"$held\" \"$d/quorate-held.conf\"; systemctl daemon-reload; \
+         systemctl start --no-block {unit}; exit $s"
+    )
+}
+
 /// Has one member begin by what it holds: all wait for each other at a start, and so for
 /// those that never return.
 pub(super) fn begin(store: &Store, seen: &Seen<'_>, host: &str, out: &mut Stage) {
     let lost = store.lost.join(" and ");
     let gone = gone(store, seen);
-    let minority = 2 * (all(store) - gone.len()) <= all(store);
+    let minority = minority(store, seen);
     let forget = if minority {
         let one = |gone: &String| {
             format!("rabbitmqctl --quiet forget_cluster_node --offline rabbit@{gone} || s=$?; ")
@@ -87,11 +106,7 @@ pub(super) fn begin(store: &Store, seen: &Seen<'_>, host: &str, out: &mut Stage)
     } else {
         "rabbitmqctl --quiet force_boot || s=$?; ".to_owned()
     };
-    // It can be told only while it is stopped, and the cluster manager may start it again
-    // meanwhile: then the mark lies there for that start.
-    let unit = store.option("unit");
-    let script =
-        format!("cd /; s=0; systemctl stop {unit}; {forget}systemctl start --no-block {unit}; exit $s");
+    let script = held(store.option("unit"), &forget);
     out.before.push(StageStep {
         name: "begin-alone".to_owned(),
         host: host.to_owned(),
@@ -179,6 +194,51 @@ mod tests {
         // An empty machine under the name of an old one is a member no more.
         check(&["c1"], &["c2", "c3"], &["c2"], "c3", &["c1", "c2"]);
         check(&["c1", "c2"], &["c3", "c4", "c5"], &[], "c3", &[]);
+    }
+
+    /// One that answers before it pauses, and still counts the lost, is not asked to forget them.
+    #[test]
+    fn a_minority_that_answers_forgets_while_it_is_stopped() {
+        let store = store(&["c1", "c2"], &["c3"]);
+        let mut facts = crate::silent();
+        let body = r#"[{"name":"rabbit@c1","running":false},{"name":"rabbit@c2","running":false},{"name":"rabbit@c3","running":true}]"#;
+        let answer = Answer::Http {
+            status: 200,
+            body: body.to_owned(),
+            headers: std::collections::BTreeMap::new(),
+        };
+        facts.answers.insert(store.answer("nodes"), Fact::Known(answer));
+        let seen: Seen<'_> = [("c3".to_owned(), Some(&facts))].into_iter().collect();
+        let stage = super::super::stage(&store, &seen, Intent::Recover).unwrap();
+        let names: Vec<&str> = stage.before.iter().map(|s| s.name.as_str()).collect();
+        assert_eq!(names, ["begin-alone", "try-again"]);
+        assert!(stage.after.iter().any(|s| s.name == "shrink"));
+    }
+
+    /// A start by the cluster manager waits until the members are forgotten.
+    #[test]
+    fn a_start_meanwhile_waits() {
+        let script = script(&down(&store(&["c1", "c2"], &["c3"]), &[]));
+        let at = |words: &str| {
+            script
+                .find(words)
+                .unwrap_or_else(|| panic!("no {words} in {script}"))
+        };
+        let order = [
+            ": >\"$held\"",
+            "while test -e $held",
+            "systemctl daemon-reload",
+            "systemctl stop ",
+            "forget_cluster_node",
+            "rm -f \"$held\"",
+            "systemctl start --no-block",
+        ];
+        assert!(order.windows(2).all(|pair| at(pair[0]) < at(pair[1])), "{script}");
+        let checked = std::process::Command::new("sh")
+            .args(["-n", "-c"])
+            .arg(script.split_once(": sh -c ").unwrap().1)
+            .status();
+        assert!(checked.unwrap().success());
     }
 
     #[test]
