@@ -257,7 +257,9 @@ fn compare(file: &Balancer, process: &Balancer, at: Option<i64>) -> Drift {
 }
 
 impl Planner<'_> {
-    /// Puts back what balancers run with, host by host. A host whose file is written in this plan loads it anyway.
+    /// Puts back what balancers run with, host by host. A host whose file is written in this
+    /// plan loads it anyway, in its turn: who is out there until then would be out beside
+    /// those that are changed before, and is let in now.
     pub(crate) fn balancers(&mut self, rolling: &[Rolling]) {
         let mut before: Option<String> = None;
         for (host, wanted) in &self.desired.hosts {
@@ -265,11 +267,16 @@ impl Planner<'_> {
                 continue;
             };
             let rewritten = rolling.iter().any(|r| r.host == *host && r.writes(CONF));
-            let Some(facts) = self.facts(host).filter(|_| !rewritten) else {
+            let Some(facts) = self.facts(host) else {
                 continue;
             };
             let text = String::from_utf8_lossy(&conf.write.content);
-            let Some(drift) = drift(&written(&text), facts) else {
+            let found = if rewritten {
+                by_hand(facts)
+            } else {
+                drift(&written(&text), facts)
+            };
+            let Some(drift) = found else {
                 continue;
             };
             let op = if drift.reload {
@@ -306,6 +313,16 @@ impl Planner<'_> {
         }
         self.prepared.extend(before);
     }
+}
+
+/// What was done by hand to a balancer that is about to load another file.
+fn by_hand(facts: &Facts) -> Option<Drift> {
+    let Some(Fact::Known(Answer::Text(text))) = facts.answers.get(RUNNING) else {
+        return None;
+    };
+    let process = running(text)?;
+    let found = compare(&process, &process, None);
+    (!found.changes.is_empty()).then_some(found)
 }
 
 /// What differs on a host; nothing where its balancer does not run or cannot be asked.

@@ -302,6 +302,30 @@ fn balancers_are_put_back_before_hosts_are_changed() {
     );
 }
 
+/// Also where its balancer is to load another file in its own turn: until then it would be
+/// out beside each that is changed before.
+#[test]
+fn balancers_are_put_back_that_load_another_file_later() {
+    let plan = check(
+        &|o| {
+            reword(o, "c2", "balancer/running", "0 1 1 6 5000", "1 1 1 6 5000");
+            let files = &mut o["c2"].as_mut().unwrap().files;
+            let Fact::Known(file) = files.get_mut("/etc/haproxy/haproxy.cfg").unwrap() else {
+                panic!()
+            };
+            file.link = Some("/dev/null".to_owned());
+            file.digest = "0".repeat(32);
+        },
+        &["balancer/c2", "reload/c2"],
+        &[
+            "~ balancer: server keystone-api/c1: -in maintenance by hand +ready",
+            "~ /etc/haproxy/haproxy.cfg: a link to /dev/null is in its place",
+        ],
+    );
+    let reload = plan.steps.iter().find(|s| s.id == "reload/c2").unwrap();
+    assert!(reload.after.contains(&"balancer/c2".to_owned()));
+}
+
 /// The first example with a file that is the operator's too.
 fn with_a_shared_file() -> Desired {
     let mut desired = CLOUDS[0].1.clone();
