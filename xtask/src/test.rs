@@ -80,6 +80,14 @@ pub fn run(args: &Args) -> Result<(), Error> {
         }
     }
     units(args, &mut suites)?;
+    if args.long {
+        suites.run("plans performed", || {
+            let mut command = cargo();
+            command.args(["test", "--workspace", "--no-fail-fast", "--test", "faults"]);
+            command.args(["--", "--ignored", "--nocapture", "long_"]);
+            run_tests(&mut command)
+        })?;
+    }
     if can_lab {
         lab(args, &mut suites)?;
     }

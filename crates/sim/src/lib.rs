@@ -35,7 +35,7 @@ pub use cluster::Cluster;
 pub use faults::Fault;
 pub use machine::{File, Machine, Sense, Unit};
 pub use run::{Ended, Stop};
-pub use story::{Event, Happens, story};
+pub use story::{Comes, Event, Happens, Spoils, story};
 pub use text::{KEY, MARK, digest, filled, known_by};
 
 use balancer::Balancer;
@@ -82,6 +82,8 @@ pub struct World {
     tick: usize,
     /// When the plan last looked: it was made, or a wait before a step's first change held.
     looked: usize,
+    /// Nothing was done since but further waits.
+    looking: bool,
     /// When something last happened by itself.
     disturbed: usize,
     /// The step under way has changed something.
@@ -122,6 +124,7 @@ impl World {
             down: BTreeMap::new(),
             tick: 0,
             looked: 0,
+            looking: false,
             disturbed: 0,
             touched: false,
             seen: BTreeMap::new(),

@@ -29,10 +29,13 @@ impl World {
         self.done += 1;
         self.tick += 1;
         let wait = matches!(op, Op::Wait(_));
-        self.touched |= !wait;
+        if !wait {
+            (self.touched, self.looking) = (true, false);
+        }
         let done = self.act(host, op).map_err(|why| format!("{host}: {why}"));
-        if wait && done.is_ok() && !self.touched {
-            self.looked = self.tick;
+        // Of waits one after the other the first counts: what was asked may change meanwhile.
+        if wait && done.is_ok() && !self.touched && !self.looking {
+            (self.looked, self.looking) = (self.tick, true);
         }
         // Users write, whatever the operator does.
         self.databases.write();

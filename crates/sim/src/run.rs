@@ -108,7 +108,7 @@ impl World {
         let mut finished = None;
         for plans in 0..PLANS {
             self.tick += 1;
-            self.looked = self.tick;
+            (self.looked, self.looking) = (self.tick, false);
             let plan = match self.plan(intent) {
                 Ok(plan) => plan,
                 Err(refusals) => return Ended::Refused(refusals),

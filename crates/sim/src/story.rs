@@ -1,4 +1,4 @@
-//! Stories: what happens to a cloud while it is changed, out of a seed.
+//! Stories: what happens to a cloud while it is changed, made of a draw of numbers.
 
 use crate::{Ended, Fault, Sense, Stop, World};
 use plan::Intent;
@@ -21,49 +21,53 @@ pub struct Event {
     pub what: Happens,
 }
 
+/// A file that is another's at first: numbers of a host and of one of its files, and
+/// whether it is so everywhere.
+pub type Spoils = (usize, usize, bool);
+/// Something that happens on the way and ends: numbers of its kind, its host and what is
+/// hidden there, when it begins and how long it lasts.
+pub type Comes = (usize, usize, usize, usize, usize);
+
 /// Runs after which a story has no good end.
 const RUNS: usize = 40;
+/// Operations within which all begins.
+const SPAN: usize = 150;
+/// The longest that anything lasts, in operations.
+const LASTS: usize = 40;
 
-/// Numbers that follow from a seed (xorshift64*).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let number = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33;
-        usize::try_from(number).unwrap_or_default() % sides.max(1)
-    }
+fn one<T: Clone>(all: &[T], number: usize) -> Option<T> {
+    all.get(number.checked_rem(all.len())?).cloned()
 }
 
-/// Events of the next operations of a cloud, by a seed: some files are another's at
-/// first, everywhere or here and there; then hosts are lost and come back, disks are full,
+/// Events of the next operations of a cloud: some files are another's at first, everywhere
+/// or here and there; then hosts are lost and come back, are slow, full or cannot be seen,
 /// controllers are elected, and operators killed. At the end all is well again.
-pub fn story(world: &World, seed: u64, length: usize) -> Vec<Event> {
-    let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+pub fn story(world: &World, spoils: &[Spoils], comes: &[Comes]) -> Vec<Event> {
     let hosts: Vec<String> = world.desired.hosts.keys().cloned().collect();
-    let now = world.done;
     let mut out = Vec::new();
-    let mut add = |at: usize, what: Happens| out.push(Event { at: now + at, what });
-    for _ in 0..dice.roll(4) {
-        let host = &hosts[dice.roll(hosts.len())];
+    let mut add = |at: usize, what: Happens| {
+        out.push(Event {
+            at: world.done + at,
+            what,
+        });
+    };
+    for (host, file, everywhere) in spoils {
+        let Some(host) = one(&hosts, *host) else { continue };
         // What tells whose a host is, and where data lie, is never written over.
-        let files: Vec<&render::DesiredFile> = (world.desired.hosts[host].files.iter())
+        let files: Vec<String> = (world.desired.hosts[&host].files.iter())
             .filter(|f| f.identity.is_empty() && f.ring.is_none() && !f.write.directory)
+            .map(|f| f.write.path.clone())
             .collect();
-        let path = files[dice.roll(files.len())].write.path.clone();
-        let everywhere = dice.roll(2) == 0;
-        for other in hosts.iter().filter(|h| everywhere || *h == host) {
+        let Some(path) = one(&files, *file) else { continue };
+        for other in hosts.iter().filter(|h| *everywhere || **h == host) {
             add(0, Happens::Fault(Fault::Spoilt(other.clone(), path.clone())));
         }
     }
-    for _ in 0..dice.roll(4) {
-        let host = hosts[dice.roll(hosts.len())].clone();
-        let (from, long) = (dice.roll(length), 1 + dice.roll(length / 4 + 1));
-        let senses = [Sense::Answers, Sense::Files, Sense::Cluster];
-        let sense = senses[dice.roll(senses.len())];
-        let (first, last) = match dice.roll(6) {
+    for (kind, host, sense, from, lasts) in comes {
+        let Some(host) = one(&hosts, *host) else { continue };
+        let (from, until) = (from % SPAN, from % SPAN + 1 + lasts % LASTS);
+        let sense = [Sense::Answers, Sense::Files, Sense::Cluster][sense % 3];
+        let (begins, ends) = match kind % 6 {
             0 => (Fault::Lost(host.clone()), Fault::Back(host)),
             1 => (Fault::Full(host.clone()), Fault::Room(host)),
             2 => (Fault::Slow(host.clone()), Fault::Quick(host)),
@@ -74,8 +78,8 @@ pub fn story(world: &World, seed: u64, length: usize) -> Vec<Event> {
                 continue;
             }
         };
-        add(from, Happens::Fault(first));
-        add(from + long, Happens::Fault(last));
+        add(from, Happens::Fault(begins));
+        add(until, Happens::Fault(ends));
     }
     out.sort_by_key(|e| e.at);
     out
@@ -95,6 +99,9 @@ impl World {
     fn next_event(&mut self) -> bool {
         match self.events.pop().map(|e| e.what) {
             Some(Happens::Fault(fault)) => {
+                if let Some(told) = &mut self.told {
+                    told.push(format!("{} {fault:?}", self.done));
+                }
                 self.suffer(&fault);
                 false
             }

@@ -7,83 +7,15 @@
     reason = "the helpers of a test may panic like the test"
 )]
 
+#[path = "support/clouds.rs"]
+mod clouds;
 #[path = "../../../tests/golden/examples.rs"]
 mod examples;
 
+use clouds::{ARCHITECTURES, EIGHT, both, good, made, of, restoring};
 use plan::Intent;
-use render::{Desired, DesiredRestore};
+use render::Desired;
 use sim::{Ended, Fault, Stop, World};
-
-/// A cloud of the examples, as the planner is given it.
-fn cloud(name: &str) -> Desired {
-    sim::known_by(examples::example(name).1)
-}
-
-/// Other services than Keystone alone, on the same hosts.
-const EIGHT: &str = "keystone, placement, swift, glance, nova, neutron, cinder, horizon, heat";
-
-/// A cloud of so many controllers in an architecture.
-fn of(controllers: usize, architecture: &str, services: &str) -> Desired {
-    let host = |n: usize| format!("  c{n}: {{ role: controller, address: 198.18.0.1{n} }}\n");
-    let hosts = (1..=controllers).map(host).collect::<Vec<_>>().concat();
-    let mut text = format!(
-        "cloud: grows\nrelease: \"2025.1\"\narchitecture: {architecture}\nhosts:\n{hosts}vips: {{ pool: \
-         198.18.0.100-198.18.0.119 }}\nservices: [{services}]\n"
-    );
-    if services == EIGHT {
-        text.push_str(
-            "cures: [rpc-reply-poll, ovn-hash-ring, tls-error-of-another]\nsettings:\n  ovn: { datapath: netdev \
-             }\n  cinder: { backend: nfs, nfs-host: 198.18.0.5, nfs-path: /volumes }\n",
-        );
-    }
-    let model = examples::model_of("cloud.yaml", &text, &[]);
-    sim::known_by(examples::desired_of(&model))
-}
-
-/// The architectures by their names in a cloud file.
-const ARCHITECTURES: [&str; 2] = ["full", "core"];
-
-/// The same cloud in both architectures.
-fn both() -> [Desired; 2] {
-    ["three-controllers", "core"].map(cloud)
-}
-
-/// Nothing is left to do, and no law was broken on the way.
-#[track_caller]
-fn good(world: &World, ended: &Ended, what: &str) {
-    assert!(
-        matches!(ended, Ended::Empty(_)),
-        "{what}, after {} operations: {}",
-        world.done,
-        said(ended)
-    );
-    let told = world.told.as_ref().map_or_else(String::new, |t| t.join("\n"));
-    assert!(
-        world.broken.is_empty(),
-        "{told}\n{what}:\n{}",
-        world.broken.join("\n")
-    );
-}
-
-fn said(ended: &Ended) -> String {
-    match ended {
-        Ended::Refused(all) => {
-            let words: Vec<String> = all.iter().map(|r| format!("{}: {}", r.code, r.message)).collect();
-            format!("refused:\n{}", words.join("\n"))
-        }
-        Ended::Failed(step, why) => format!("{step} failed: {why}"),
-        Ended::Endless(last) => format!("it does not end; last:\n{last}"),
-        other => format!("{other:?}"),
-    }
-}
-
-/// A cloud as `apply` made it.
-fn made(desired: &Desired) -> World {
-    let mut world = World::bare(desired);
-    let ended = world.run(Intent::Converge, Stop::Never);
-    good(&world, &ended, "from bare");
-    world
-}
 
 /// A file of each host that a running instance reads is spoilt.
 fn spoil(world: &mut World, path: &str) {
@@ -212,24 +144,6 @@ fn a_cloud_moves_between_the_architectures() {
     }
 }
 
-/// The same cloud with a backup to load.
-fn restoring(desired: &Desired, over: bool) -> Desired {
-    let mut desired = desired.clone();
-    let names: Vec<String> = desired.databases.iter().flat_map(|d| d.names.clone()).collect();
-    let load = engines::load(
-        desired.sql_store().unwrap(),
-        &names,
-        "/copy",
-        "0123456789abcdef",
-        over,
-    );
-    desired.restore = Some(DesiredRestore {
-        host: desired.sql_hosts[0].clone(),
-        load: load.unwrap(),
-    });
-    desired
-}
-
 /// Ends a restore as the verb does, and plans what the cloud file says.
 fn ends_restore(mut world: World, desired: &Desired, what: &str) {
     assert!(world.is_loaded(), "{what}: nothing was loaded");
@@ -266,38 +180,4 @@ fn a_backup_is_loaded_while_nobody_writes() {
             }
         }
     }
-}
-
-/// How many seeds are tried in a usual run of the tests.
-const SEEDS: u64 = 20;
-
-/// Whatever happens on the way, it comes to a good end, and no law is broken by a plan.
-fn lives(name: &str, whole: &World, seed: u64) -> (usize, usize) {
-    let mut world = whole.clone();
-    world.plans.set(0);
-    world.refused.set(0);
-    let events = sim::story(&world, seed, 120);
-    let ended = world.live(events.clone());
-    let told = format!("{name}, seed {seed}: {events:#?}");
-    good(&world, &ended, &told);
-    (world.plans.get(), world.refused.get())
-}
-
-#[test]
-fn whatever_happens_the_laws_hold() {
-    let (mut plans, mut refused) = (0, 0);
-    for (name, desired) in ["full", "core"].iter().zip(both()) {
-        for whole in [World::bare(&desired), made(&desired)] {
-            for seed in 0..SEEDS {
-                let (some, against) = lives(name, &whole, seed);
-                plans += some;
-                refused += against;
-            }
-        }
-    }
-    println!("{plans} plans, {refused} refused: {} %", 100 * refused / plans);
-    assert!(
-        refused * 100 < plans * 30,
-        "{refused} of {plans} plans were refused"
-    );
 }
