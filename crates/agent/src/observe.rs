@@ -38,13 +38,16 @@ pub(crate) async fn observe(session: &Session, asked: Observe) -> Facts {
     let answers = futures::future::join_all(queries.iter().map(|named| query::ask(&named.query)));
     let pacemaker = async {
         if cluster {
-            tokio::join!(pacemaker::crm_mon(), pacemaker::cib())
+            tokio::join!(pacemaker::cluster(), pacemaker::cib())
         } else {
-            let unasked = || Fact::Unknown("it was not asked for".to_owned());
-            (unasked(), unasked())
+            let unasked = "it was not asked for";
+            (
+                Fact::Unknown(unasked.to_owned()),
+                Fact::Unknown(unasked.to_owned()),
+            )
         }
     };
-    let (files, listeners, kernel, units, packages, answers, (crm_mon, cib)) = tokio::join!(
+    let (files, listeners, kernel, units, packages, answers, (seen, cib)) = tokio::join!(
         seen_files,
         listeners,
         kernel,
@@ -69,7 +72,7 @@ pub(crate) async fn observe(session: &Session, asked: Observe) -> Facts {
         packages,
         sysctls,
         answers: queries.into_iter().map(|named| named.name).zip(answers).collect(),
-        crm_mon,
+        cluster: seen,
         cib,
     }
 }
@@ -98,7 +101,7 @@ mod tests {
         );
         assert!(facts.files["/nonexistent"].is_absent());
         assert!(facts.answers["q"].is_absent());
-        assert!(matches!(facts.crm_mon, Fact::Unknown(_)));
+        assert!(matches!(facts.cluster, Fact::Unknown(_)));
         assert!(facts.disk_free["/"] > 0 && !facts.addresses.is_empty() && !facts.hostname.is_empty());
     }
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use ::pacemaker::Monitor;
 use wire::Fact;
 
 use crate::process::{self, Failure};
@@ -14,26 +15,37 @@ const LIMIT: Duration = Duration::from_secs(20);
 const NOT_CONNECTED: [i32; 2] = [102, 105];
 
 /// The cluster's state as `crm_mon` sees it.
-pub(crate) async fn crm_mon() -> Fact<String> {
-    tool(&["crm_mon", "--output-as=xml"]).await
+pub(crate) async fn cluster() -> Fact<Monitor> {
+    tool(&["crm_mon", "--output-as=xml"], |said| {
+        Monitor::parse(&said).map_err(|error| error.0)
+    })
+    .await
 }
 
 /// The whole CIB.
 pub(crate) async fn cib() -> Fact<String> {
-    tool(&["cibadmin", "--query"]).await
+    tool(&["cibadmin", "--query"], xml).await
 }
 
-/// Output of a tool, if it is XML to its end: half an answer, or none, is unknown.
-fn whole(argv: &[&str], said: String) -> Fact<String> {
+/// A text, if it is XML to its end.
+fn xml(said: String) -> Result<String, String> {
     match roxmltree::Document::parse(&said).map(drop) {
-        Ok(()) => Fact::Known(said),
+        Ok(()) => Ok(said),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Output of a tool as its reader takes it: half an answer, or none, is unknown.
+fn read<T>(argv: &[&str], said: String, reader: impl Fn(String) -> Result<T, String>) -> Fact<T> {
+    match reader(said) {
+        Ok(known) => Fact::Known(known),
         Err(error) => Fact::Unknown(format!("`{}` printed no XML: {error}", argv.join(" "))),
     }
 }
 
-async fn tool(argv: &[&str]) -> Fact<String> {
+async fn tool<T>(argv: &[&str], reader: impl Fn(String) -> Result<T, String>) -> Fact<T> {
     match process::run(argv, None, LIMIT).await {
-        Ok(ran) if ran.status == 0 => whole(argv, ran.stdout),
+        Ok(ran) if ran.status == 0 => read(argv, ran.stdout, reader),
         Ok(ran) if NOT_CONNECTED.contains(&ran.status) => Fact::Absent,
         Ok(ran) => {
             let said = if ran.stderr.trim().is_empty() {
@@ -59,7 +71,7 @@ mod tests {
 
     #[test]
     fn half_an_answer_is_unknown() {
-        let said = |text: &str| whole(&["crm_mon", "--output-as=xml"], text.to_owned());
+        let said = |text: &str| read(&["crm_mon", "--output-as=xml"], text.to_owned(), xml);
         assert_eq!(said("<cib/>"), Fact::Known("<cib/>".to_owned()));
         for text in ["", "<cib><configuration>", "error: no XML"] {
             let fact = said(text);

@@ -37,8 +37,8 @@ pub(crate) async fn ask(query: &Query) -> Fact<Answer> {
         }
         Query::Socket { path, line } => socket::ask(path, line).await,
         Query::Tcp(address) => tcp(address).await,
-        Query::Cluster => match pacemaker::crm_mon().await {
-            Fact::Known(xml) => Fact::Known(Answer::Cluster(xml)),
+        Query::Cluster => match pacemaker::cluster().await {
+            Fact::Known(seen) => Fact::Known(Answer::Cluster(Box::new(seen))),
             Fact::Absent => Fact::Absent,
             Fact::Unknown(why) => Fact::Unknown(why),
         },

@@ -5,7 +5,6 @@
 use std::net::IpAddr;
 
 use fleet::Sessions;
-use pacemaker::Monitor;
 use tokio::task::JoinSet;
 use wire::{Answer, Fact, Facts, NamedQuery, Observe, Op, Query, Reply};
 
@@ -67,19 +66,13 @@ fn told(by: &str, facts: Option<&Facts>, host: &str, addresses: &[IpAddr]) -> Ve
         return vec![format!("{by} could not be asked whether it hears {host}")];
     };
     let mut out = Vec::new();
-    match &facts.crm_mon {
-        Fact::Known(xml) => match Monitor::parse(xml) {
-            Ok(monitor) => {
-                if monitor
-                    .nodes
-                    .iter()
-                    .any(|n| n.name == host && (n.online || n.pending))
-                {
-                    out.push(format!("{host} is in the membership that {by} sees"));
-                }
+    match &facts.cluster {
+        Fact::Known(monitor) => {
+            let mut nodes = monitor.nodes.iter();
+            if nodes.any(|n| n.name == host && (n.online || n.pending)) {
+                out.push(format!("{host} is in the membership that {by} sees"));
             }
-            Err(_) => out.push(format!("{by} does not tell who is in its membership")),
-        },
+        }
         // Alone it hears nobody.
         Fact::Absent => {}
         Fact::Unknown(why) => out.push(format!("{by} does not tell who is in its membership: {why}")),
@@ -176,11 +169,12 @@ pub async fn last(project: &Project, sessions: &Sessions, host: &str, node: u32)
 
 #[cfg(test)]
 mod tests {
+    use pacemaker::Monitor;
     use std::collections::BTreeMap;
 
     use super::*;
 
-    fn facts(crm_mon: Fact<String>, ping: Option<i32>) -> Facts {
+    fn facts(cluster: Fact<Monitor>, ping: Option<i32>) -> Facts {
         let answers = ping.map(|status| {
             let ran = Answer::Ran {
                 status,
@@ -204,7 +198,7 @@ mod tests {
             packages: BTreeMap::new(),
             sysctls: BTreeMap::new(),
             answers: answers.into_iter().collect(),
-            crm_mon,
+            cluster,
             cib: Fact::Absent,
         }
     }
@@ -219,12 +213,13 @@ mod tests {
         }
     }
 
-    fn sees(c1: &str) -> Fact<String> {
-        Fact::Known(format!(
+    fn sees(c1: &str) -> Fact<Monitor> {
+        let xml = format!(
             "<pacemaker-result><summary><current_dc present=\"true\" with_quorum=\"true\"/></summary><nodes>\
              <node name=\"c1\" id=\"1\" {c1} unclean=\"false\" standby=\"false\" maintenance=\"false\"/></nodes>\
              </pacemaker-result>"
-        ))
+        );
+        Fact::Known(Monitor::parse(&xml).unwrap())
     }
 
     #[test]

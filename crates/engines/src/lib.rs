@@ -141,9 +141,9 @@ pub fn seen(observed: &IndexMap<String, Result<Facts, String>>) -> Seen<'_> {
 
 /// Whether the cluster manager runs somewhere and has the store in its configuration.
 fn managed(store: &Store, seen: &Seen<'_>) -> bool {
-    let name = format!("id=\"{}\"", store.resource);
-    let knows = |facts: &&Facts| facts.crm_mon.known().is_some_and(|xml| xml.contains(&name));
-    seen.values().flatten().any(knows)
+    let clusters = seen.values().flatten().filter_map(|facts| facts.cluster.known());
+    let mut resources = clusters.flat_map(|cluster| &cluster.resources);
+    resources.any(|resource| resource.id == store.resource)
 }
 
 /// The entries of a folder, as a member told them under this name.
@@ -295,6 +295,13 @@ pub fn differs(store: &Store, seen: &Seen<'_>) -> Vec<Differs> {
     }
 }
 
+/// A cluster that has a resource.
+#[cfg(test)]
+fn running(id: &str) -> pacemaker::Monitor {
+    let xml = format!("<x><resources><resource id=\"{id}\"/></resources></x>");
+    pacemaker::Monitor::parse(&xml).unwrap()
+}
+
 /// A host that nothing was asked of.
 #[cfg(test)]
 fn silent() -> Facts {
@@ -315,7 +322,7 @@ fn silent() -> Facts {
         packages: BTreeMap::new(),
         sysctls: BTreeMap::new(),
         answers: BTreeMap::new(),
-        crm_mon: Fact::Absent,
+        cluster: Fact::Absent,
         cib: Fact::Absent,
     }
 }

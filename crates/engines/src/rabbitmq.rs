@@ -370,7 +370,7 @@ mod tests {
         Fact::Unknown("cannot list /data: Input/output error".to_owned())
     }
 
-    fn said(data: Fact<Answer>, crm_mon: Fact<String>) -> Vec<String> {
+    fn said(data: Fact<Answer>, cluster: Fact<pacemaker::Monitor>) -> Vec<String> {
         let store = Store {
             engine: "rabbitmq".to_owned(),
             resource: "broker".to_owned(),
@@ -378,7 +378,7 @@ mod tests {
             ..Store::default()
         };
         let mut facts = crate::silent();
-        facts.crm_mon = crm_mon;
+        facts.cluster = cluster;
         facts.answers.insert(store.answer("data"), data);
         let seen: Seen<'_> = [("c1".to_owned(), Some(&facts))].into_iter().collect();
         let stage = stage(&store, &seen, Intent::Converge).unwrap();
@@ -397,7 +397,7 @@ mod tests {
         assert_eq!(said(holds(&["broker@c1"]), Fact::Absent), [""; 0]);
         // A folder that cannot be listed is not empty.
         assert_eq!(said(broken(), Fact::Absent), [""; 0]);
-        let named = Fact::Known("<resource id=\"broker\"/>".to_owned());
+        let named = Fact::Known(crate::running("broker"));
         assert_eq!(said(holds(&[]), named), [""; 0]);
     }
 

@@ -21,7 +21,7 @@ pub use cib::{
 };
 pub use held::{Held, held};
 pub use links::{ASK_LINKS, Heard, LINKS};
-pub use mon::{Monitor, Node, NodeResource, ParseError};
+pub use mon::{Failure, Monitor, Node, NodeResource, ParseError, UnderWay};
 pub use options::{GUARDED, HOLDS, Property, effective, same_value, truth, without_contradictions};
 pub use quiet::quiet_since;
 pub use quorum::{ASK_QUORUM, QUORUM, has_quorum};

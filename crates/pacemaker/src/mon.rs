@@ -1,5 +1,5 @@
-//! `crm_mon --output-as=xml` read into values. Source: the schema
-//! `crm_mon-*.rng` of Pacemaker 3.0; unknown attributes are passed over, since
+//! `crm_mon --output-as=xml` read into values, once, on the host that printed it. Source:
+//! the schema `crm_mon-*.rng` of Pacemaker 3.0; unknown attributes are passed over, since
 //! each release adds some.
 
 use std::collections::BTreeMap;
@@ -25,21 +25,33 @@ pub struct Node {
     /// Runs nothing by order. One that is about to join is told as standby too where there is
     /// fencing (`determine_online_status_fencing` of `lib/pengine/unpack.c`), and is not.
     pub standby: bool,
+    /// In standby since an action failed there (`on-fail`).
+    pub standby_onfail: bool,
     /// In maintenance.
     pub maintenance: bool,
     /// The designated controller.
     pub dc: bool,
 }
 
-/// An instance of a resource on a node.
+/// An instance of a resource.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the attributes that crm_mon gives, each independent of the others"
+)]
 pub struct NodeResource {
     /// The primitive's id, without an instance number.
     pub id: String,
     /// `Started`, `Promoted`, `Unpromoted`, `Stopped`, `Starting`.
     pub role: String,
-    /// Where, when somewhere.
-    pub node: Option<String>,
+    /// Its nodes: none if it runs nowhere, several where it runs and should run once.
+    pub nodes: Vec<String>,
+    /// It runs, or is on its way.
+    pub active: bool,
+    /// Runs and is in the configuration no more: it will be stopped.
+    pub orphaned: bool,
+    /// What is being done to it: `Starting`.
+    pub pending: Option<String>,
     /// The last action failed.
     pub failed: bool,
     /// Nobody will touch it until an operator does.
@@ -47,6 +59,37 @@ pub struct NodeResource {
     /// The cluster acts on it: neither unmanaged nor in maintenance.
     pub managed: bool,
 }
+
+/// An action that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// `broken_start_0`.
+    pub action: String,
+    /// Where.
+    pub node: String,
+    /// Why: in the agent's words if it had any, else the name of its exit status.
+    pub why: String,
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} on {}: {}", self.action, self.node, self.why)
+    }
+}
+
+/// An action without a result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnderWay {
+    /// `start`.
+    pub task: String,
+    /// The primitive's id.
+    pub resource: String,
+    /// Where.
+    pub node: String,
+}
+
+/// `PCMK_OCF_UNKNOWN`: the result of an action that has none yet.
+const NO_RESULT: &str = "193";
 
 /// The cluster at one moment, as one node saw it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,8 +104,12 @@ pub struct Monitor {
     pub nodes: Vec<Node>,
     /// Instances.
     pub resources: Vec<NodeResource>,
-    /// Failed actions, a sentence each.
-    pub failures: Vec<String>,
+    /// Actions that failed.
+    pub failures: Vec<Failure>,
+    /// Actions that have no result yet.
+    pub under_way: Vec<UnderWay>,
+    /// Nodes that are being fenced.
+    pub fencing: Vec<String>,
     /// Times of successful fencing by node name, seconds as text as `crm_mon` gives them.
     pub fenced: Vec<(String, String)>,
 }
@@ -83,6 +130,81 @@ fn yes(node: &XmlNode<'_, '_>, name: &str) -> bool {
     node.attribute(name) == Some("true")
 }
 
+fn text(node: &XmlNode<'_, '_>, name: &str) -> String {
+    node.attribute(name).unwrap_or_default().to_owned()
+}
+
+impl Node {
+    fn read(node: &XmlNode<'_, '_>) -> Self {
+        Self {
+            name: text(node, "name"),
+            online: yes(node, "online"),
+            pending: yes(node, "pending"),
+            unclean: yes(node, "unclean"),
+            standby: yes(node, "standby") && !yes(node, "pending"),
+            standby_onfail: yes(node, "standby_onfail"),
+            maintenance: yes(node, "maintenance"),
+            dc: yes(node, "is_dc"),
+        }
+    }
+}
+
+impl NodeResource {
+    fn read(node: &XmlNode<'_, '_>) -> Self {
+        let id = node.attribute("id").unwrap_or_default();
+        let role = text(node, "role");
+        // Pacemaker 3 says it in the role, which no resource has for long.
+        let pending = node.attribute("pending").map(str::to_owned);
+        let pending = pending.or_else(|| role.ends_with("ing").then(|| role.clone()));
+        Self {
+            id: id.split(':').next().unwrap_or_default().to_owned(),
+            role: if pending.as_deref() == Some("Starting") {
+                "Starting".to_owned()
+            } else {
+                role
+            },
+            nodes: node
+                .children()
+                .filter(|c| c.has_tag_name("node"))
+                .filter_map(|n| n.attribute("name"))
+                .map(str::to_owned)
+                .collect(),
+            active: yes(node, "active"),
+            orphaned: yes(node, "orphaned"),
+            pending,
+            failed: yes(node, "failed"),
+            blocked: yes(node, "blocked"),
+            managed: node.attribute("managed") != Some("false"),
+        }
+    }
+
+    /// It serves in its role, and is still wanted.
+    pub fn is_good(&self) -> bool {
+        self.active && !self.failed && !self.orphaned && !self.blocked
+    }
+
+    /// It is on a node, in whatever role.
+    pub fn is_on(&self, node: &str) -> bool {
+        self.nodes.iter().any(|n| n == node)
+    }
+}
+
+impl Failure {
+    fn read(node: &XmlNode<'_, '_>) -> Self {
+        // `exitreason` is often empty and says more when it is not.
+        let why = node.attribute("exitreason").filter(|why| !why.is_empty());
+        let action = node.attribute("op_key").or_else(|| node.attribute("id"));
+        Self {
+            action: action.unwrap_or("an action").to_owned(),
+            node: node.attribute("node").unwrap_or("?").to_owned(),
+            why: why
+                .or_else(|| node.attribute("exitstatus"))
+                .unwrap_or("?")
+                .to_owned(),
+        }
+    }
+}
+
 impl Monitor {
     /// Reads the output of `crm_mon --output-as=xml`.
     ///
@@ -92,10 +214,8 @@ impl Monitor {
         let document = Document::parse(xml).map_err(|e| ParseError(e.to_string()))?;
         let mut out = Self::default();
         for node in document.descendants().filter(XmlNode::is_element) {
-            let parent = node
-                .parent_element()
-                .map(|p| p.tag_name().name().to_owned())
-                .unwrap_or_default();
+            let above = node.parent_element();
+            let parent = above.map(|p| p.tag_name().name()).unwrap_or_default();
             match node.tag_name().name() {
                 "current_dc" => {
                     out.quorate = yes(&node, "with_quorum");
@@ -105,49 +225,24 @@ impl Monitor {
                     let all = node.attributes();
                     out.options = all.map(|a| (a.name().to_owned(), a.value().to_owned())).collect();
                 }
-                "node" if parent == "nodes" => out.nodes.push(Node {
-                    name: node.attribute("name").unwrap_or_default().to_owned(),
-                    online: yes(&node, "online"),
-                    pending: yes(&node, "pending"),
-                    unclean: yes(&node, "unclean"),
-                    standby: yes(&node, "standby") && !yes(&node, "pending"),
-                    maintenance: yes(&node, "maintenance"),
-                    dc: yes(&node, "is_dc"),
-                }),
-                "resource" if parent != "node" => {
-                    let id = node.attribute("id").unwrap_or_default();
-                    let id = id.split(':').next().unwrap_or_default().to_owned();
-                    let role = node.attribute("role").unwrap_or_default().to_owned();
-                    out.resources.push(NodeResource {
-                        role: if node.attribute("pending") == Some("Starting") {
-                            "Starting".to_owned()
-                        } else {
-                            role
-                        },
-                        node: node
-                            .children()
-                            .find(|c| c.tag_name().name() == "node")
-                            .and_then(|n| n.attribute("name"))
-                            .map(str::to_owned),
-                        failed: yes(&node, "failed"),
-                        blocked: yes(&node, "blocked"),
-                        managed: node.attribute("managed") != Some("false"),
-                        id,
+                "node" if parent == "nodes" => out.nodes.push(Node::read(&node)),
+                "resource" if parent != "node" => out.resources.push(NodeResource::read(&node)),
+                "failure" if parent == "failures" => out.failures.push(Failure::read(&node)),
+                "operation_history" if node.attribute("rc") == Some(NO_RESULT) => {
+                    let of = |n: Option<XmlNode<'_, '_>>, name| {
+                        n.and_then(|n| n.attribute(name)).unwrap_or("?").to_owned()
+                    };
+                    out.under_way.push(UnderWay {
+                        task: text(&node, "task"),
+                        resource: of(above, "id"),
+                        node: of(above.and_then(|a| a.parent_element()), "name"),
                     });
                 }
-                "failure" if parent == "failures" => out.failures.push(format!(
-                    "{} on {}: {} {}",
-                    node.attribute("op_key")
-                        .or_else(|| node.attribute("id"))
-                        .unwrap_or_default(),
-                    node.attribute("node").unwrap_or_default(),
-                    node.attribute("exitstatus").unwrap_or_default(),
-                    node.attribute("exitreason").unwrap_or_default(),
-                )),
-                "fence_event" if node.attribute("status") == Some("success") => out.fenced.push((
-                    node.attribute("target").unwrap_or_default().to_owned(),
-                    node.attribute("completed").unwrap_or_default().to_owned(),
-                )),
+                "fence_event" => match node.attribute("status") {
+                    Some("success") => out.fenced.push((text(&node, "target"), text(&node, "completed"))),
+                    Some("pending") => out.fencing.push(text(&node, "target")),
+                    _ => {}
+                },
                 _ => {}
             }
         }
@@ -164,7 +259,7 @@ impl Monitor {
         self.resources
             .iter()
             .filter(|r| r.id == id && r.role == role && !r.failed)
-            .filter_map(|r| r.node.as_deref())
+            .flat_map(|r| r.nodes.iter().map(String::as_str))
             .collect()
     }
 }

@@ -214,7 +214,7 @@ impl Planner<'_> {
 
 /// Lines for the operator about hosts that the cloud file says are away.
 pub(crate) fn told(desired: &Desired, observed: &Observed) -> Vec<String> {
-    let back = |host: &str| matches!(observed.get(host), Some(Ok(f)) if matches!(f.crm_mon, Fact::Known(_)));
+    let back = |host: &str| matches!(observed.get(host), Some(Ok(f)) if matches!(f.cluster, Fact::Known(_)));
     let away = desired.away.iter();
     away.map(|(host, why)| {
         if back(host) {

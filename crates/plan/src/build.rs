@@ -52,7 +52,7 @@ pub(crate) struct Planner<'a> {
     /// Hosts that the cloud file does not name any more, each with its address.
     pub(crate) gone: Vec<(String, String)>,
     /// The cluster as each host sees it that runs it and tells what can be read.
-    pub(crate) monitors: BTreeMap<&'a str, Monitor>,
+    pub(crate) monitors: BTreeMap<&'a str, &'a Monitor>,
     /// Resources and clones by id in the cluster's configuration, as a member knows it.
     pub(crate) configured: BTreeSet<String>,
 }
@@ -103,7 +103,7 @@ pub fn plan(
     }
     planner.virgin = planner.nodes().iter().all(|n| {
         planner.facts(n).is_some_and(|f| {
-            f.crm_mon.known().is_none() && matches!(f.files.get(look::CIB_FILE), Some(Fact::Absent))
+            f.cluster.known().is_none() && matches!(f.files.get(look::CIB_FILE), Some(Fact::Absent))
         })
     });
     let births: Vec<&str> = stages
@@ -287,10 +287,9 @@ pub(crate) fn step(
 impl<'a> Planner<'a> {
     /// Nothing planned, and nothing concluded from what was seen.
     pub(crate) fn new(desired: &'a Desired, observed: &'a Observed, digest: Digest<'a>) -> Self {
-        let seen = observed.iter().filter_map(|(host, facts)| {
-            let monitor = Monitor::parse(facts.as_ref().ok()?.crm_mon.known()?).ok()?;
-            Some((host.as_str(), monitor))
-        });
+        let seen = observed
+            .iter()
+            .filter_map(|(host, facts)| Some((host.as_str(), facts.as_ref().ok()?.cluster.known()?)));
         let cib = desired
             .nodes
             .iter()
@@ -357,7 +356,7 @@ impl Planner<'_> {
     /// Whether the cluster manager runs on a host.
     pub(crate) fn clustered(&self, host: &str) -> bool {
         self.facts(host)
-            .is_some_and(|f| matches!(f.crm_mon, Fact::Known(_)))
+            .is_some_and(|f| matches!(f.cluster, Fact::Known(_)))
     }
 
     /// The steps of a stage that go before the store is started by the cluster.

@@ -221,7 +221,7 @@ impl Planner<'_> {
                 .resources
                 .iter()
                 .filter(|r| r.id == id && r.role != "Stopped")
-                .filter_map(|r| r.node.as_deref())
+                .flat_map(|r| r.nodes.iter().map(String::as_str))
                 .collect();
             let banned = |node: &str| {
                 let mut all = self.desired.cib.locations.iter();
@@ -237,9 +237,12 @@ impl Planner<'_> {
                 Resource::Primitive(_) => Vec::new(),
             };
             if !still.is_empty() {
-                let about =
-                    |f: &&String| f.starts_with(&format!("{id}_")) || f.starts_with(&format!("{id}:"));
-                let why = monitor.failures.iter().rfind(about).cloned().unwrap_or_default();
+                let of = |action: &str| {
+                    let rest = action.strip_prefix(id.as_str());
+                    rest.is_some_and(|rest| rest.starts_with(['_', ':']))
+                };
+                let last = monitor.failures.iter().rfind(|f| of(&f.action));
+                let why = last.map(ToString::to_string).unwrap_or_default();
                 found.push((id, still, why));
             }
         }

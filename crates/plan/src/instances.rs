@@ -49,6 +49,19 @@ impl Planner<'_> {
             .collect()
     }
 
+    /// The waits for what the cluster runs on a host behind balancers, of what ran when it
+    /// was looked at. That it is started says nothing of a process that stands still.
+    pub(crate) fn balanced_serve(&self, host: &str) -> Vec<Op> {
+        let wanted = self.desired.hosts.get(host);
+        let units = wanted.into_iter().flat_map(|w| &w.units);
+        units
+            .filter(|u| u.run == UnitRun::Cluster && self.managed(&u.resource))
+            .filter(|u| self.instance_runs(&u.resource, host))
+            .filter_map(|u| serves(u, host))
+            .map(Op::Wait)
+            .collect()
+    }
+
     /// Restarts instances through systemd, one after the other.
     pub(crate) fn restart_instances(&self, resources: &[String], host: &str) -> Vec<Op> {
         let restart = |unit: &DesiredUnit| UnitChange {
@@ -146,7 +159,7 @@ pub(crate) fn started(unit: &DesiredUnit) -> UnitChange {
 
 /// What is asked of each instance that systemd runs on a host.
 pub(crate) fn queries(units: &[DesiredUnit]) -> impl Iterator<Item = wire::NamedQuery> {
-    units.iter().filter_map(|u| {
+    units.iter().filter(|u| is_instance(u)).filter_map(|u| {
         Some(wire::NamedQuery {
             name: look::instance(&u.resource),
             query: u.check.as_ref()?.query.clone(),

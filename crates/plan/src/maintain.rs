@@ -238,7 +238,7 @@ impl Planner<'_> {
     ) -> Vec<String> {
         let here = |id: &str| {
             let mut all = monitor.resources.iter();
-            all.any(|r| r.id == id && r.node.as_deref() == Some(host) && r.role != "Stopped")
+            all.any(|r| r.id == id && r.is_on(host) && r.role != "Stopped")
         };
         let want = |id: &str, role: &str, count: u32, node: &str| ResourceWant {
             id: id.to_owned(),

@@ -26,12 +26,11 @@ pub fn quorum(facts: &Facts) -> Fact<bool> {
     {
         return Fact::Known(has);
     }
-    match &facts.crm_mon {
-        Fact::Known(xml) => match Monitor::parse(xml) {
-            Ok(monitor) if monitor.dc.is_some() => Fact::Known(monitor.quorate),
-            Ok(_) => Fact::Unknown("votequorum does not answer, and no controller is elected".to_owned()),
-            Err(error) => Fact::Unknown(error.to_string()),
-        },
+    match &facts.cluster {
+        Fact::Known(monitor) if monitor.dc.is_some() => Fact::Known(monitor.quorate),
+        Fact::Known(_) => {
+            Fact::Unknown("votequorum does not answer, and no controller is elected".to_owned())
+        }
         Fact::Absent => Fact::Absent,
         Fact::Unknown(why) => Fact::Unknown(why.clone()),
     }
@@ -40,7 +39,7 @@ pub fn quorum(facts: &Facts) -> Fact<bool> {
 /// The cluster as a host sees it whose partition is known to have quorum. One that knows of
 /// no controller has no such view: it tells of all nodes that they are offline and unclean.
 pub(crate) fn monitor(facts: &Facts) -> Option<Monitor> {
-    let mut monitor = Monitor::parse(facts.crm_mon.known()?).ok()?;
+    let mut monitor = facts.cluster.known()?.clone();
     monitor.dc.as_ref()?;
     monitor.quorate = quorum(facts) == Fact::Known(true);
     monitor.quorate.then_some(monitor)

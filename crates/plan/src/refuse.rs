@@ -58,7 +58,7 @@ fn unseen_configuration(desired: &Desired, observed: &Observed) -> Vec<Refusal> 
         .nodes
         .iter()
         .filter_map(|(host, _)| Some((host, observed.get(host)?.as_ref().ok()?)));
-    let running: Vec<(&String, &Facts)> = members.filter(|(_, f)| f.crm_mon.known().is_some()).collect();
+    let running: Vec<(&String, &Facts)> = members.filter(|(_, f)| f.cluster.known().is_some()).collect();
     if running.iter().any(|(_, facts)| facts.cib.known().is_some()) {
         return Vec::new();
     }
@@ -152,7 +152,7 @@ fn host_reasons(
     };
     // Unknown is never taken for absent: what runs there could be stopped by mistake.
     if desired.nodes.iter().any(|(n, _)| n == host)
-        && let Fact::Unknown(why) = &facts.crm_mon
+        && let Fact::Unknown(why) = &facts.cluster
     {
         out.push(refuse(
             "host::cluster-unknown",
@@ -206,7 +206,7 @@ fn host_reasons(
         if let Some(Fact::Known(found)) = facts.files.get(&file.write.path)
             && let Some(text) = &found.text
             // What the package brings names nobody, until somebody runs a cluster by it.
-            && (!packaged(text) || matches!(facts.crm_mon, Fact::Known(_)))
+            && (!packaged(text) || matches!(facts.cluster, Fact::Known(_)))
         {
             ours = text.contains(&file.identity);
             if !ours {

@@ -335,7 +335,7 @@ impl Planner<'_> {
             monitor
                 .resources
                 .iter()
-                .any(|r| r.id == resource && r.node.as_deref() == Some(host) && r.role != "Stopped")
+                .any(|r| r.id == resource && r.is_on(host) && r.role != "Stopped")
         })
     }
 
@@ -380,7 +380,7 @@ impl Planner<'_> {
     pub(crate) fn others(&self, host: &str) -> Vec<Op> {
         let others = self.desired.hosts.keys().filter(|h| *h != host);
         std::iter::once(Op::Wait(self.others_whole(host)))
-            .chain(others.flat_map(|h| self.instances_serve(h)))
+            .chain(others.flat_map(|h| [self.instances_serve(h), self.balanced_serve(h)].concat()))
             .collect()
     }
 

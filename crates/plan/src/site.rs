@@ -58,7 +58,7 @@ fn order(desired: &Desired, observed: &Observed) -> Vec<String> {
 /// True if no member runs the cluster manager: a run before this one stopped it, or somebody.
 fn is_stopped(desired: &Desired, observed: &Observed) -> bool {
     let mut members = desired.nodes.iter();
-    members.all(|(host, _)| matches!(observed.get(host), Some(Ok(f)) if f.crm_mon == Fact::Absent))
+    members.all(|(host, _)| matches!(observed.get(host), Some(Ok(f)) if f.cluster == Fact::Absent))
 }
 
 fn reasons(desired: &Desired, observed: &Observed, stopped: bool) -> Vec<Refusal> {

@@ -164,7 +164,7 @@ fn lost_majority(desired: &Desired) -> bool {
 /// Whether the cluster runs on a host and it sees all members there.
 pub(crate) fn sees_all(desired: &Desired, observed: &Observed, host: &str) -> bool {
     let facts = observed.get(host).and_then(|facts| facts.as_ref().ok());
-    let monitor = facts.and_then(|facts| Monitor::parse(facts.crm_mon.known()?).ok());
+    let monitor = facts.and_then(|facts| facts.cluster.known());
     monitor.is_some_and(|monitor| {
         let online: Vec<&str> = monitor.online().map(|n| n.name.as_str()).collect();
         desired
@@ -186,7 +186,7 @@ fn not_known(desired: &Desired, observed: &Observed) -> Vec<Refusal> {
     let wanted: BTreeSet<&str> = nodes.chain(&desired.lost).map(String::as_str).collect();
     let mut out = Vec::new();
     for (host, facts) in observed.iter().filter_map(|(h, f)| Some((h, f.as_ref().ok()?))) {
-        if facts.crm_mon.known().is_none() {
+        if facts.cluster.known().is_none() {
             continue;
         }
         let Some(members) = corosync::running_members(facts) else {

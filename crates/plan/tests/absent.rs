@@ -38,11 +38,9 @@ fn lacking(desired: &Desired, host: &str) -> Observed {
     let mut out = world::all(desired, world::applied);
     out.insert(host.to_owned(), Err(GONE.to_owned()));
     for facts in out.values_mut().flatten() {
-        if let Fact::Known(xml) = &mut facts.crm_mon {
-            let from = format!("<node name=\"{host}\" id=");
-            let at = xml.find(&from).unwrap();
-            let online = xml[at..].find("online=\"true\"").unwrap() + at;
-            xml.replace_range(online..online + 13, "online=\"false\"");
+        if let Fact::Known(seen) = &mut facts.cluster {
+            let node = seen.nodes.iter_mut().find(|n| n.name == host);
+            node.unwrap().online = false;
         }
     }
     out
@@ -166,8 +164,9 @@ fn one_that_returns_is_brought_up_to_date_first() {
             assert!(cib.contains(&from), "{cib}");
             *cib = cib.replace(&from, &to);
         }
-        if let Fact::Known(xml) = &mut facts.crm_mon {
-            *xml = xml.replace("<node name=\"c1\" id=", "<node standby=\"true\" name=\"c1\" id=");
+        if let Fact::Known(seen) = &mut facts.cluster {
+            let node = seen.nodes.iter_mut().find(|n| n.name == "c1");
+            node.unwrap().standby = true;
         }
     }
     let plan = make(&desired, &observed, Intent::Converge).unwrap();
@@ -241,8 +240,8 @@ fn one_is_left(desired: &Desired) -> Observed {
     let c2 = observed.get_mut("c2").unwrap();
     *c2 = Err("c2 does not answer".to_owned());
     let c3 = observed.get_mut("c3").unwrap().as_mut().unwrap();
-    if let Fact::Known(xml) = &mut c3.crm_mon {
-        *xml = xml.replace("with_quorum=\"true\"", "with_quorum=\"false\"");
+    if let Fact::Known(cluster) = &mut c3.cluster {
+        cluster.quorate = false;
     }
     c3.answers.remove("corosync/quorum");
     observed
@@ -385,4 +384,23 @@ fn what_a_recovery_costs_is_foretold() {
             "{outage:?}"
         );
     }
+}
+
+/// That an API is started says nothing of one that stands still: each other one answers
+/// before a host is taken out.
+#[test]
+fn who_is_left_answers_before_a_host_is_taken_out() {
+    let desired = cloud(&[]);
+    let mut observed = world::all(&desired, world::applied);
+    drift(&mut observed, "c1", "/etc/keystone/keystone.conf");
+    let plan = make(&desired, &observed, Intent::Converge).unwrap();
+    let gate = plan.steps.iter().find(|s| s.id == "gate/c1").unwrap();
+    let waits = gate.ops.iter().filter_map(|op| match op {
+        Op::Wait(wait) => Some(wait.what.as_str()),
+        _ => None,
+    });
+    let asked: Vec<&str> = waits
+        .filter(|what| what.starts_with("keystone-api serves"))
+        .collect();
+    assert_eq!(asked, ["keystone-api serves on c2", "keystone-api serves on c3"]);
 }

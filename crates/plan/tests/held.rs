@@ -90,8 +90,9 @@ fn nothing_is_planned_over_an_order_to_act_on_nothing() {
 fn nothing_is_planned_while_a_member_is_in_maintenance() {
     let (desired, mut seen) = applied(str::to_owned);
     for facts in seen.values_mut().flatten() {
-        if let Fact::Known(xml) = &mut facts.crm_mon {
-            *xml = xml.replacen("<node name=\"c2\"", "<node maintenance=\"true\" name=\"c2\"", 1);
+        if let Fact::Known(seen) = &mut facts.cluster {
+            let node = seen.nodes.iter_mut().find(|n| n.name == "c2");
+            node.unwrap().maintenance = true;
         }
     }
     let refused = world::plan(&desired, &seen).unwrap_err();

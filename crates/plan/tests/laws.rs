@@ -315,7 +315,7 @@ fn a_cluster_that_cannot_be_seen_is_not_started() {
         for (host, _) in &desired.nodes {
             let mut observed = world::all(desired, world::applied);
             let facts = observed.get_mut(host).unwrap().as_mut().unwrap();
-            facts.crm_mon = Fact::Unknown("crm_mon: timed out".to_owned());
+            facts.cluster = Fact::Unknown("crm_mon: timed out".to_owned());
             facts.cib = Fact::Unknown("cibadmin: timed out".to_owned());
             match make(desired, &observed, Intent::Converge) {
                 Ok(plan) => assert!(plan.is_empty(), "{cloud}:\n{}", plan::show(&plan, false)),

@@ -37,7 +37,7 @@ fn only_the_packaged_example_is_nobodys() {
         };
         facts.files.insert(CONF.to_owned(), Fact::Known(fact));
         if runs {
-            facts.crm_mon = world::applied(&desired, "c2").crm_mon;
+            facts.cluster = world::applied(&desired, "c2").cluster;
         }
         let codes: Vec<&str> = world::plan(&desired, &observed)
             .err()

@@ -140,7 +140,7 @@ fn it_is_refused_where_the_newest_data_is_not_known() {
     assert_eq!(with(&|o| lose(o, "c2")), ["host::unreachable"]);
     let unquorate = |o: &mut Observed| {
         for facts in o.values_mut().flatten() {
-            facts.crm_mon = Fact::Unknown("it hangs".to_owned());
+            facts.cluster = Fact::Unknown("it hangs".to_owned());
         }
     };
     assert_eq!(with(&unquorate), ["host::no-cluster"]);
@@ -155,8 +155,9 @@ fn it_is_refused_where_the_newest_data_is_not_known() {
     // The cluster manager would leave everything running when it ends.
     let held = |o: &mut Observed| {
         for facts in o.values_mut().flatten() {
-            if let Fact::Known(xml) = &mut facts.crm_mon {
-                *xml = xml.replace("maintenance-mode=\"false\"", "maintenance-mode=\"true\"");
+            if let Fact::Known(cluster) = &mut facts.cluster {
+                let (name, value) = ("maintenance-mode".to_owned(), "true".to_owned());
+                cluster.options.insert(name, value);
             }
             if let Fact::Known(cib) = &mut facts.cib {
                 let set = "<cluster_property_set id=\"x\" score=\"9\"><nvpair id=\"x-m\" name=\"maintenance-mode\" \
@@ -174,7 +175,7 @@ fn it_goes_on_where_everything_has_stopped() {
     let desired = cloud();
     let mut observed = world::all(&desired, world::applied);
     for facts in observed.values_mut().flatten() {
-        facts.crm_mon = Fact::Absent;
+        facts.cluster = Fact::Absent;
     }
     let off = off(&desired, &observed);
     assert_eq!(off.last, None);

@@ -81,7 +81,7 @@ pub struct DesiredUnit {
     pub resource: String,
     /// Run by systemd and not started before the scripts of its service are done.
     pub gated: bool,
-    /// How it is asked whether it serves, where the cluster does not tell.
+    /// How it is asked whether it serves, of instances that are balanced or run by systemd.
     pub check: Option<LocalCheck>,
     /// Service.
     pub service: String,

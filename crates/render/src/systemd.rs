@@ -1,7 +1,7 @@
 //! Instances that systemd runs where another architecture has Pacemaker run
 //! them: what makes systemd do it, and how such an instance is asked.
 
-use catalog::{BY_SYSTEMD, Component, UnitRun};
+use catalog::{BY_SYSTEMD, Component, Kind, UnitRun};
 use cloud::{Architecture, Host};
 use model::{Model, Placed, resource_id};
 use pacemaker::Resource;
@@ -27,6 +27,10 @@ pub fn unit(model: &Model, placed: &Placed, component: &Component, host: &Host) 
     let run = component.run_in(architecture);
     let instance = component.by_architecture(architecture);
     let service = &placed.service.name.value;
+    // The cluster tells of its processes, and not that they answer: one that stands still
+    // is started for as long as nobody has found it.
+    let checked = component.endpoint.as_ref().is_some_and(|e| !e.check.is_empty());
+    let balanced = checked && component.kind == Kind::Stateless;
     DesiredUnit {
         unit: component.unit.clone(),
         run,
@@ -36,7 +40,9 @@ pub fn unit(model: &Model, placed: &Placed, component: &Component, host: &Host) 
             String::new()
         },
         gated: instance && !placed.service.steps.is_empty(),
-        check: instance.then(|| check(model, component, host)).flatten(),
+        check: (instance || balanced)
+            .then(|| check(model, component, host))
+            .flatten(),
         service: service.clone(),
     }
 }

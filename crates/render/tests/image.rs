@@ -440,7 +440,7 @@ fn image_scheduler_survives_the_loss_of_any_host() {
 /// Who holds which address.
 fn holders(monitor: &Monitor) -> BTreeMap<String, Option<String>> {
     let vips = monitor.resources.iter().filter(|r| r.id.starts_with("vip-"));
-    vips.map(|r| (r.id.clone(), r.node.clone())).collect()
+    vips.map(|r| (r.id.clone(), r.nodes.first().cloned())).collect()
 }
 
 /// The lost node joins anew, with its agents' scores.

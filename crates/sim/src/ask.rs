@@ -247,8 +247,8 @@ impl World {
     pub(crate) fn asked(&self, host: &str, query: &Query) -> Fact<Answer> {
         match query {
             Query::Cluster => self
-                .crm_mon(host)
-                .map_or(Fact::Absent, |xml| Fact::Known(Answer::Cluster(xml))),
+                .monitor(host)
+                .map_or(Fact::Absent, |seen| Fact::Known(Answer::Cluster(Box::new(seen)))),
             Query::Http(get) if get.url.contains("/api/nodes") => self.of_broker(host, "nodes"),
             Query::Http(get) => {
                 if let Some(api) = self.desired.apis.iter().find(|a| a.check == get.url) {
@@ -319,10 +319,10 @@ impl World {
                 ran(if there { 0 } else { 105 }, "")
             }
             ["sh", "-c", script] if script.starts_with("seen=$(crm_mon ") => {
-                let seen = self.crm_mon(host);
+                let seen = self.monitor(host);
                 let named = |id: &String| {
-                    seen.as_ref()
-                        .is_some_and(|xml| xml.contains(&format!("id=\"{id}\"")))
+                    let mut all = seen.iter().flat_map(|cluster| &cluster.resources);
+                    all.any(|r| r.id == *id)
                 };
                 code(seen.is_some() && !self.desired.gated.iter().any(named))
             }

@@ -3,11 +3,24 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use pacemaker::Monitor;
 use plan::Observed;
 use render::UnitRun;
 use wire::{Address, Fact, Facts, FileFact, KeyFact, NamedQuery, Observe, OsRelease, Stat, UnitFact};
 
 use crate::{File, KEY, Sense, World, digest, filled};
+
+/// The reason why a host tells nothing.
+const UNSEEN: &str = "Input/output error";
+
+/// A fact that only a host in the cluster has.
+fn of_cluster<T>(told: Option<T>, hidden: bool) -> Fact<T> {
+    match told {
+        Some(_) if hidden => Fact::Unknown(UNSEEN.to_owned()),
+        Some(told) => Fact::Known(told),
+        None => Fact::Absent,
+    }
+}
 
 impl World {
     /// Facts of all hosts, those among them that the cloud file does not name any more.
@@ -29,7 +42,7 @@ impl World {
     fn facts(&self, host: &str, ask: &Observe) -> Facts {
         let machine = &self.machines[host];
         let hides = |sense: Sense| machine.hidden.contains(&sense);
-        let unseen = || "Input/output error".to_owned();
+        let unseen = || UNSEEN.to_owned();
         let file = |path: &String| {
             let fact = match machine.files.get(path) {
                 _ if hides(Sense::Files) => Fact::Unknown(unseen()),
@@ -37,11 +50,6 @@ impl World {
                 None => Fact::Absent,
             };
             (path.clone(), fact)
-        };
-        let of_cluster = |told: Option<String>| match told {
-            Some(_) if hides(Sense::Cluster) => Fact::Unknown(unseen()),
-            Some(told) => Fact::Known(told),
-            None => Fact::Absent,
         };
         let answer = |q: &NamedQuery| {
             if hides(Sense::Answers) {
@@ -91,8 +99,8 @@ impl World {
             answers: (ask.queries.iter())
                 .map(|q| (q.name.clone(), answer(q)))
                 .collect(),
-            crm_mon: of_cluster(self.crm_mon(host)),
-            cib: of_cluster(self.cib(host)),
+            cluster: of_cluster(self.monitor(host), hides(Sense::Cluster)),
+            cib: of_cluster(self.cib(host), hides(Sense::Cluster)),
         }
     }
 
@@ -144,8 +152,8 @@ impl World {
         })
     }
 
-    /// Output of `crm_mon` on a host; none if the cluster does not run there.
-    pub(crate) fn crm_mon(&self, host: &str) -> Option<String> {
+    /// The cluster as `crm_mon` on a host has it; none if the cluster does not run there.
+    pub(crate) fn monitor(&self, host: &str) -> Option<Monitor> {
         if !self.cluster.members.contains(host) {
             return None;
         }
@@ -190,7 +198,7 @@ impl World {
             }
         }
         out.push_str("</resources></pacemaker-result>");
-        Some(out)
+        Monitor::parse(&out).ok()
     }
 
     /// True if the cluster's monitors find an instance: one that stands still fails them.

@@ -9,7 +9,7 @@ use crate::{Observed, facts};
 pub(crate) fn remarks(desired: &Desired, observed: &Observed) -> Vec<String> {
     let away = desired.away.iter();
     away.map(|(host, why)| {
-        let back = facts(observed, host).is_some_and(|f| matches!(f.crm_mon, Fact::Known(_)));
+        let back = facts(observed, host).is_some_and(|f| matches!(f.cluster, Fact::Known(_)));
         if back {
             format!("{host} is back, and the cloud file says that it is away ({why}): `quorate apply`, then take `away` out of it")
         } else {

@@ -23,7 +23,7 @@ impl Cluster {
     pub(crate) fn seen(observed: &Observed) -> Option<Self> {
         let mut any = None;
         for facts in observed.values().flatten() {
-            let Some(monitor) = facts.crm_mon.known().and_then(|xml| Monitor::parse(xml).ok()) else {
+            let Some(monitor) = facts.cluster.known().cloned() else {
                 continue;
             };
             let cib = facts.cib.known();
@@ -137,12 +137,11 @@ impl Cluster {
         let held = |node: &str| self.monitor.nodes.iter().any(|n| n.name == node && n.maintenance);
         let mut out: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for resource in self.monitor.resources.iter().filter(|r| !r.managed) {
-            match &resource.node {
-                Some(node) if held(node) => {}
-                Some(node) => out.entry(&resource.id).or_default().push(node.clone()),
-                None => {
-                    out.entry(&resource.id).or_default();
-                }
+            if resource.nodes.is_empty() {
+                out.entry(&resource.id).or_default();
+            }
+            for node in resource.nodes.iter().filter(|node| !held(node)) {
+                out.entry(&resource.id).or_default().push(node.clone());
             }
         }
         let all = out.into_iter().map(|(resource, mut hosts)| {
@@ -172,7 +171,7 @@ impl Cluster {
         let mut of = self.monitor.resources.iter().filter(|r| r.id == id).peekable();
         of.peek()?;
         let up = of.filter(|r| !r.failed && matches!(r.role.as_str(), "Started" | "Promoted"));
-        Some(up.filter_map(|r| r.node.clone()).collect())
+        Some(up.flat_map(|r| r.nodes.clone()).collect())
     }
 
     /// Hosts that no level of fence devices could cut off. Where the cloud has no fencing,

@@ -56,7 +56,7 @@ pub fn holds(fact: &Fact<Answer>, expect: &Expect) -> Result<(), String> {
             format!("it ended with status {status}, not {wanted}: {}", short(said))
         }),
         (Expect::Open, Answer::Open) => Ok(()),
-        (Expect::Cluster(want), Answer::Cluster(xml)) => cluster::satisfied(xml, want),
+        (Expect::Cluster(want), Answer::Cluster(seen)) => cluster::satisfied(seen, want),
         (expect, answer) => Err(format!("{} cannot be judged by {}", kind(answer), name(expect))),
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use pacemaker::Monitor;
 use serde::{Deserialize, Serialize};
 
 use crate::Answer;
@@ -158,8 +159,8 @@ pub struct Facts {
     /// By the query's name. A query that could not be asked is `Unknown`; a
     /// service that is not there (no socket, connection refused) is `Absent`.
     pub answers: BTreeMap<String, Fact<Answer>>,
-    /// `crm_mon --output-as=xml`, when asked for; `Absent` when the cluster does not run here.
-    pub crm_mon: Fact<String>,
+    /// The cluster as `crm_mon` has it, when asked for; `Absent` when it does not run here.
+    pub cluster: Fact<Monitor>,
     /// `cibadmin -Q`, when asked for.
     pub cib: Fact<String>,
 }

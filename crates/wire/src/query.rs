@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use pacemaker::Monitor;
 use serde::{Deserialize, Serialize};
 
 /// What to observe in one round trip.
@@ -153,8 +154,8 @@ pub enum Answer {
     },
     /// The TCP connection was accepted.
     Open,
-    /// `crm_mon` XML.
-    Cluster(String),
+    /// The cluster as `crm_mon` has it.
+    Cluster(Box<Monitor>),
     /// A folder's entries.
     Listing(Listing),
 }

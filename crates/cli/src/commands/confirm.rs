@@ -150,7 +150,7 @@ mod tests {
         let facts = serde_json::json!({
             "hostname": "c2", "boot_id": "", "os": "Absent", "clock": 0, "memory_kib": 0, "disk_free": {}, "disk_size": {},
             "addresses": [], "listeners": [], "files": {}, "units": {}, "packages": {}, "sysctls": {},
-            "answers": {}, "crm_mon": {"Known": xml}, "cib": "Absent"
+            "answers": {}, "cluster": {"Known": pacemaker::Monitor::parse(&xml).unwrap()}, "cib": "Absent"
         });
         let facts: wire::Facts = serde_json::from_value(facts).unwrap();
         [("c2".to_owned(), Ok(facts))].into_iter().collect()

@@ -59,7 +59,7 @@ pub async fn run(args: &Shown, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Fail
                             f.memory_kib >> 10,
                             f.files.len(),
                             f.packages.len(),
-                            if f.crm_mon.known().is_some() {
+                            if f.cluster.known().is_some() {
                                 "running"
                             } else {
                                 "not running"

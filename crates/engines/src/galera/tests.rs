@@ -128,7 +128,7 @@ fn the_highest_position_begins() {
     );
     // A cluster manager that has given up is told to try again.
     let mut managed = c;
-    managed.crm_mon = Fact::Known("<resource id=\"galera\"/>".to_owned());
+    managed.cluster = Fact::Known(crate::running("galera"));
     check(
         [Some(&a), Some(&b), Some(&managed)],
         Intent::Recover,
@@ -371,7 +371,7 @@ fn without_c1(c2: Option<&Facts>, c3: Option<&Facts>, managed: bool) -> Result<S
     };
     let mut all: Vec<Option<Facts>> = vec![c2.cloned(), c3.cloned()];
     for facts in all.iter_mut().flatten().filter(|_| managed) {
-        facts.crm_mon = Fact::Known("<resource id=\"galera\"/>".to_owned());
+        facts.cluster = Fact::Known(crate::running("galera"));
     }
     let seen: Seen<'_> = store
         .members

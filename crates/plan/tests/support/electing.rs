@@ -74,7 +74,7 @@ fn a_configuration_that_cannot_be_seen_is_not_written() {
     for (cloud, desired) in CLOUDS.iter() {
         let mut observed = world::all(desired, world::applied);
         for facts in observed.values_mut().flatten() {
-            if facts.crm_mon.known().is_some() {
+            if facts.cluster.known().is_some() {
                 facts.cib = Fact::Unknown("cibadmin: timed out".to_owned());
             }
         }
@@ -135,7 +135,7 @@ proptest! {
                 facts.answers.insert("corosync/running".to_owned(), Fact::Unknown("timed out".to_owned()));
             }
             let has = *word == 0 || (*word == 2 && !*elects);
-            let runs = facts.crm_mon.known().is_some();
+            let runs = facts.cluster.known().is_some();
             knows |= runs && wanted.hosts.contains_key(name) && has && !elects && !silent;
         }
         let intent = if recover { Intent::Recover } else { Intent::Converge };

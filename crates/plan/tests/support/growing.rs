@@ -229,7 +229,7 @@ fn who_left_the_file_is_asked_before_a_store_begins() {
                 _ => 7,
             };
             let facts = facts.as_mut().unwrap();
-            facts.crm_mon = Fact::Absent;
+            facts.cluster = Fact::Absent;
             facts.cib = Fact::Absent;
             facts.answers.insert("galera/status".to_owned(), Fact::Absent);
             let state = format!("uuid: 11111111-2222-3333-4444-555555555555\nseqno: {seqno}\n");

@@ -250,7 +250,7 @@ fn nothing_changes_hands_in_a_cluster_that_is_not_whole() {
     for (from, to) in [(&full, &core), (&core, &full)] {
         let mut world = World::new(from, to, switched.clone());
         let facts = world.observed["c2"].as_mut().unwrap();
-        facts.crm_mon = Fact::Absent;
+        facts.cluster = Fact::Absent;
         facts.cib = Fact::Absent;
         let plan = make(to, &world.observed, Intent::Converge).unwrap();
         hold(to, &plan);

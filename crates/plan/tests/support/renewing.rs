@@ -251,7 +251,7 @@ fn no_agent_changes_in_a_cluster_that_is_not_whole() {
     let to = cloud();
     let mut world = World::new(&to);
     let facts = world.observed.get_mut("c2").unwrap().as_mut().unwrap();
-    facts.crm_mon = Fact::Absent;
+    facts.cluster = Fact::Absent;
     facts.cib = Fact::Absent;
     let plan = make(&to, &world.observed, Intent::Converge).unwrap();
     hold(&to, &plan);

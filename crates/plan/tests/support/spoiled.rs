@@ -70,7 +70,7 @@ pub fn spoil(desired: &Desired, observed: &mut Observed, host: usize, fault: &Fa
     let nodes: Vec<String> = desired.nodes.iter().map(|(n, _)| n.clone()).collect();
     let whole = observed
         .iter()
-        .all(|(h, f)| !nodes.contains(h) || f.as_ref().is_ok_and(|f| f.crm_mon.known().is_some()));
+        .all(|(h, f)| !nodes.contains(h) || f.as_ref().is_ok_and(|f| f.cluster.known().is_some()));
     match fault {
         Fault::Away(i) if whole && observed.values().all(Result::is_ok) => {
             let vip = &desired.vips[i % desired.vips.len()].resource;
@@ -133,7 +133,7 @@ pub fn spoil(desired: &Desired, observed: &mut Observed, host: usize, fault: &Fa
             set(&mut facts.sysctls, *i, Fact::Known("7".to_owned()));
         }
         Fault::ClusterDown => {
-            facts.crm_mon = Fact::Absent;
+            facts.cluster = Fact::Absent;
             facts.cib = Fact::Absent;
         }
         Fault::AnswerAbsent(i) => {

@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use pacemaker::Resource;
+use pacemaker::{Monitor, Resource};
 use plan::Observed;
 use render::{Desired, UnitRun};
 use wire::{
@@ -87,7 +87,7 @@ fn empty(host: &str) -> Facts {
         packages: BTreeMap::new(),
         sysctls: BTreeMap::new(),
         answers: BTreeMap::new(),
-        crm_mon: Fact::Absent,
+        cluster: Fact::Absent,
         cib: Fact::Absent,
     }
 }
@@ -197,7 +197,7 @@ pub fn applied(desired: &Desired, host: &str) -> Facts {
         .map(|q| (q.name.clone(), Fact::Known(answer(desired, q))))
         .collect();
     if desired.nodes.iter().any(|(n, _)| n == host) {
-        out.crm_mon = Fact::Known(crm_mon(desired));
+        out.cluster = Fact::Known(cluster(desired));
         let cib = filled(&desired.cib.document(&desired.nodes));
         out.cib = Fact::Known(cib.replace("<status/>", &states(desired)));
     }
@@ -244,12 +244,9 @@ pub fn put(desired: &Desired, observed: &mut Observed, resource: &str, host: &st
                 prefix: 24,
             });
         }
-        if let Fact::Known(xml) = &mut facts.crm_mon {
-            let from = format!("<resource id=\"{resource}\"");
-            let at = xml.find(&from).unwrap();
-            let node = xml[at..].find("<node name=\"").unwrap() + at + 12;
-            let end = xml[node..].find('"').unwrap() + node;
-            xml.replace_range(node..end, host);
+        if let Fact::Known(seen) = &mut facts.cluster {
+            let mut all = seen.resources.iter_mut();
+            all.find(|r| r.id == resource).unwrap().nodes = vec![host.to_owned()];
         }
     }
 }
@@ -485,15 +482,11 @@ pub fn quorum(word: &str) -> Answer {
 /// host that is about to join (`tests/captured/crm_mon-joining.xml`).
 pub fn elect(observed: &mut Observed) {
     for facts in observed.values_mut().flatten() {
-        if let Fact::Known(xml) = &mut facts.crm_mon {
-            *xml = xml.replace(
-                "<current_dc present=\"true\" name=\"x\" with_quorum=\"true\"/>",
-                "<current_dc present=\"false\"/>",
-            );
-            *xml = xml.replace(
-                "online=\"true\" pending=\"false\" unclean=\"false\"",
-                "online=\"false\" pending=\"false\" unclean=\"true\"",
-            );
+        if let Fact::Known(seen) = &mut facts.cluster {
+            (seen.dc, seen.quorate) = (None, false);
+            for node in &mut seen.nodes {
+                (node.online, node.unclean) = (false, true);
+            }
         }
     }
 }
@@ -501,7 +494,7 @@ pub fn elect(observed: &mut Observed) {
 /// Each host that runs the cluster answers so when asked for quorum; `None`: not at all.
 pub fn vote(observed: &mut Observed, word: Option<&str>) {
     for facts in observed.values_mut().flatten() {
-        if facts.crm_mon.known().is_some() {
+        if facts.cluster.known().is_some() {
             let answer = word.map_or_else(
                 || Fact::Unknown("timed out".to_owned()),
                 |w| Fact::Known(quorum(w)),
@@ -556,8 +549,8 @@ fn links(desired: &Desired) -> String {
     out
 }
 
-/// What `crm_mon` says when all runs where it should.
-fn crm_mon(desired: &Desired) -> String {
+/// The cluster when all runs where it should, read from what `crm_mon` says then.
+fn cluster(desired: &Desired) -> Monitor {
     let mut out = String::from(
         "<pacemaker-result><summary><current_dc present=\"true\" name=\"x\" with_quorum=\"true\"/></summary><nodes>",
     );
@@ -592,5 +585,5 @@ fn crm_mon(desired: &Desired) -> String {
         }
     }
     out.push_str("</resources></pacemaker-result>");
-    out
+    Monitor::parse(&out).unwrap()
 }
