@@ -90,7 +90,14 @@ impl Votes {
                 out.leavers.push_str(&member.block(0));
             }
         }
-        out.uncounted = out.leaving.iter().all(|name| running[name].votes == 0);
+        // By all accounts, the leavers' own too: one that was started meanwhile runs with the
+        // file, and the others with what was loaded before.
+        let accounts = observed.values().flatten();
+        out.uncounted = accounts.filter_map(corosync::running_members).all(|members| {
+            members
+                .iter()
+                .all(|(name, m)| !out.leaving.contains(name) || m.votes == 0)
+        });
         let counted = |name: &str| running.get(name).is_some_and(|member| member.votes > 0);
         let (there, coming): (Vec<&String>, Vec<&String>) = desired
             .nodes

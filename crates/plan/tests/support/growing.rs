@@ -168,6 +168,21 @@ fn members_leave_without_votes() {
     assert!(!found.contains(&"standby/c4".to_owned()), "{found:?}");
 }
 
+/// One that was started meanwhile runs with the new file; the others, and who leaves, do not.
+#[test]
+fn who_leaves_is_emptied_until_all_count_it_no_more() {
+    let (five, three) = (of(&[1, 2, 3, 4, 5]), of(&[1, 2, 3]));
+    let mut observed = world::all(&five, world::applied);
+    runs_with(&mut observed, &["c1"], &[("c4", 0), ("c5", 0)]);
+    let plan = make(&three, &observed, Intent::Converge).unwrap();
+    let ids = ids(&plan);
+    assert!(
+        ids.contains(&"uncount/c4") && ids.contains(&"uncount/c5"),
+        "{ids:?}"
+    );
+    assert!(!ids.iter().any(|id| id.starts_with("depart/")), "{ids:?}");
+}
+
 /// An empty machine under the name of a member joins like one that comes, after a backup.
 #[test]
 fn an_empty_machine_takes_a_lost_ones_name() {
