@@ -8,6 +8,7 @@ use render::Kind;
 use wire::{Balance, ServerState};
 
 use crate::World;
+use crate::cluster::votes;
 
 impl World {
     /// A law is broken, now.
@@ -153,6 +154,19 @@ impl World {
                 ));
             }
             self.written = self.databases.writes;
+        }
+    }
+
+    /// Members that run count the same votes, or two of their parts might each have quorum.
+    pub(crate) fn all_count_the_same(&mut self) {
+        let counts: BTreeSet<Vec<String>> = (self.cluster.loaded.values())
+            .map(|conf| {
+                let counted = votes(conf).into_iter().filter(|(_, votes)| *votes > 0);
+                counted.map(|(name, _)| name).collect()
+            })
+            .collect();
+        if counts.len() > 1 {
+            self.break_law(&format!("members of one cluster count the votes of {counts:?}"));
         }
     }
 

@@ -7,6 +7,16 @@
 //! a wait waits for either holds or never will. What it does not know it refuses, so that
 //! nothing is believed to be done which was only passed over.
 //!
+//! Mends of the planner that were taken out to see whether their absence is found:
+//!
+//! | taken out | found by |
+//! |---|---|
+//! | the gate before a host is drained | lint of the plan, at the first rolling change |
+//! | quorum from votequorum | `all_count_the_same`, shrunk during an election |
+//! | writers stopped before a load | "a backup is loaded while services write" |
+//! | the drop as part of the load | "a database is dropped under its own load" |
+//! | a folder that cannot be listed is unknown | not found: nothing is born beside a cluster that runs |
+//!
 //! Pure: no I/O, no clock, no randomness.
 
 mod ask;

@@ -285,6 +285,7 @@ impl World {
                     let conf = self.machines[&member].text(CONF).unwrap_or_default().to_owned();
                     self.cluster.loaded.insert(member, conf);
                 }
+                self.all_count_the_same();
                 Ok(())
             }
             [_, "forget_cluster_node", node] => {

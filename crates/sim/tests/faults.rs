@@ -150,6 +150,18 @@ fn long_whatever_happens_to_eight_services() {
     }
 }
 
+/// Members come and leave while no controller is elected, and so `crm_mon` tells of no quorum.
+#[test]
+fn an_election_hides_nobody() {
+    for architecture in ARCHITECTURES {
+        let counted = Counted::default();
+        for start in starts(architecture, "keystone") {
+            let result = lives(&start, &[], &[(4, 0, 0, 0, 20)], &counted);
+            assert_eq!(result, Ok(()), "{}", start.name);
+        }
+    }
+}
+
 /// A hundred thousand plans, each from another draw.
 #[test]
 #[ignore = "takes long: `cargo xtask test --long`"]
