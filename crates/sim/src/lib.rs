@@ -75,7 +75,7 @@ pub struct World {
     pub clock: i64,
     /// Operations done so far.
     pub done: usize,
-    /// What was done, a line each, where somebody wants to read it.
+    /// Operations done, a line each, if anybody wants to read them.
     pub told: Option<Vec<String>>,
     /// Laws that were broken, a sentence each.
     pub broken: Vec<String>,

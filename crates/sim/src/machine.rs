@@ -52,9 +52,9 @@ pub struct Machine {
     pub up: bool,
     /// Its disk has room.
     pub room: bool,
-    /// What runs there stands still, and copies take for ever.
+    /// Its processes stand still, and copies take for ever.
     pub slow: bool,
-    /// What cannot be seen of it.
+    /// Facts that cannot be seen of it.
     pub hidden: BTreeSet<Sense>,
     /// Times it was started.
     pub boots: u32,

@@ -16,7 +16,7 @@ pub(crate) struct Members {
     files: BTreeMap<&'static str, BTreeMap<String, String>>,
 }
 
-/// What another member is known to have.
+/// A database of another member, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
     /// A database.

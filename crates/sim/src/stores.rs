@@ -43,7 +43,7 @@ pub(crate) struct Databases {
     pub members: BTreeMap<String, Member>,
     /// It is marked as this cloud's.
     pub owned: bool,
-    /// What the members counted that saw each other last.
+    /// The sum of weights of the members that saw each other last.
     view: usize,
     /// Writes so far.
     pub writes: i64,
@@ -56,7 +56,7 @@ impl Databases {
         self.members.entry(host.to_owned()).or_default()
     }
 
-    /// What those count that serve.
+    /// The sum of weights of those that serve.
     fn weight(&self) -> usize {
         let joined = self.members.values().filter(|m| m.joined);
         joined.map(|m| m.weight).sum()
