@@ -72,7 +72,7 @@ pub fn outage(cloud: &Cloud, more: &[&str]) -> Duration {
 /// The short form: one controller cut; journeys slower than foretold are printed, not judged, on a busy machine.
 #[test]
 #[ignore = "lab"]
-fn long_eight_services_outlive_a_controller() {
+fn eight_services_outlive_a_controller() {
     let cloud = Cloud::new("st-eights", 79);
     let longer = outlive(&cloud, "core", ["198.18.79", "198.18.80"], &["c2"]);
     if !longer.is_empty() {
