@@ -45,7 +45,7 @@ mod tests {
         let facts = serde_json::json!({
             "hostname": "", "boot_id": "", "os": "Absent", "clock": 0, "memory_kib": 0, "disk_free": {},
             "disk_size": {}, "addresses": [], "listeners": [], "files": {}, "units": {}, "packages": {},
-            "sysctls": {}, "answers": {}, "crm_mon": "Absent", "cib": "Absent"
+            "sysctls": {}, "answers": {}, "cluster": "Absent", "cib": "Absent"
         });
         let mut facts: wire::Facts = serde_json::from_value(facts).unwrap();
         let ran = Answer::Ran {
