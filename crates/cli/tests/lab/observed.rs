@@ -71,7 +71,7 @@ fn mask(facts: &mut Map<String, Value>) {
         cib_file[volatile] = json!("‹masked›");
     }
     // Whether it runs; what runs where is in `status`.
-    facts["crm_mon"] = json!(facts["crm_mon"]["Known"].is_string());
+    facts["cluster"] = json!(facts["cluster"]["Known"].is_object());
     let cib = facts["cib"]["Known"].as_str().unwrap_or_default();
     let configuration = cib
         .split_once("<configuration>")
