@@ -120,8 +120,8 @@ fn answered(name: &str, answer: &mut Value) {
     }
     if let Some(ran) = known.get_mut("Ran") {
         let mut lines: Vec<&str> = ran["stdout"].as_str().unwrap_or_default().lines().collect();
-        // The hour at which votequorum was asked.
-        lines.retain(|line| !line.starts_with("Date:"));
+        // The hour at which votequorum was asked, and how often members came and went.
+        lines.retain(|line| !line.starts_with("Date:") && !line.starts_with("Ring ID:"));
         lines.sort_unstable();
         ran["stdout"] = json!(lines);
     }
