@@ -71,10 +71,10 @@ pub(crate) async fn set(wanted: &Balance, progress: &Progress) -> Result<u32, Op
         };
         let differs = !is(&now.status, wanted.state);
         changed += u32::from(differs);
-        let words = match wanted.state {
-            ServerState::Ready => let_in(name, differs && now.checked),
-            ServerState::Drain => format!("set server {name} state drain"),
-            ServerState::Maint => format!("set server {name} state maint"),
+        let words = if wanted.state == ServerState::Ready && differs && now.checked {
+            let_in(name)
+        } else {
+            state(name, wanted.state)
         };
         tell(wanted, name, &words).await?;
     }
@@ -107,11 +107,7 @@ pub(crate) async fn set(wanted: &Balance, progress: &Progress) -> Result<u32, Op
             // by a reload that somebody else asked for, sends it requests again.
             if is_up(&now.status) {
                 forgotten = true;
-                let words = match wanted.state {
-                    ServerState::Maint => "maint",
-                    ServerState::Drain | ServerState::Ready => "drain",
-                };
-                tell(wanted, name, &format!("set server {name} state {words}")).await?;
+                tell(wanted, name, &state(name, wanted.state)).await?;
             }
         }
         if left == 0 && !forgotten {
@@ -126,17 +122,23 @@ pub(crate) async fn set(wanted: &Balance, progress: &Progress) -> Result<u32, Op
     Ok(changed)
 }
 
-/// The command that lets a server in. A restart is over sooner than two checks fail, so
+/// The command that sets a server's state.
+fn state(name: &str, to: ServerState) -> String {
+    let word = match to {
+        ServerState::Ready => "ready",
+        ServerState::Drain => "drain",
+        ServerState::Maint => "maint",
+    };
+    format!("set server {name} state {word}")
+}
+
+/// The commands that let a checked server in. A restart is over sooner than two checks fail, so
 /// the balancer still believes in what it saw before: it would send requests to a process
 /// that only begins, and cut them off once a check fails. Down until its checks are good
 /// again; from `MAINT` by way of `DRAIN`, since whoever leaves `MAINT` is up at once.
-fn let_in(name: &str, anew: bool) -> String {
-    let ready = format!("set server {name} state ready");
-    if anew {
-        format!("set server {name} state drain;set server {name} health down;{ready}")
-    } else {
-        ready
-    }
+fn let_in(name: &str) -> String {
+    let [drain, ready] = [ServerState::Drain, ServerState::Ready].map(|to| state(name, to));
+    format!("{drain};set server {name} health down;{ready}")
 }
 
 /// Says a server's state, in the balancer's words.

@@ -40,11 +40,8 @@ pub(crate) async fn observe(session: &Session, asked: Observe) -> Facts {
         if cluster {
             tokio::join!(pacemaker::cluster(), pacemaker::cib())
         } else {
-            let unasked = "it was not asked for";
-            (
-                Fact::Unknown(unasked.to_owned()),
-                Fact::Unknown(unasked.to_owned()),
-            )
+            let unasked = || "it was not asked for".to_owned();
+            (Fact::Unknown(unasked()), Fact::Unknown(unasked()))
         }
     };
     let (files, listeners, kernel, units, packages, answers, (seen, cib)) = tokio::join!(
