@@ -234,31 +234,19 @@ impl World {
             [
                 "crm_resource",
                 "--quiet",
-                "--ban",
+                verb @ ("--ban" | "--clear"),
                 "--resource",
                 whole,
                 "--node",
                 node,
                 ..,
             ] => {
-                self.cluster
-                    .bans
-                    .insert(((*whole).to_owned(), (*node).to_owned()));
-                Ok(())
-            }
-            [
-                "crm_resource",
-                "--quiet",
-                "--clear",
-                "--resource",
-                whole,
-                "--node",
-                node,
-                ..,
-            ] => {
-                self.cluster
-                    .bans
-                    .remove(&((*whole).to_owned(), (*node).to_owned()));
+                let ban = ((*whole).to_owned(), (*node).to_owned());
+                if *verb == "--ban" {
+                    self.cluster.bans.insert(ban);
+                } else {
+                    self.cluster.bans.remove(&ban);
+                }
                 Ok(())
             }
             ["crm_resource", "--refresh", .., id] => {
