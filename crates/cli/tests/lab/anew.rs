@@ -82,14 +82,7 @@ fn long_networks_begin_anew_without_most_members() {
         cloud.lab("unplug", &[host]).good();
         cloud.lab("cut", &[host]).good();
     }
-    until("the one that is left to have no quorum", WHOLE, || {
-        let said = cloud.shell(LEFT, "corosync-quorumtool -s");
-        if said.all().contains("Activity blocked") {
-            Ok(())
-        } else {
-            Err(said.to_string())
-        }
-    });
+    cloud.until_without_quorum(LEFT, WHOLE);
     let said = say(&["recover", "--without", "c2", "--without", "c3", "--yes"]).good();
     tell(&said.all());
     for words in ["left-alone/ovn/nb/c1", "begins anew with what is here"] {

@@ -201,6 +201,19 @@ impl Cloud {
         until("the verdict `redundant`", limit, || self.redundant());
     }
 
+    /// Waits until a host's partition has no quorum by its own account.
+    #[track_caller]
+    pub fn until_without_quorum(&self, host: &str, limit: Duration) {
+        until(&format!("{host} to have no quorum"), limit, || {
+            let said = self.shell(host, "corosync-quorumtool -s");
+            if said.all().contains("Activity blocked") {
+                Ok(())
+            } else {
+                Err(said.to_string())
+            }
+        });
+    }
+
     pub fn redundant(&self) -> Result<(), String> {
         let status = self.status()?;
         if status["verdict"] == "redundant" {

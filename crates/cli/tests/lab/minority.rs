@@ -34,14 +34,7 @@ fn long_two_of_three_never_come_back() {
     }
     // With their power as well: a fence device finds nobody that answers.
     cloud.lab("cut", &LOST).good();
-    until("the one that is left to have no quorum", WHOLE, || {
-        let said = cloud.shell(LEFT, "corosync-quorumtool -s");
-        if said.all().contains("Activity blocked") {
-            Ok(())
-        } else {
-            Err(said.to_string())
-        }
-    });
+    cloud.until_without_quorum(LEFT, WHOLE);
     std::thread::sleep(Duration::from_secs(20));
     let refused = cloud.say(&["recover", "--yes"]);
     assert_eq!(refused.code, Some(1), "{refused}");

@@ -67,7 +67,7 @@ fn long_systemd_is_upgraded_under_eight_services() {
     nothing_is_restarted(&cloud, 10, UPGRADE);
     cloud.until_redundant(BUSY);
     cloud.say(&["plan", "--detailed-exitcode"]).good();
-    // What was installed boots again.
+    // A host boots again with the packages installed anew.
     eight::outage(&cloud, &["n1"]);
     cloud.down();
 }

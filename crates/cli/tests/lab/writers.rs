@@ -193,6 +193,18 @@ pub fn kept_on(cloud: &Cloud, host: &str, history: &History) -> probe::Writes {
     probe::writes(history, &read.unwrap())
 }
 
+/// Each member has every acknowledged row of a run, and no other.
+#[track_caller]
+pub fn kept_everywhere(cloud: &Cloud, history: &History) {
+    for host in HOSTS {
+        let fate = kept_on(cloud, host, history);
+        assert!(
+            fate.lost.is_empty() && fate.unknown.is_empty(),
+            "{host}: {fate:?}"
+        );
+    }
+}
+
 /// Removes what the writers wrote. A queue counts each reading against its messages.
 #[track_caller]
 pub fn clean(probes: &[Probe]) {
