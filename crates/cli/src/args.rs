@@ -355,7 +355,7 @@ pub struct ManyHosts {
 /// `power`.
 #[derive(Debug, clap::Args)]
 pub struct PowerArgs {
-    /// What to do
+    /// Direction
     #[command(subcommand)]
     pub verb: PowerVerb,
 }

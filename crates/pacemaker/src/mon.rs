@@ -50,7 +50,7 @@ pub struct NodeResource {
     pub active: bool,
     /// Runs and is in the configuration no more: it will be stopped.
     pub orphaned: bool,
-    /// What is being done to it: `Starting`.
+    /// Action under way on it: `Starting`.
     pub pending: Option<String>,
     /// The last action failed.
     pub failed: bool,

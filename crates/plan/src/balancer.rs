@@ -315,7 +315,7 @@ impl Planner<'_> {
     }
 }
 
-/// What was done by hand to a balancer that is about to load another file.
+/// Changes made by hand to a balancer that is about to load another file.
 fn by_hand(facts: &Facts) -> Option<Drift> {
     let Some(Fact::Known(Answer::Text(text))) = facts.answers.get(RUNNING) else {
         return None;

@@ -30,8 +30,8 @@ impl Planner<'_> {
             .into_iter()
     }
 
-    /// What is to be done where most of a role's hosts are lost: none of those that are left
-    /// says that it is.
+    /// Commands due where most of a role's hosts are lost: no host that is left says that
+    /// they are done.
     pub(crate) fn left_alone(&self) -> Vec<DesiredScript> {
         if self.desired.lost.is_empty() {
             return Vec::new();

@@ -294,7 +294,7 @@ fn a_recovery_without_a_majority_takes_quorum_first() {
     );
 }
 
-/// What has a majority of its own goes on with those that are left, where most are lost.
+/// A store with a majority of its own goes on with the members that are left.
 #[test]
 fn what_most_members_of_are_lost_is_told_to_go_on() {
     let text = compare::read("examples/eight-services.yaml");
@@ -332,7 +332,7 @@ fn what_most_members_of_are_lost_is_told_to_go_on() {
     };
     let both = ["left-alone/ovn/nb/c3", "left-alone/ovn/sb/c3"];
     check(&["c1", "c2"], Some(1), &both);
-    // What is not known to be done is to be done: it looks itself.
+    // Unknown is not done: the command looks for itself.
     check(&["c1", "c2"], None, &both);
     check(&["c1", "c2"], Some(0), &[]);
     check(&["c1"], Some(1), &[]);

@@ -42,7 +42,7 @@ pub fn undone(
         .collect()
 }
 
-/// What is done on the hosts that are left where most are lost, each asked first whether it is.
+/// Commands for the hosts that are left where most are lost, each with its question whether it is done.
 pub fn left_alone(model: &Model, templates: &mut Templates, placed: &Placed) -> Vec<DesiredScript> {
     let steps = placed.service.left_alone.iter();
     steps

@@ -326,7 +326,7 @@ impl World {
                 };
                 code(seen.is_some() && !self.desired.gated.iter().any(named))
             }
-            // Whether the databases' server runs.
+            // The question whether the databases' server runs.
             ["sh", "-c", script] if script.starts_with("grep -qsx ") => code(member.running),
             _ => Fact::Absent,
         }

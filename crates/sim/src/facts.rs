@@ -169,7 +169,7 @@ impl World {
         }
         out.push_str("</summary><nodes>");
         for node in &self.cluster.known {
-            // Who knows of no controller tells of all that they are away.
+            // A member without a controller tells of all nodes that they are away.
             let unclean = self.cluster.election;
             let online = self.cluster.members.contains(node) && !unclean;
             let standby = self.cluster.standby.contains(node);

@@ -15,7 +15,7 @@ pub enum Fault {
     Full(String),
     /// It has room again.
     Room(String),
-    /// What runs on a host stands still.
+    /// All processes of a host stand still.
     Slow(String),
     /// It goes on.
     Quick(String),

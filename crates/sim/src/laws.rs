@@ -74,7 +74,7 @@ impl World {
         }
     }
 
-    /// Nobody is taken out at a balancer before all others are known to be whole.
+    /// No host is taken out at a balancer before all others are known to be whole.
     pub(crate) fn may_be_taken_out(&mut self, at: &str, balance: &Balance) {
         if balance.state == ServerState::Ready {
             return;

@@ -27,7 +27,7 @@ enum Known {
     Unknown,
 }
 
-/// What a member without a file does.
+/// Choice of a member without a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Does {
     Joins,

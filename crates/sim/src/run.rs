@@ -82,7 +82,7 @@ impl World {
             return Ok(true);
         }
         if end == Stop::After(self.done) || self.happen() {
-            // What a host does by itself goes on.
+            // Work that a host does by itself goes on.
             if let Op::Run(command) = op {
                 self.leave_running(host, command);
             }

@@ -129,8 +129,8 @@ impl World {
         parts.all(|p| next.get(&p.resource).is_none_or(|on| on.contains(host)))
     }
 
-    /// What members remember and the configuration no longer has is stopped, or kept where
-    /// the configuration says so.
+    /// Resources that members remember and the configuration no longer has are stopped, or
+    /// kept where the configuration says so.
     fn orphans(&mut self, config: &Config, before: &Places, next: &mut Places) {
         if self.cluster.members.is_empty() {
             return;
@@ -143,7 +143,7 @@ impl World {
                 next.insert(id, hosts);
                 continue;
             }
-            // What systemd was given is not to be stopped by somebody who remembers it.
+            // A unit given to systemd is not to be stopped by a member that remembers it.
             if self.desired.elsewhere.iter().any(|r| r.primitive().id == id) {
                 self.broken.push(format!(
                     "after {} operations {id} is stopped as an orphan",

@@ -239,7 +239,7 @@ impl World {
         }
         let runs = |h: &String| self.cluster.runs(resource, h);
         let wanted: Vec<String> = hosts.into_iter().filter(runs).collect();
-        // Nobody begins before all are asked for their positions.
+        // No member begins before all are asked for their positions.
         let all_there = members.iter().all(|m| wanted.contains(m));
         if self.databases.serving() == 0 && all_there {
             let ahead = |h: &&String| self.databases.members.get(*h).map_or(-1, |m| m.position);

@@ -53,7 +53,7 @@ pub fn story(world: &World, spoils: &[Spoils], comes: &[Comes]) -> Vec<Event> {
     };
     for (host, file, everywhere) in spoils {
         let Some(host) = one(&hosts, *host) else { continue };
-        // What tells whose a host is, and where data lie, is never written over.
+        // Files that tell a host's cloud, and places of data, are never written over.
         let files: Vec<String> = (world.desired.hosts[&host].files.iter())
             .filter(|f| f.identity.is_empty() && f.ring.is_none() && !f.write.directory)
             .map(|f| f.write.path.clone())

@@ -21,7 +21,7 @@ use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
 use render::Desired;
 use sim::{Comes, Ended, Spoils, World};
 
-/// Where a cloud is when a story begins, and what it is to become.
+/// State of a cloud when a story begins, and the one that it is to reach.
 struct Start {
     name: String,
     world: World,

@@ -113,7 +113,7 @@ fn a_killed_rolling_change_is_gone_on_from() {
     }
 }
 
-/// What a cloud became is changed for another one, and then nothing is left to do.
+/// A cloud is changed for another one, and then nothing is left to do.
 fn becomes(world: &World, other: &Desired, what: &str) -> World {
     let mut world = world.clone();
     world.want(other);

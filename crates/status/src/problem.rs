@@ -210,7 +210,7 @@ pub enum Problem {
     Told {
         /// Hosts that tell it.
         hosts: Vec<String>,
-        /// What is wrong, as a clause.
+        /// The fault, as a clause.
         what: String,
         /// The next command.
         cure: String,

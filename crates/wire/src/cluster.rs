@@ -1,4 +1,4 @@
-//! Whether the cluster looks as wanted: a pure function of what `crm_mon` told.
+//! The judge of the cluster's state: a pure function of what `crm_mon` told.
 //! Not for the CIB, and not for running `crm_mon`.
 
 use std::collections::BTreeSet;

@@ -257,7 +257,7 @@ mod tests {
             facts
                 .answers
                 .insert(store.answer("nodes"), http(nodes.to_owned()));
-            // What nobody leads names its last leader still.
+            // A queue without a leader still names its last one.
             let queues = format!(
                 r#"[{{"name":"q","type":"quorum","leader":"rabbit@c3","members":["rabbit@c1","rabbit@c2","rabbit@c3"],"online":{online}}}]"#
             );

@@ -270,7 +270,7 @@ fn who_left_the_file_is_asked_before_a_store_begins() {
     assert!(!behind.iter().any(|c| c.starts_with("store::")), "{behind:?}");
 }
 
-/// Who is changed is taken out first, and its requests go to others: those run by then.
+/// A changed host is taken out first; others run by then and take its requests.
 #[test]
 fn instances_that_wait_for_nothing_start_before_a_host_is_changed() {
     let desired = world::known_by(examples::example("core").1);
