@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use wire::{Balance, OpError, ServerState};
+use wire::{Balance, OpError, ServerState, let_in};
 
 use crate::{session::Progress, socket::say};
 
@@ -72,9 +72,9 @@ pub(crate) async fn set(wanted: &Balance, progress: &Progress) -> Result<u32, Op
         let differs = !is(&now.status, wanted.state);
         changed += u32::from(differs);
         let words = if wanted.state == ServerState::Ready && differs && now.checked {
-            let_in(name)
+            let_in(name).join(";")
         } else {
-            state(name, wanted.state)
+            wanted.state.command(name)
         };
         tell(wanted, name, &words).await?;
     }
@@ -107,7 +107,7 @@ pub(crate) async fn set(wanted: &Balance, progress: &Progress) -> Result<u32, Op
             // by a reload that somebody else asked for, sends it requests again.
             if is_up(&now.status) {
                 forgotten = true;
-                tell(wanted, name, &state(name, wanted.state)).await?;
+                tell(wanted, name, &wanted.state.command(name)).await?;
             }
         }
         if left == 0 && !forgotten {
@@ -120,25 +120,6 @@ pub(crate) async fn set(wanted: &Balance, progress: &Progress) -> Result<u32, Op
         sleep(EVERY).await;
     }
     Ok(changed)
-}
-
-/// The command that sets a server's state.
-fn state(name: &str, to: ServerState) -> String {
-    let word = match to {
-        ServerState::Ready => "ready",
-        ServerState::Drain => "drain",
-        ServerState::Maint => "maint",
-    };
-    format!("set server {name} state {word}")
-}
-
-/// The commands that let a checked server in. A restart is over sooner than two checks fail, so
-/// the balancer still believes in what it saw before: it would send requests to a process
-/// that only begins, and cut them off once a check fails. Down until its checks are good
-/// again; from `MAINT` by way of `DRAIN`, since whoever leaves `MAINT` is up at once.
-fn let_in(name: &str) -> String {
-    let [drain, ready] = [ServerState::Drain, ServerState::Ready].map(|to| state(name, to));
-    format!("{drain};set server {name} health down;{ready}")
 }
 
 /// Says a server's state, in the balancer's words.

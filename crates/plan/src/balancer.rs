@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use wire::{Answer, Fact, Facts, NamedQuery, Op, Query, UnitChange};
+use wire::{Answer, Fact, Facts, NamedQuery, Op, Query, ServerState, UnitChange};
 
 use crate::Change;
 use crate::build::{Planner, step};
@@ -156,16 +156,15 @@ struct Drift {
 }
 
 impl Drift {
-    fn add(&mut self, glyph: char, what: &str, have: &str, want: &str, line: Option<String>) {
+    /// Notes a difference and the commands that put it back; without any, the file is loaded again.
+    fn add(&mut self, glyph: char, what: &str, have: &str, want: &str, lines: Vec<String>) {
         self.changes.push(Change {
             what: format!("balancer: {what}"),
             glyph,
             diff: format!("-{have}\n+{want}\n"),
         });
-        match line {
-            Some(line) => self.lines.push(line),
-            None => self.reload = true,
-        }
+        self.reload |= lines.is_empty();
+        self.lines.extend(lines);
     }
 }
 
@@ -188,15 +187,15 @@ fn compare(file: &Balancer, process: &Balancer, at: Option<i64>) -> Drift {
                 &format!("frontend {name}"),
                 "paused by hand",
                 "open",
-                Some(format!("enable frontend {name}")),
+                vec![format!("enable frontend {name}")],
             ),
-            _ => out.add('+', &format!("frontend {name}"), "not there", "open", None),
+            _ => out.add('+', &format!("frontend {name}"), "not there", "open", vec![]),
         }
     }
     for ((backend, name), want) in &file.servers {
         let (place, title) = (format!("{backend}/{name}"), format!("server {backend}/{name}"));
         let Some(now) = process.servers.get(&(backend.clone(), name.clone())) else {
-            out.add('+', &title, "not there", "ready", None);
+            out.add('+', &title, "not there", "ready", vec![]);
             continue;
         };
         if now.admin & (FORCED_MAINTENANCE | FORCED_DRAIN) != 0 {
@@ -205,8 +204,14 @@ fn compare(file: &Balancer, process: &Balancer, at: Option<i64>) -> Drift {
             } else {
                 "drained by hand"
             };
-            let line = format!("set server {place} state ready");
-            out.add('~', &title, have, "ready", Some(line));
+            // A drained server is checked all the while; what is known of one in maintenance is old.
+            let unseen = now.admin & FORCED_MAINTENANCE != 0 && now.check & CHECK_CONFIGURED != 0;
+            let lines = if unseen {
+                wire::let_in(&place).to_vec()
+            } else {
+                vec![ServerState::Ready.command(&place)]
+            };
+            out.add('~', &title, have, "ready", lines);
         }
         if now.weight != now.initial {
             let line = format!("set server {place} weight {}", now.initial);
@@ -214,11 +219,11 @@ fn compare(file: &Balancer, process: &Balancer, at: Option<i64>) -> Drift {
                 format!("weight {}", now.weight),
                 format!("weight {}", now.initial),
             );
-            out.add('~', &title, &have, &initial, Some(line));
+            out.add('~', &title, &have, &initial, vec![line]);
         }
         if now.check & CHECK_CONFIGURED != 0 && now.check & CHECK_ENABLED == 0 {
             let line = format!("enable health {place}");
-            out.add('~', &title, "not checked, by hand", "checked", Some(line));
+            out.add('~', &title, "not checked, by hand", "checked", vec![line]);
         }
         if !same_address(&want.address, &now.address) || want.port != now.port {
             let line = format!("set server {place} addr {} port {}", want.address, want.port);
@@ -226,18 +231,24 @@ fn compare(file: &Balancer, process: &Balancer, at: Option<i64>) -> Drift {
                 format!("at {} port {}", now.address, now.port),
                 format!("at {} port {}", want.address, want.port),
             );
-            out.add('~', &title, &have, &wanted, Some(line));
+            out.add('~', &title, &have, &wanted, vec![line]);
         }
     }
     for (backend, name) in process.servers.keys() {
         if !file.servers.contains_key(&(backend.clone(), name.clone())) {
             let title = format!("server {backend}/{name}");
-            out.add('-', &title, "there", "not in the file", None);
+            out.add('-', &title, "there", "not in the file", vec![]);
         }
     }
     for name in process.frontends.keys() {
         if !file.frontends.contains_key(name) {
-            out.add('-', &format!("frontend {name}"), "there", "not in the file", None);
+            out.add(
+                '-',
+                &format!("frontend {name}"),
+                "there",
+                "not in the file",
+                vec![],
+            );
         }
     }
     if let (Some(started), Some(at)) = (process.started, at)
@@ -250,7 +261,7 @@ fn compare(file: &Balancer, process: &Balancer, at: Option<i64>) -> Drift {
             what,
             "started before its file was written",
             "of this file",
-            None,
+            vec![],
         );
     }
     out
@@ -400,6 +411,17 @@ mod tests {
         check(&[], 1000, &[], &[], false);
         check(
             &[("10.0.0.1 2 0", "10.0.0.1 0 1")],
+            1000,
+            &[
+                "set server api/c1 state drain",
+                "set server api/c1 health down",
+                "set server api/c1 state ready",
+            ],
+            &["~ balancer: server api/c1: -in maintenance by hand +ready"],
+            false,
+        );
+        check(
+            &[("10.0.0.1 2 0 1 1 6", "10.0.0.1 0 1 1 1 0")],
             1000,
             &["set server api/c1 state ready"],
             &["~ balancer: server api/c1: -in maintenance by hand +ready"],

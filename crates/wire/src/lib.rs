@@ -6,6 +6,7 @@
 //! answer by what is expected of it; it may not do I/O and knows neither stores nor services: what to ask of them comes
 //! in as a [`Query`] and what to expect of the answer as an [`Expect`].
 
+mod balance;
 mod cluster;
 mod content;
 mod expect;
@@ -14,14 +15,15 @@ mod journey;
 mod op;
 mod query;
 
+pub use balance::{Balance, ServerState, let_in};
 pub use cluster::satisfied;
 pub use content::Content;
 pub use expect::holds;
 pub use fact::{Address, Fact, Facts, FileFact, KeyFact, Listener, OsRelease, Stat, UnitFact};
 pub use journey::{Journey, JourneyKind, JourneyRequest, Walked};
 pub use op::{
-    Ask, Balance, CibSection, Command, Edit, FileSum, FileWrite, MAX_PIECE, Op, OpError, Own, Probed, Reply,
-    Seen, ServerState, UnitChange,
+    Ask, CibSection, Command, Edit, FileSum, FileWrite, MAX_PIECE, Op, OpError, Own, Probed, Reply, Seen,
+    UnitChange,
 };
 pub use query::{
     Answer, ClusterWant, Expect, HttpGet, KeyQuery, Listing, NamedQuery, Observe, Query, ResourceWant, Sql,

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::balance::Balance;
 use crate::{Answer, Content, Expect, Facts, Observe, Query, Sql, Wait};
 
 /// A file as it should be. Written beside its place, synced, then renamed.
@@ -115,33 +116,6 @@ pub struct CibSection {
     pub name: String,
     /// The whole element as XML. May hold placeholders.
     pub xml: String,
-}
-
-/// Whether a balancer sends anybody to a server. The words are HAProxy's own
-/// (`set server … state`, its management guide, 9.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ServerState {
-    /// It takes part.
-    Ready,
-    /// Nobody new; those under way end by themselves.
-    Drain,
-    /// Nobody at all: sessions are shut where the configuration says so.
-    Maint,
-}
-
-/// Servers of a balancer on the host, brought to a state.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Balance {
-    /// Its socket for administrators.
-    pub socket: String,
-    /// `SECTION/SERVER`.
-    pub servers: Vec<String>,
-    /// The state.
-    pub state: ServerState,
-    /// Waits so long at most: for nobody to be on a server that was taken out, whose
-    /// sessions are broken then; for one that was let in to be up, or it failed.
-    pub wait_ms: u64,
 }
 
 /// How something behind a virtual address is asked from outside.

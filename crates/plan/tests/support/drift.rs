@@ -188,7 +188,15 @@ fn what_a_balancer_runs_with_is_put_back() {
     let [Op::Tell { lines, .. }] = plan.steps[0].ops.as_slice() else {
         panic!("{:?}", plan.steps[0].ops)
     };
-    assert_eq!(lines, &["set server keystone-api/c1 state ready"]);
+    // Nobody asked it while it was out: in only by checks that come after.
+    assert_eq!(
+        lines,
+        &[
+            "set server keystone-api/c1 state drain",
+            "set server keystone-api/c1 health down",
+            "set server keystone-api/c1 state ready",
+        ]
+    );
     let [Op::Units(units)] = plan.steps[1].ops.as_slice() else {
         panic!("{:?}", plan.steps[1].ops)
     };
