@@ -59,6 +59,7 @@ fn long_two_feeds_flap() {
     }
     tell(&format!("serves again after {took:.1?}"));
     cloud.until_redundant(AGAIN);
+    writers.until_good(AGAIN);
     let seen = writers.stop();
     seen.kept();
     writers::kept_everywhere(&cloud, &seen.history);
