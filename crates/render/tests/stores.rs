@@ -98,7 +98,7 @@ fn the_cluster_mounts_a_shared_file_system_first() {
 
 /// The agent of the databases with programs of a test in the place of the real ones: files
 /// in `dir` say who the server and Corosync see; what is said of this member is in `said`.
-fn member(dir: &std::path::Path, action: &str, status: &str, online: &str) -> String {
+fn member(dir: &std::path::Path, action: &str, status: &str, online: &str) -> (i32, String) {
     use std::os::unix::fs::PermissionsExt as _;
 
     let desired = cloud("[keystone, glance]", "{ store: rbd, rbd_pool: pictures }");
@@ -118,9 +118,17 @@ fn member(dir: &std::path::Path, action: &str, status: &str, online: &str) -> St
         ("crm_node", format!("#!/bin/sh\necho '{online}'\n")),
         (
             "crm_attribute",
-            "#!/bin/sh\necho \"$*\" >> \"$QUORATE_STATE/said\"\n".to_owned(),
+            "#!/bin/sh\necho \"$*\" >> \"$QUORATE_STATE/said\"\n\
+             case \"$*\" in *--query*) cat \"$QUORATE_STATE/begins\" ;; esac\n"
+                .to_owned(),
         ),
-        ("resource.d/heartbeat/galera", "#!/bin/sh\n".to_owned()),
+        // A promotion lasts while there is a copy, and ends as a file says.
+        (
+            "resource.d/heartbeat/galera",
+            "#!/bin/sh\nend=$QUORATE_STATE/end\n[ \"$1\" = promote ] || exit 0\necho copies >&2\n\
+             while [ -e \"$QUORATE_STATE/copy\" ]; do sleep 0.1; done\n[ ! -e \"$end\" ] || exit \"$(cat \"$end\")\"\n"
+                .to_owned(),
+        ),
     ];
     for (name, script) in programs {
         let path = dir.join(name);
@@ -133,12 +141,13 @@ fn member(dir: &std::path::Path, action: &str, status: &str, online: &str) -> St
         .env("PATH", path)
         .env("OCF_ROOT", dir)
         .env("QUORATE_STATE", dir)
+        .env("QUORATE_PATIENCE", "1")
+        .env("OCF_RESKEY_pid", dir.join("pid"))
         .status()
         .unwrap();
-    assert!(ran.success());
     let said = fs_err::read_to_string(dir.join("said")).unwrap_or_default();
     let _ = fs_err::remove_file(dir.join("said"));
-    said
+    (ran.code().unwrap(), said)
 }
 
 /// A member that saw the last majority to its end may begin without the others' positions;
@@ -149,7 +158,9 @@ fn who_never_left_the_last_majority_may_begin() {
         let dir = tempfile::tempdir().unwrap();
         let mut said = String::new();
         for (action, status, online) in steps {
-            said = member(dir.path(), action, status, online);
+            let (ended, now) = member(dir.path(), action, status, online);
+            assert_eq!(ended, 0, "{action}");
+            said = now;
         }
         assert_eq!(
             said.contains("--name galera-safe-to-bootstrap --update 1"),
@@ -238,4 +249,59 @@ fn who_never_left_the_last_majority_may_begin() {
         ("stop", "Primary", "c1 c2 c3"),
     ];
     check(&[&again[..], &[("start", "", "c2")]].concat(), false);
+}
+
+/// The cluster decides nothing else while an operation runs: a promotion is over in seconds,
+/// however long the copy lasts, and monitors tell how that ended.
+#[test]
+fn a_promotion_does_not_last_as_long_as_a_copy() {
+    const PROMOTED: i32 = 8;
+    const FAILED: i32 = 9;
+    let dir = tempfile::tempdir().unwrap();
+    let act = |action: &str| member(dir.path(), action, "", "c1 c2 c3").0;
+    let ends = |status: &str| {
+        fs_err::write(dir.path().join("end"), status).unwrap();
+        fs_err::remove_file(dir.path().join("copy")).unwrap();
+        for _ in 0..100 {
+            if dir.path().join("galera-joining.ended").exists() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        panic!("the promotion does not end");
+    };
+    let copies = || fs_err::write(dir.path().join("copy"), "").unwrap();
+    // No copy: over at once, well or not.
+    assert_eq!(act("promote"), 0);
+    fs_err::write(dir.path().join("end"), "1").unwrap();
+    assert_eq!(act("promote"), 1);
+    // A copy that ends well, and one that does not.
+    for (status, then) in [("0", 0), ("1", FAILED)] {
+        copies();
+        assert_eq!(act("promote"), 0);
+        assert_eq!((act("monitor"), act("monitor")), (PROMOTED, PROMOTED));
+        ends(status);
+        assert_eq!((act("monitor"), act("monitor")), (then, 0), "{status}");
+    }
+    // Stopped under way, nothing of it is left; killed, it has failed.
+    copies();
+    assert_eq!((act("promote"), act("stop"), act("monitor")), (0, 0, 0));
+    assert_eq!(act("promote"), 0);
+    let promotion = fs_err::read_to_string(dir.path().join("galera-joining")).unwrap();
+    let group = format!("-{}", promotion.trim());
+    let killed = std::process::Command::new("kill")
+        .args(["-KILL", "--", &group])
+        .status();
+    assert!(killed.unwrap().success());
+    assert_eq!((act("monitor"), act("monitor")), (FAILED, 0));
+    // The first member of all is there once its promotion is over.
+    fs_err::write(dir.path().join("begins"), "true\n").unwrap();
+    let copy = dir.path().join("copy");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(std::time::Duration::from_secs(3));
+            fs_err::remove_file(copy).unwrap();
+        });
+        assert_eq!(act("promote"), 1);
+    });
 }

@@ -16,6 +16,7 @@ mod backup;
 mod bad_luck;
 mod caches;
 mod cloud;
+mod copies;
 mod drift;
 mod eight;
 mod flaps;
