@@ -1,7 +1,7 @@
 //! What a cluster has of one resource, from `cibadmin --query`: in its
 //! configuration, and in what its members remember of having run it.
 
-use roxmltree::{Document, Node};
+use crate::read::CibRead;
 
 /// What the cluster has of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,22 +22,7 @@ pub enum Held {
 /// # Errors
 /// When the text is not XML.
 pub fn held(cib: &str, id: &str) -> Result<Held, String> {
-    let document = Document::parse(cib).map_err(|e| format!("the CIB cannot be read: {e}"))?;
-    let is = |node: &Node<'_, '_>, tag: &str| node.has_tag_name(tag) && node.attribute("id") == Some(id);
-    if let Some(primitive) = document.descendants().find(|n| is(n, "primitive")) {
-        let unmanaged = primitive
-            .ancestors()
-            .take_while(|n| !n.has_tag_name("resources"))
-            .flat_map(|n| n.children())
-            .filter(|n| n.has_tag_name("meta_attributes"))
-            .flat_map(|n| n.children())
-            .any(|n| n.attribute("name") == Some("is-managed") && n.attribute("value") == Some("false"));
-        return Ok(if unmanaged { Held::Unmanaged } else { Held::Managed });
-    }
-    if document.descendants().any(|n| is(&n, "lrm_resource")) {
-        return Ok(Held::Remembered);
-    }
-    Ok(Held::Nothing)
+    CibRead::new(cib).map(|read| read.held(id))
 }
 
 #[cfg(test)]

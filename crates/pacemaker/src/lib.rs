@@ -13,6 +13,7 @@ mod mon;
 mod options;
 mod quiet;
 mod quorum;
+mod read;
 mod xml;
 
 pub use cib::{
@@ -25,6 +26,5 @@ pub use mon::{Failure, Monitor, Node, NodeResource, ParseError, UnderWay};
 pub use options::{GUARDED, HOLDS, Property, effective, same_value, truth, without_contradictions};
 pub use quiet::quiet_since;
 pub use quorum::{ASK_QUORUM, QUORUM, has_quorum};
-pub use xml::{
-    Configured, canonical, configured, had_quorum, node_attributes, of_another_agent, params_of, section_of,
-};
+pub use read::CibRead;
+pub use xml::{Configured, canonical, had_quorum, node_attributes, section_of};

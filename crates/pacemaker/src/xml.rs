@@ -2,12 +2,12 @@
 //! was sent (attribute order, white space), so both sides are brought to one
 //! canonical text first.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use roxmltree::{Document, Node};
 
 use crate::cib::UNIT_AGENT;
+use crate::read::CibRead;
 
 fn write(node: Node<'_, '_>, depth: usize, out: &mut String) {
     let mut attributes: Vec<(&str, &str)> = node.attributes().map(|a| (a.name(), a.value())).collect();
@@ -27,12 +27,7 @@ fn write(node: Node<'_, '_>, depth: usize, out: &mut String) {
     // Order of siblings carries meaning only inside a property set of rules,
     // which we do not use; by id it is stable whatever the cluster did.
     let mut children: Vec<Node<'_, '_>> = node.children().filter(Node::is_element).collect();
-    children.sort_by_key(|c| {
-        (
-            c.tag_name().name().to_owned(),
-            c.attribute("id").unwrap_or_default().to_owned(),
-        )
-    });
+    children.sort_by_key(|c| (c.tag_name().name(), c.attribute("id").unwrap_or_default()));
     for child in children {
         write(child, depth + 1, out);
     }
@@ -43,7 +38,11 @@ fn write(node: Node<'_, '_>, depth: usize, out: &mut String) {
 /// what contradicts ours: the cluster keeps its own facts there. `None` when it is not XML.
 pub fn canonical(xml: &str) -> Option<String> {
     let document = Document::parse(xml).ok()?;
-    let root = document.root_element();
+    Some(canonical_of(document.root_element()))
+}
+
+/// The same of a section that was read.
+pub(crate) fn canonical_of(root: Node<'_, '_>) -> String {
     let mut out = String::new();
     if root.tag_name().name() == "crm_config" {
         out.push_str("crm_config\n");
@@ -56,38 +55,13 @@ pub fn canonical(xml: &str) -> Option<String> {
     } else {
         write(root, 0, &mut out);
     }
-    Some(out)
+    out
 }
 
 /// The canonical text of one section of a whole CIB (`cibadmin -Q`); a section
 /// that is not there is the same as an empty one.
 pub fn section_of(cib: &str, section: &str) -> Option<String> {
-    let document = Document::parse(cib).ok()?;
-    let found = document
-        .descendants()
-        .find(|n| n.is_element() && n.tag_name().name() == section && n.parent_element().is_some());
-    match found {
-        Some(node) => canonical(&cib[node.range()]),
-        None => canonical(&format!("<{section}/>")),
-    }
-}
-
-/// The parameters of a resource in a whole CIB (`cibadmin -Q`), by name; `None`
-/// where the CIB has no such resource.
-pub fn params_of(cib: &str, id: &str) -> Option<BTreeMap<String, String>> {
-    let document = Document::parse(cib).ok()?;
-    let primitive = document
-        .descendants()
-        .find(|n| n.has_tag_name("primitive") && n.attribute("id") == Some(id))?;
-    let pairs = primitive
-        .children()
-        .filter(|n| n.has_tag_name("instance_attributes"))
-        .flat_map(|set| set.children().filter(|n| n.has_tag_name("nvpair")));
-    Some(
-        pairs
-            .filter_map(|n| Some((n.attribute("name")?.to_owned(), n.attribute("value")?.to_owned())))
-            .collect(),
-    )
+    CibRead::new(cib).ok()?.section(section)
 }
 
 /// True if a whole CIB (`cibadmin -Q`) says that its partition has quorum.
@@ -110,7 +84,7 @@ pub struct Configured {
 }
 
 /// The unit of a resource: Pacemaker's own class leaves the ending of services out.
-fn unit_of(node: Node<'_, '_>, agent: &str) -> Option<String> {
+pub(crate) fn unit_of(node: Node<'_, '_>, agent: &str) -> Option<String> {
     if agent == UNIT_AGENT {
         let mut all = node.descendants();
         let unit = all.find(|n| n.has_tag_name("nvpair") && n.attribute("name") == Some("unit"));
@@ -129,52 +103,10 @@ fn unit_of(node: Node<'_, '_>, agent: &str) -> Option<String> {
 }
 
 /// How an element of the CIB names its agent: `CLASS:PROVIDER:TYPE`.
-fn agent_of(node: Node<'_, '_>) -> String {
+pub(crate) fn agent_of(node: Node<'_, '_>) -> String {
     let parts = ["class", "provider", "type"].map(|name| node.attribute(name).unwrap_or_default());
     let parts: Vec<&str> = parts.into_iter().filter(|p| !p.is_empty()).collect();
     parts.join(":")
-}
-
-/// Resources that the cluster has in its configuration, or has run, by another agent than
-/// the one given for each id.
-pub fn of_another_agent<'a>(cib: &str, wanted: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<String> {
-    let Ok(document) = Document::parse(cib) else {
-        return Vec::new();
-    };
-    let named = document
-        .descendants()
-        .filter(|n| n.has_tag_name("primitive") || n.has_tag_name("lrm_resource"));
-    let now: Vec<(&str, String)> = named
-        .filter_map(|n| Some((n.attribute("id")?, agent_of(n))))
-        .filter(|(_, agent)| !agent.is_empty())
-        .collect();
-    wanted
-        .filter(|(id, agent)| now.iter().any(|(other, has)| other == id && has != agent))
-        .map(|(id, _)| id.to_owned())
-        .collect()
-}
-
-/// The resources of a whole CIB (`cibadmin -Q`), in its order. Empty where it is not XML.
-pub fn configured(cib: &str) -> Vec<Configured> {
-    let Ok(document) = Document::parse(cib) else {
-        return Vec::new();
-    };
-    let attribute = |n: Node<'_, '_>, name: &str| n.attribute(name).unwrap_or_default().to_owned();
-    document
-        .descendants()
-        .filter(|n| n.is_element() && n.tag_name().name() == "primitive")
-        .map(|n| {
-            let id = attribute(n, "id");
-            let clone = n.parent_element().filter(|p| p.tag_name().name() == "clone");
-            let agent = agent_of(n);
-            Configured {
-                whole: clone.map_or_else(|| id.clone(), |c| attribute(c, "id")),
-                unit: unit_of(n, &agent),
-                agent,
-                id,
-            }
-        })
-        .collect()
 }
 
 /// Nodes that have a permanent attribute of this name in a whole CIB, each with its value.
@@ -228,7 +160,12 @@ mod tests {
 
     #[test]
     fn a_resource_tells_its_unit() {
-        let units: Vec<Option<String>> = configured(CIB).into_iter().map(|r| r.unit).collect();
+        let units: Vec<Option<String>> = CibRead::new(CIB)
+            .unwrap()
+            .configured()
+            .into_iter()
+            .map(|r| r.unit)
+            .collect();
         let wanted = [
             Some("quorate-api.service"),
             Some("flush.timer"),
@@ -242,7 +179,8 @@ mod tests {
     #[test]
     fn another_agent_is_seen_in_the_configuration_and_in_the_history() {
         let check = |wanted: [(&str, &str); 2], expect: &[&str]| {
-            assert_eq!(of_another_agent(CIB, wanted.into_iter()), expect, "{wanted:?}");
+            let read = CibRead::new(CIB).unwrap();
+            assert_eq!(read.of_another_agent(wanted.into_iter()), expect, "{wanted:?}");
         };
         check([("api", UNIT_AGENT), ("vip", "ocf:heartbeat:IPaddr2")], &["api"]);
         check([("web", UNIT_AGENT), ("flush", "systemd:flush.timer")], &["web"]);

@@ -8,7 +8,7 @@
 //!
 //! Every stage is seen in the facts, so a run that died in between is taken up where it was.
 
-use pacemaker::{Cib, Resource, of_another_agent};
+use pacemaker::{Cib, Resource};
 use wire::{Command, Expect, Op, Query, Wait};
 
 use crate::build::Planner;
@@ -29,12 +29,12 @@ impl Planner<'_> {
     /// Resources that the cluster has, or remembers, by another agent than they should have.
     /// A fence device holds nothing that could be lost.
     pub(crate) fn other_agents(&self) -> Vec<String> {
-        let Some(cib) = self.cib_now() else {
+        let Some(cib) = &self.cib else {
             return Vec::new();
         };
         let all = self.desired.cib.resources.iter().map(Resource::primitive);
         let wanted = all.filter(|p| !p.agent.starts_with("stonith:"));
-        of_another_agent(cib, wanted.map(|p| (p.id.as_str(), p.agent.as_str())))
+        cib.of_another_agent(wanted.map(|p| (p.id.as_str(), p.agent.as_str())))
     }
 
     /// The reason against a change of agents together with one of members: a host that

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use engines::{Intent, Refusal};
-use pacemaker::Monitor;
+use pacemaker::{CibRead, Monitor};
 use render::{Desired, DesiredApi};
 use wire::{Expect, Fact, Facts, Op, Wait};
 
@@ -53,6 +53,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) gone: Vec<(String, String)>,
     /// The cluster as each host sees it that runs it and tells what can be read.
     pub(crate) monitors: BTreeMap<&'a str, &'a Monitor>,
+    /// The cluster's configuration, as the first member tells it that runs it.
+    pub(crate) cib: Option<CibRead<'a>>,
     /// Resources and clones by id in the cluster's configuration, as a member knows it.
     pub(crate) configured: BTreeSet<String>,
 }
@@ -294,10 +296,12 @@ impl<'a> Planner<'a> {
             .nodes
             .iter()
             .find_map(|(host, _)| observed.get(host)?.as_ref().ok()?.cib.known());
-        let configured = cib.map(|cib| pacemaker::configured(cib)).unwrap_or_default();
+        let cib = cib.and_then(|cib| CibRead::new(cib).ok());
+        let configured = cib.iter().flat_map(CibRead::configured);
         Self {
             monitors: seen.collect(),
-            configured: configured.into_iter().flat_map(|r| [r.id, r.whole]).collect(),
+            configured: configured.flat_map(|r| [r.id, r.whole]).collect(),
+            cib,
             desired,
             observed,
             digest,

@@ -1,7 +1,7 @@
 //! The cluster manager: starting it, its configuration in two layers, and the
 //! wait for everything to run where it should.
 
-use pacemaker::{Cib, Resource, SECTIONS, canonical, params_of, section_of};
+use pacemaker::{Cib, Resource, SECTIONS, canonical};
 use render::DesiredHost;
 use similar::TextDiff;
 use wire::{CibSection, ClusterWant, Expect, FileWrite, Op, Own, Query, ResourceWant, UnitChange, Wait};
@@ -194,8 +194,13 @@ impl Planner<'_> {
             .map(String::as_str)
     }
 
+    /// The canonical text of a section as the cluster has it.
+    fn section_now(&self, name: &'static str) -> Option<String> {
+        let now = self.cib.as_ref()?;
+        self.memo.section(name, || now.section(name))
+    }
+
     pub(crate) fn sections(&self, cib: &Cib) -> (Vec<CibSection>, Vec<Change>) {
-        let now = self.cib_now();
         let mut sections = Vec::new();
         let mut changes = Vec::new();
         for name in SECTIONS {
@@ -205,7 +210,7 @@ impl Planner<'_> {
             // What was repaired before is as it was made.
             let have = match &self.repaired {
                 Some(layer) => canonical(&layer.section(name)),
-                None => now.and_then(|c| section_of(c, name)),
+                None => self.section_now(name),
             };
             let same = have.as_deref().is_some_and(|have| self.same_section(&want, have));
             if same {
@@ -333,7 +338,7 @@ impl Planner<'_> {
 
     /// What the cluster restarts because its parameters are others.
     pub(crate) fn reconfigured(&self) -> Vec<Effect> {
-        let Some(now) = self.cib_now() else {
+        let Some(now) = &self.cib else {
             return Vec::new();
         };
         let mut out = Vec::new();
@@ -341,7 +346,7 @@ impl Planner<'_> {
             // A fence device runs nothing that anybody would miss, and what has another agent
             // is adopted.
             let other = primitive.agent.starts_with("stonith:") || self.renewed.contains(&primitive.id);
-            let Some(params) = params_of(now, &primitive.id).filter(|_| !other) else {
+            let Some(params) = now.params(&primitive.id).filter(|_| !other) else {
                 continue;
             };
             let secret = |value: &String| value.contains('\u{27e6}');

@@ -11,7 +11,7 @@
 //! Every stage is seen in the facts, so a run that died in between is taken up
 //! where it was. Nothing else is planned until all have changed hands.
 
-use pacemaker::{Cib, Held, Resource, held};
+use pacemaker::{Cib, Held, Resource};
 use render::{DesiredUnit, UnitRun};
 use wire::{CibSection, ClusterWant, Command, Expect, Fact, Op, Query, ResourceWant, UnitChange, Wait};
 
@@ -71,11 +71,11 @@ pub(crate) fn sections(cib: &Cib, names: &[&str]) -> Op {
 impl Planner<'_> {
     /// What has to change hands, by what the cluster has and what systemd was told.
     pub(crate) fn moving(&self) -> Moving {
-        let Some(cib) = self.cib_now() else {
+        // What cannot be read is refused elsewhere, and nothing is known to move.
+        let Some(cib) = &self.cib else {
             return Moving::default();
         };
-        // What cannot be read is refused elsewhere, and nothing is known to move.
-        let has = |id: &str| held(cib, id).unwrap_or(Held::Nothing);
+        let has = |id: &str| cib.held(id);
         let leaving = self.desired.elsewhere.iter().map(|r| &r.primitive().id);
         let entering = self.desired.cib.resources.iter().map(|r| &r.primitive().id);
         Moving {
@@ -159,8 +159,8 @@ impl Planner<'_> {
     fn give_to_systemd(&mut self, ids: &[String]) {
         let why = "the architecture has systemd run it";
         let names = ids.join(", ");
-        let cib = self.cib_now().unwrap_or_default();
-        let is = |id: &String, wanted: &[Held]| held(cib, id).is_ok_and(|h| wanted.contains(&h));
+        let cib = self.cib.as_ref();
+        let is = |id: &String, wanted: &[Held]| cib.is_some_and(|c| wanted.contains(&c.held(id)));
         let configured: Vec<String> = ids
             .iter()
             .filter(|id| is(id, &[Held::Managed, Held::Unmanaged]))

@@ -67,10 +67,10 @@ impl Planner<'_> {
             .iter()
             .map(|(v, holder)| format!("{}: on {holder}, home is {}", v.service, v.home))
             .collect();
-        let whole = self.whole_for();
         let quiet = !barrier && !self.starting && self.steps.iter().all(is_quiet);
-        if let Ok(whole) = whole
-            && quiet
+        // The verdict costs as much as the rest of a plan: only where it decides.
+        let whole = quiet.then(|| self.whole_for());
+        if let Some(Ok(whole)) = whole
             && whole >= least
         {
             let away: Vec<(DesiredVip, String)> = away.into_iter().map(|(v, h)| (v.clone(), h)).collect();
@@ -80,9 +80,9 @@ impl Planner<'_> {
             return;
         }
         let so_far = match whole {
-            _ if !quiet => "first the rest is done".to_owned(),
-            Ok(whole) => format!("so far {whole} s"),
-            Err(why) => why,
+            None => "first the rest is done".to_owned(),
+            Some(Ok(whole)) => format!("so far {whole} s"),
+            Some(Err(why)) => why,
         };
         explain.push(format!(
             "away from home ({}): the first `quorate apply` after {least} s of `redundant` moves them there, one by one; {so_far}",

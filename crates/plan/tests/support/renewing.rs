@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use pacemaker::{Primitive, Resource, UNIT_AGENT, of_another_agent};
+use pacemaker::{CibRead, Primitive, Resource, UNIT_AGENT};
 
 use super::*;
 
@@ -215,7 +215,9 @@ impl World {
         let all = self.to.cib.resources.iter().map(Resource::primitive);
         let wanted: Vec<_> = all.map(|p| (p.id.as_str(), p.agent.as_str())).collect();
         assert_eq!(
-            of_another_agent(&self.cib(), wanted.into_iter()),
+            CibRead::new(&self.cib())
+                .unwrap()
+                .of_another_agent(wanted.into_iter()),
             Vec::<String>::new()
         );
     }
