@@ -149,8 +149,8 @@ impl<'a> Chain<'a> {
             out.extend(asked.and_then(|b| self.servers(fault, host, told, b)));
         }
         let works = scope.services.contains(&part.service);
-        let speaks = stands_on(self.desired, &part.service, |n| n.messages);
-        if works && scope.messages && is_worker(part) && (speaks || part.kind == Kind::Singleton) {
+        let speaks = || stands_on(self.desired, &part.service, |n| n.messages);
+        if works && scope.messages && is_worker(part) && (part.kind == Kind::Singleton || speaks()) {
             out.push(match part.kind {
                 Kind::Singleton => self.single(fault, host, part),
                 _ => self.workers(fault, part),
@@ -159,11 +159,11 @@ impl<'a> Chain<'a> {
         if works && scope.executed && super::is_executor(part) {
             out.push(self.executors(fault, part));
         }
-        let replicas = stands_on(self.desired, &part.service, |n| n.replicas);
-        if works && replicas && part.kind == Kind::PerHost && !part.ports.is_empty() {
+        let replicas = || stands_on(self.desired, &part.service, |n| n.replicas);
+        if works && part.kind == Kind::PerHost && !part.ports.is_empty() && replicas() {
             out.push(self.replicas(fault, part, scope));
         }
-        if self.needed(&part.service, scope) && part.asked.is_none() {
+        if part.asked.is_none() && self.needed(&part.service, scope) {
             match part.kind {
                 Kind::Clustered if !self.is_store(part) => out.extend(self.leaders(fault, host, part, scope)),
                 Kind::Stateless if !part.ports.is_empty() => out.push(self.caches(fault, part)),

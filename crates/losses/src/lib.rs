@@ -107,25 +107,25 @@ struct Found {
 /// component by component. Of hosts that are alike it is worked out once.
 pub fn losses(desired: &Desired) -> Vec<Loss> {
     let left = Left::default();
-    all(&Chain::new(desired, desired, &left), &|_| true)
+    all(&Chain::new(desired, desired, &left), &|_, _| true)
 }
 
 /// The same of a cloud at a moment, for members of the cluster alone: what the next loss of
-/// one of them, or of a component there, costs.
-pub fn losses_of(designed: &Desired, left: &Left) -> Vec<Loss> {
+/// one of them, or of a component there, costs, by these kinds of faults.
+pub fn losses_of(designed: &Desired, left: &Left, faults: &[Fault]) -> Vec<Loss> {
     let desired = left.of(designed);
-    all(&Chain::new(&desired, designed, left), &|host| {
-        designed.is_member(host)
+    all(&Chain::new(&desired, designed, left), &|fault, host| {
+        faults.contains(&fault) && designed.is_member(host)
     })
 }
 
-fn all(chain: &Chain<'_>, of: &dyn Fn(&str) -> bool) -> Vec<Loss> {
+fn all(chain: &Chain<'_>, of: &dyn Fn(Fault, &str) -> bool) -> Vec<Loss> {
     let desired = chain.desired;
     let mut out = Vec::new();
     let targets = reach::targets(desired);
     let alike = alike(desired);
     let mut known: HashMap<(Fault, usize, Option<usize>), Vec<Found>> = HashMap::new();
-    for (fault, host, at) in faults(desired).filter(|(_, host, _)| of(host)) {
+    for (fault, host, at) in faults(desired).filter(|(fault, host, _)| of(*fault, host)) {
         let part = at.and_then(|at| desired.parts.get(at));
         let Some(kind) = alike.get(host) else { continue };
         let found = known.entry((fault, *kind, at)).or_insert_with(|| {

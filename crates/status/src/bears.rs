@@ -163,9 +163,9 @@ pub(crate) fn left(
 pub(crate) fn fatal(desired: &Desired, left: &Left) -> Vec<String> {
     let mut seen: BTreeSet<(String, String)> = BTreeSet::new();
     let mut out = Vec::new();
-    for loss in losses_of(desired, left) {
-        // What stands still is not gone; who notices it is told by the losses' own page.
-        if loss.worst != Until::Repaired || loss.fault == Fault::Frozen {
+    // What stands still is not gone; who notices it is told by the losses' own page.
+    for loss in losses_of(desired, left, &[Fault::Power, Fault::Killed]) {
+        if loss.worst != Until::Repaired {
             continue;
         }
         if !seen.insert((loss.host.clone(), loss.component.clone())) {
