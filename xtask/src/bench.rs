@@ -11,6 +11,7 @@
 mod eight;
 mod journal;
 mod scale;
+mod sim;
 mod table;
 mod truth;
 mod watch;
@@ -50,6 +51,8 @@ enum What {
     Eight(eight::Args),
     /// Verbs on clouds of 3 + 100 to 3 + 3,000 hosts: time and memory
     Scale(scale::Args),
+    /// Plans performed a second in a world of values, faults among them
+    Sim(sim::Args),
 }
 
 /// What and how often to measure.
@@ -82,6 +85,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
         Some(What::Truth(args)) => return truth::run(args),
         Some(What::Eight(args)) => return eight::run(args),
         Some(What::Scale(args)) => return scale::run(args),
+        Some(What::Sim(args)) => return sim::run(args),
         None => {}
     }
     let bench = Bench::new(given_or_built(args.binary.as_deref())?)?;

@@ -50,8 +50,8 @@ impl World {
             "cluster" => self.links(host),
             "corosync" if rest == "quorum" => self.quorum(host),
             "corosync" => {
-                let conf = self.cluster.loaded.get(host);
-                conf.map_or(Fact::Absent, |conf| ran(0, cmap(conf)))
+                let loaded = self.cluster.loaded.get(host);
+                loaded.map_or(Fact::Absent, |loaded| ran(0, &*loaded.keys))
             }
             "balancer" => self.balancer(host, rest),
             "database" => self.database(host, rest),
@@ -269,8 +269,8 @@ impl World {
             }
             Query::Sql(sql) => {
                 // Known by the question that has a name.
-                let ask = plan::observe(&self.desired, host, crate::KEY, true);
-                let same = ask.queries.iter().find(|q| match &q.query {
+                let mut all = self.asks.get(host).into_iter().flat_map(|ask| &ask.queries);
+                let same = all.find(|q| match &q.query {
                     Query::Sql(known) => known.statements == sql.statements,
                     _ => false,
                 });
@@ -309,7 +309,7 @@ impl World {
             [_, "was-alone"] => code(member.born),
             ["systemctl", "is-active", .., unit] => code(self.is_active(host, unit)),
             ["corosync-cmapctl", "-g", key] => {
-                let all = self.cluster.loaded.get(host).map(|c| cmap(c)).unwrap_or_default();
+                let all = self.cluster.loaded.get(host).map_or("", |l| &l.keys);
                 let found = all.lines().find(|l| l.split(' ').next() == Some(key));
                 found.map_or_else(|| ran(1, ""), |line| ran(0, line))
             }

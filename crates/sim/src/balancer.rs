@@ -10,72 +10,77 @@ use crate::World;
 /// Its file.
 pub(crate) const CONF: &str = "/etc/haproxy/haproxy.cfg";
 
+/// A server of its file.
+#[derive(Clone, Debug)]
+struct Server {
+    address: String,
+    port: String,
+    /// What it was set to by hand.
+    state: Option<ServerState>,
+}
+
+/// Servers by their backend and their name.
+type Servers = BTreeMap<String, BTreeMap<String, Server>>;
+
 /// A running balancer.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Balancer {
-    /// Its file when it was loaded.
-    conf: String,
-    /// When that was.
+    /// Names of its file's proxies.
+    proxies: BTreeSet<String>,
+    servers: Servers,
+    /// When its file was loaded.
     pub(crate) started: i64,
-    /// Servers that were set to something by hand.
-    states: BTreeMap<(String, String), ServerState>,
 }
 
 impl Balancer {
     /// Loads a file. What was set by hand is forgotten.
     pub(crate) fn load(&mut self, conf: &str, now: i64) {
-        conf.clone_into(&mut self.conf);
-        self.started = now;
-        self.states.clear();
-    }
-
-    /// Servers of its file: backend, name, address, port.
-    fn servers(&self) -> Vec<(&str, &str, &str, &str)> {
-        let mut out = Vec::new();
+        (self.proxies, self.servers, self.started) = (BTreeSet::new(), Servers::new(), now);
         let mut section = None;
-        for line in self.conf.lines() {
-            let words: Vec<&str> = line.split_whitespace().collect();
+        for line in conf.lines() {
+            if let Some(name) = line.trim().strip_prefix("listen ") {
+                self.proxies.insert(name.to_owned());
+            }
+            let words: Vec<&str> = line.split_whitespace().take(3).collect();
             match (words.as_slice(), section) {
                 (["listen" | "backend", name], _) => section = Some(*name),
-                (["server", name, at, ..], Some(backend)) => {
+                (["server", name, at], Some(backend)) => {
                     let (address, port) = at.rsplit_once(':').unwrap_or((at, ""));
-                    out.push((backend, *name, address.trim_matches(['[', ']']), port));
+                    let server = Server {
+                        address: address.trim_matches(['[', ']']).to_owned(),
+                        port: port.to_owned(),
+                        state: None,
+                    };
+                    let all = self.servers.entry(backend.to_owned()).or_default();
+                    all.insert((*name).to_owned(), server);
                 }
                 _ => {}
             }
         }
-        out
+    }
+
+    fn server(&self, backend: &str, name: &str) -> Option<&Server> {
+        self.servers.get(backend)?.get(name)
     }
 
     /// Sets a server's state; false where there is no such server.
     pub(crate) fn set(&mut self, server: &str, state: ServerState) -> bool {
-        let Some((backend, name)) = server.split_once('/') else {
-            return false;
-        };
-        let there = self
-            .servers()
-            .iter()
-            .any(|(b, n, ..)| *b == backend && *n == name);
-        if there {
-            self.states.insert((backend.to_owned(), name.to_owned()), state);
-        }
-        there
+        let found = server
+            .split_once('/')
+            .and_then(|(backend, name)| self.servers.get_mut(backend)?.get_mut(name));
+        found.map(|server| server.state = Some(state)).is_some()
     }
 
     /// True if a server was taken out by hand.
     pub(crate) fn keeps_out(&self, backend: &str, name: &str) -> bool {
-        let state = self.states.get(&(backend.to_owned(), name.to_owned()));
-        state.is_some_and(|s| *s != ServerState::Ready)
+        let state = self.server(backend, name).and_then(|s| s.state);
+        state.is_some_and(|s| s != ServerState::Ready)
     }
 
     /// True if it sends new requests to a server.
     pub(crate) fn sends(&self, backend: &str, name: &str) -> bool {
-        let state = self.states.get(&(backend.to_owned(), name.to_owned()));
-        state.is_none_or(|s| *s == ServerState::Ready)
-            && self
-                .servers()
-                .iter()
-                .any(|(b, n, ..)| *b == backend && *n == name)
+        let server = self.server(backend, name);
+        server.is_some_and(|s| s.state.is_none_or(|s| s == ServerState::Ready))
     }
 
     /// Does a line said at its socket.
@@ -89,19 +94,17 @@ impl Balancer {
     /// Its answer at its own socket.
     pub(crate) fn said(&self) -> String {
         let (mut frontends, mut servers) = (String::new(), String::new());
-        let names: BTreeSet<&str> = (self.conf.lines())
-            .filter_map(|l| l.trim().strip_prefix("listen "))
-            .collect();
-        for name in names {
+        for name in &self.proxies {
             let _ = writeln!(frontends, "{name},FRONTEND,OPEN");
         }
-        for (backend, name, address, port) in self.servers() {
-            let state = self.states.get(&(backend.to_owned(), name.to_owned()));
-            let admin = match state {
+        let all = self.servers.iter();
+        for (backend, name, server) in all.flat_map(|(b, all)| all.iter().map(move |(n, s)| (b, n, s))) {
+            let admin = match server.state {
                 Some(ServerState::Maint) => 1,
                 Some(ServerState::Drain) => 8,
                 Some(ServerState::Ready) | None => 0,
             };
+            let Server { address, port, .. } = server;
             let _ = writeln!(servers, "2 {backend} {name} {address} {admin} 1 1 6 {port}");
         }
         format!(

@@ -2,11 +2,13 @@
 //! cluster runs where by its configuration. What is to run does so at once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use pacemaker::SECTIONS;
 use roxmltree::{Document, Node};
 
 use crate::World;
+use crate::ask::cmap;
 
 /// Corosync's file.
 pub(crate) const CONF: &str = "/etc/corosync/corosync.conf";
@@ -44,6 +46,22 @@ pub(crate) struct Config {
     pub(crate) keeps_orphans: bool,
 }
 
+/// A configuration with which Corosync runs.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    /// Names and votes of its nodes.
+    pub(crate) votes: Vec<(String, u32)>,
+    /// Its keys, as `corosync-cmapctl` tells them.
+    pub(crate) keys: String,
+}
+
+impl Loaded {
+    pub(crate) fn of(conf: &str) -> Arc<Self> {
+        let (votes, keys) = (votes(conf), cmap(conf));
+        Arc::new(Self { votes, keys })
+    }
+}
+
 /// The cluster manager.
 #[derive(Clone, Debug, Default)]
 pub struct Cluster {
@@ -53,7 +71,7 @@ pub struct Cluster {
     /// Members that run it.
     pub members: BTreeSet<String>,
     /// Configuration with which each member's Corosync runs.
-    pub(crate) loaded: BTreeMap<String, String>,
+    pub(crate) loaded: BTreeMap<String, Arc<Loaded>>,
     /// Members that are out of service by order.
     pub standby: BTreeSet<String>,
     /// Resources that may not run on a node.
@@ -71,7 +89,7 @@ pub struct Cluster {
 }
 
 /// Names and votes of a `corosync.conf`.
-pub(crate) fn votes(conf: &str) -> Vec<(String, u32)> {
+fn votes(conf: &str) -> Vec<(String, u32)> {
     let mut out: Vec<(String, u32)> = Vec::new();
     let mut inside = false;
     for line in conf.lines().map(str::trim) {
@@ -185,19 +203,16 @@ impl Cluster {
 
     /// True if a member sees a majority of the votes that it runs with.
     pub fn is_quorate(&self, host: &str) -> bool {
-        let Some(conf) = self.loaded.get(host) else {
+        let Some(loaded) = self.loaded.get(host) else {
             return false;
         };
-        let all = votes(conf);
-        let expected: u32 = all.iter().map(|(_, votes)| votes).sum();
+        let expected: u32 = loaded.votes.iter().map(|(_, votes)| votes).sum();
         // Each tells its own votes.
         let own = |name: &str| {
-            let conf = self.loaded.get(name).map(|c| votes(c)).unwrap_or_default();
-            conf.iter()
-                .find(|(n, _)| n == name)
-                .map_or(0, |(_, votes)| *votes)
+            let mut all = self.loaded.get(name).into_iter().flat_map(|l| &l.votes);
+            all.find(|(n, _)| n == name).map_or(0, |(_, votes)| *votes)
         };
-        let there: u32 = (all.iter())
+        let there: u32 = (loaded.votes.iter())
             .filter(|(name, _)| self.members.contains(name))
             .map(|(name, _)| own(name))
             .sum();
@@ -248,8 +263,8 @@ impl World {
             .cloned()
             .collect();
         for host in alive.iter().filter(|h| !self.cluster.members.contains(*h)) {
-            let conf = self.machines[host].text(CONF).unwrap_or_default().to_owned();
-            self.cluster.loaded.insert(host.clone(), conf);
+            let conf = self.machines[host].text(CONF).unwrap_or_default();
+            self.cluster.loaded.insert(host.clone(), Loaded::of(conf));
             self.cluster.known.insert(host.clone());
         }
         self.cluster.loaded.retain(|host, _| alive.contains(host));

@@ -8,7 +8,7 @@ use plan::Observed;
 use render::UnitRun;
 use wire::{Address, Fact, Facts, FileFact, KeyFact, NamedQuery, Observe, OsRelease, Stat, UnitFact};
 
-use crate::{File, KEY, Sense, World, digest, filled};
+use crate::{File, Sense, World, digest, filled};
 
 /// The reason why a host tells nothing.
 const UNSEEN: &str = "Input/output error";
@@ -25,12 +25,11 @@ fn of_cluster<T>(told: Option<T>, hidden: bool) -> Fact<T> {
 impl World {
     /// Facts of all hosts, those among them that the cloud file does not name any more.
     pub fn observe(&self) -> Observed {
-        let mut looks = plan::Looks::new(&self.desired, KEY, true);
         let hosts = self.machines.iter();
         hosts
             .map(|(host, machine)| {
                 let told = if machine.up {
-                    Ok(self.facts(host, &looks.at(host)))
+                    Ok(self.facts(host, &self.asks[host]))
                 } else {
                     Err(format!("{host}: no route to host"))
                 };

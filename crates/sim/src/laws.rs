@@ -8,7 +8,6 @@ use render::Kind;
 use wire::{Balance, ServerState};
 
 use crate::World;
-use crate::cluster::votes;
 
 impl World {
     /// A law is broken, now.
@@ -160,9 +159,9 @@ impl World {
     /// Members that run count the same votes, or two of their parts might each have quorum.
     pub(crate) fn all_count_the_same(&mut self) {
         let counts: BTreeSet<Vec<String>> = (self.cluster.loaded.values())
-            .map(|conf| {
-                let counted = votes(conf).into_iter().filter(|(_, votes)| *votes > 0);
-                counted.map(|(name, _)| name).collect()
+            .map(|loaded| {
+                let counted = loaded.votes.iter().filter(|(_, votes)| *votes > 0);
+                counted.map(|(name, _)| name.clone()).collect()
             })
             .collect();
         if counts.len() > 1 {

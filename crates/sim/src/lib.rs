@@ -37,14 +37,16 @@ mod text;
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use render::Desired;
+use wire::Observe;
 
 pub use cluster::Cluster;
 pub use faults::Fault;
 pub use machine::{File, Machine, Sense, Unit};
-pub use run::{Ended, Stop};
+pub use run::{DISTRIBUTION, Ended, Stop};
 pub use story::{Comes, Event, Happens, Spoils, story};
 pub use text::{KEY, MARK, digest, filled, known_by};
 
@@ -60,7 +62,9 @@ pub type Failure = String;
 #[derive(Clone, Debug)]
 pub struct World {
     /// The desired state.
-    pub desired: Desired,
+    pub desired: Arc<Desired>,
+    /// Questions to each host, as the planner asks them for this desired state.
+    asks: Arc<BTreeMap<String, Observe>>,
     /// Hosts by name: those that are wanted, and those that were.
     pub machines: IndexMap<String, Machine>,
     /// Pacemaker and Corosync.
@@ -117,7 +121,8 @@ impl World {
     pub fn bare(desired: &Desired) -> Self {
         let mut world = Self {
             machines: IndexMap::new(),
-            desired: Desired::default(),
+            asks: Arc::default(),
+            desired: Arc::default(),
             cluster: Cluster::default(),
             balancers: BTreeMap::new(),
             databases: Databases::default(),
@@ -159,7 +164,10 @@ impl World {
             self.units
                 .extend(units.map(|u| (u.resource.clone(), u.unit.clone())));
         }
-        self.desired = desired.clone();
+        self.desired = Arc::new(desired.clone());
+        let mut looks = plan::Looks::new(&self.desired, KEY, true);
+        let hosts = self.machines.keys();
+        self.asks = Arc::new(hosts.map(|h| (h.clone(), looks.at(h))).collect());
     }
 
     /// True if an instance of a resource runs on a host.

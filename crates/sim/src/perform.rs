@@ -6,7 +6,7 @@ use render::UnitRun;
 use wire::{Balance, Command, Expect, Op, Query, ServerState, Sql, UnitChange};
 
 use crate::balancer::CONF as BALANCER_CONF;
-use crate::cluster::CONF;
+use crate::cluster::{CONF, Loaded};
 use crate::{Failure, World};
 
 impl World {
@@ -270,8 +270,9 @@ impl World {
             }
             ["sh", "-c", script] if script.contains("corosync-cfgtool -R") => {
                 for member in self.cluster.members.clone() {
-                    let conf = self.machines[&member].text(CONF).unwrap_or_default().to_owned();
-                    self.cluster.loaded.insert(member, conf);
+                    let conf = self.machines[&member].text(CONF).unwrap_or_default();
+                    let loaded = Loaded::of(conf);
+                    self.cluster.loaded.insert(member, loaded);
                 }
                 self.all_count_the_same();
                 Ok(())

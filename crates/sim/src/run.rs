@@ -6,7 +6,7 @@ use wire::Op;
 use crate::{Failure, World, digest};
 
 /// Distribution of the clouds' hosts.
-const DISTRIBUTION: &str = "debian-13";
+pub const DISTRIBUTION: &str = "debian-13";
 /// Plans after which it is held that no end will come.
 const PLANS: usize = 12;
 

@@ -12,11 +12,15 @@ pub const KEY: [u8; 32] = [7; 32];
 /// A text with each secret filled in.
 pub fn filled(text: &str) -> String {
     let mut parts = text.split('\u{27e6}');
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |out, part| {
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
         let (name, rest) = part.split_once('\u{27e7}').unwrap_or((part, ""));
-        format!("{out}{MARK}.{}{rest}", name.replace([':', '/'], "."))
-    })
+        out.push_str(MARK);
+        out.push('.');
+        out.extend(name.chars().map(|c| if matches!(c, ':' | '/') { '.' } else { c }));
+        out.push_str(rest);
+    }
+    out
 }
 
 /// The digest of a content with its secrets filled in, as the caller of the planner gives it.

@@ -12,94 +12,13 @@
 mod clouds;
 #[path = "../../../tests/golden/examples.rs"]
 mod examples;
+#[path = "support/stories.rs"]
+mod stories;
 
-use std::cell::Cell;
-
-use clouds::{ARCHITECTURES, EIGHT, made, of, restoring, said};
+use clouds::{ARCHITECTURES, EIGHT};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
-use render::Desired;
-use sim::{Comes, Ended, Spoils, World};
-
-/// State of a cloud when a story begins, and the one that it is to reach.
-struct Start {
-    name: String,
-    world: World,
-    wanted: Desired,
-}
-
-fn starts(architecture: &str, services: &str) -> Vec<Start> {
-    let [three, five] = [3, 5].map(|n| of(n, architecture, services));
-    let other = ARCHITECTURES.into_iter().find(|a| *a != architecture).unwrap();
-    let other = of(3, other, services);
-    let whole = made(&three);
-    let restore = restoring(&three, true);
-    let start = |name: &str, world: &World, wanted: &Desired| Start {
-        name: format!("{architecture}, {name}"),
-        world: world.clone(),
-        wanted: wanted.clone(),
-    };
-    let mut out = vec![
-        start("bare", &World::bare(&three), &three),
-        start("made", &whole, &three),
-        start("grown", &whole, &five),
-        start("restored", &whole, &restore),
-        start("moved", &made(&other), &three),
-    ];
-    // Two devices of a hash ring may not go at once: that is refused.
-    if services != EIGHT {
-        out.push(start("shrunk", &made(&five), &three));
-    }
-    out
-}
-
-fn drawn() -> impl Strategy<Value = (Vec<Spoils>, Vec<Comes>)> {
-    let number = || 0..1000_usize;
-    let spoils = prop::collection::vec((number(), number(), any::<bool>()), 0..4);
-    let comes = (number(), number(), number(), number(), number());
-    (spoils, prop::collection::vec(comes, 0..4))
-}
-
-/// Plans that were made and refused.
-#[derive(Default)]
-struct Counted {
-    made: Cell<usize>,
-    refused: Cell<usize>,
-}
-
-impl Counted {
-    fn print(&self, what: &str) {
-        let (made, refused) = (self.made.get(), self.refused.get());
-        let share = 100 * refused / made.max(1);
-        println!("{what}: {made} plans, {refused} refused: {share} %");
-        assert!(share < 30, "{what}: {refused} of {made} plans were refused");
-    }
-}
-
-/// Whatever happens on the way, it comes to a good end, and no law is broken by a plan.
-fn lives(start: &Start, spoils: &[Spoils], comes: &[Comes], counted: &Counted) -> Result<(), String> {
-    let mut world = start.world.clone();
-    world.want(&start.wanted);
-    world.plans.set(0);
-    world.refused.set(0);
-    world.told = std::env::var_os("SIM_TELL").map(|_| Vec::new());
-    let events = sim::story(&world, spoils, comes);
-    let ended = world.live(events);
-    counted.made.set(counted.made.get() + world.plans.get());
-    counted.refused.set(counted.refused.get() + world.refused.get());
-    let told = world.told.as_ref().map_or_else(String::new, |t| t.join("\n"));
-    if !matches!(ended, Ended::Empty(_)) {
-        return Err(format!(
-            "{told}\nafter {} operations: {}",
-            world.done,
-            said(&ended)
-        ));
-    }
-    if !world.broken.is_empty() {
-        return Err(format!("{told}\n{}", world.broken.join("\n")));
-    }
-    Ok(())
-}
+use stories::{Counted, Start, drawn, lives, starts};
 
 /// Tries so many draws of a start. They follow from the seed alone.
 fn tried(start: &Start, cases: u32, seed: u8, counted: &Counted) {

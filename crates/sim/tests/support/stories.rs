@@ -1,0 +1,92 @@
+//! Stories drawn by proptest: what a cloud is at first, what it is to become, and what
+//! happens on the way.
+
+#![allow(dead_code, reason = "not every user wants all of it")]
+
+use std::cell::Cell;
+
+use proptest::prelude::*;
+use render::Desired;
+use sim::{Comes, Ended, Spoils, World};
+
+use crate::clouds::{ARCHITECTURES, EIGHT, made, of, restoring, said};
+
+/// State of a cloud when a story begins, and the one that it is to reach.
+pub struct Start {
+    pub name: String,
+    pub world: World,
+    pub wanted: Desired,
+}
+
+pub fn starts(architecture: &str, services: &str) -> Vec<Start> {
+    let [three, five] = [3, 5].map(|n| of(n, architecture, services));
+    let other = ARCHITECTURES.into_iter().find(|a| *a != architecture).unwrap();
+    let other = of(3, other, services);
+    let whole = made(&three);
+    let restore = restoring(&three, true);
+    let start = |name: &str, world: &World, wanted: &Desired| Start {
+        name: format!("{architecture}, {name}"),
+        world: world.clone(),
+        wanted: wanted.clone(),
+    };
+    let mut out = vec![
+        start("bare", &World::bare(&three), &three),
+        start("made", &whole, &three),
+        start("grown", &whole, &five),
+        start("restored", &whole, &restore),
+        start("moved", &made(&other), &three),
+    ];
+    // Two devices of a hash ring may not go at once: that is refused.
+    if services != EIGHT {
+        out.push(start("shrunk", &made(&five), &three));
+    }
+    out
+}
+
+pub fn drawn() -> impl Strategy<Value = (Vec<Spoils>, Vec<Comes>)> {
+    let number = || 0..1000_usize;
+    let spoils = prop::collection::vec((number(), number(), any::<bool>()), 0..4);
+    let comes = (number(), number(), number(), number(), number());
+    (spoils, prop::collection::vec(comes, 0..4))
+}
+
+/// Plans that were made and refused.
+#[derive(Default)]
+pub struct Counted {
+    pub made: Cell<usize>,
+    pub refused: Cell<usize>,
+}
+
+impl Counted {
+    pub fn print(&self, what: &str) {
+        let (made, refused) = (self.made.get(), self.refused.get());
+        let share = 100 * refused / made.max(1);
+        println!("{what}: {made} plans, {refused} refused: {share} %");
+        assert!(share < 30, "{what}: {refused} of {made} plans were refused");
+    }
+}
+
+/// Whatever happens on the way, it comes to a good end, and no law is broken by a plan.
+pub fn lives(start: &Start, spoils: &[Spoils], comes: &[Comes], counted: &Counted) -> Result<(), String> {
+    let mut world = start.world.clone();
+    world.want(&start.wanted);
+    world.plans.set(0);
+    world.refused.set(0);
+    world.told = std::env::var_os("SIM_TELL").map(|_| Vec::new());
+    let events = sim::story(&world, spoils, comes);
+    let ended = world.live(events);
+    counted.made.set(counted.made.get() + world.plans.get());
+    counted.refused.set(counted.refused.get() + world.refused.get());
+    let told = world.told.as_ref().map_or_else(String::new, |t| t.join("\n"));
+    if !matches!(ended, Ended::Empty(_)) {
+        return Err(format!(
+            "{told}\nafter {} operations: {}",
+            world.done,
+            said(&ended)
+        ));
+    }
+    if !world.broken.is_empty() {
+        return Err(format!("{told}\n{}", world.broken.join("\n")));
+    }
+    Ok(())
+}
