@@ -41,6 +41,12 @@ fn brokers_that_were_apart_are_started_again() {
     run("rabbitmq_whole.py");
 }
 
+/// A refusal by an API that has just begun ends no registration.
+#[test]
+fn the_administrator_is_refused_for_a_moment() {
+    run("identity.py");
+}
+
 /// Every script that an example's hosts get is one that its interpreter can read.
 #[test]
 fn scripts_can_be_read() {
