@@ -11,8 +11,8 @@ use futures::StreamExt;
 use lapin::{
     AsyncTcpStream, BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
     options::{
-        BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
-        QueueDeleteOptions,
+        BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+        QueueDeclareOptions, QueueDeleteOptions,
     },
     tcp::{RustlsConnector, RustlsConnectorConfig},
     types::{AMQPValue, FieldTable, LongString, ShortString},
@@ -154,6 +154,9 @@ impl Publisher {
     async fn drain(&mut self) -> Result<BTreeMap<u64, u64>, String> {
         let (queue, run) = (self.queue.clone(), self.run);
         let channel = self.channel().await?;
+        // Without a number, a quorum queue delivers 2,000 and then waits for acknowledgements.
+        let ahead = channel.basic_qos(u16::MAX, BasicQosOptions::default()).await;
+        ahead.map_err(|e| why(&e))?;
         let mut deliveries = channel
             .basic_consume(
                 queue.clone(),
@@ -165,10 +168,13 @@ impl Publisher {
             .map_err(|e| why(&e))?;
         let mut found = BTreeMap::new();
         let mut empty = 0;
-        // The consumer takes everything ready; only the queue can say that nothing
-        // is left. Asked twice, as deliveries may be on their way the first time.
+        let mut pause = PAUSE;
+        // The consumer takes everything ready, up to its number; only the queue can say that
+        // nothing is left. Asked twice, as deliveries may be on their way the first time.
         while empty < 2 {
-            let data = match timeout(PAUSE, deliveries.next()).await {
+            let delivery = timeout(pause, deliveries.next()).await;
+            let given = delivery.is_err();
+            let data = match delivery {
                 Ok(Some(delivery)) => Some(delivery.map_err(|e| why(&e))?.data),
                 Ok(None) => return Err("the broker cancelled the consumer".into()),
                 Err(_) => {
@@ -180,12 +186,18 @@ impl Publisher {
             };
             match data {
                 Some(data) => {
+                    // What the queue gave beside a consumer that gets no more is asked for
+                    // at once: a pause each would last longer than any limit.
+                    pause = if given { Duration::ZERO } else { PAUSE };
                     empty = 0;
                     if let Some(id) = id(&data, run) {
                         *found.entry(id).or_default() += 1;
                     }
                 }
-                None => empty += 1,
+                None => {
+                    pause = PAUSE;
+                    empty += 1;
+                }
             }
         }
         Ok(found)
