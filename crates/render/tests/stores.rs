@@ -125,7 +125,8 @@ fn member(dir: &std::path::Path, action: &str, status: &str, online: &str) -> (i
         // A promotion lasts while there is a copy, and ends as a file says.
         (
             "resource.d/heartbeat/galera",
-            "#!/bin/sh\nend=$QUORATE_STATE/end\n[ \"$1\" = promote ] || exit 0\necho copies >&2\n\
+            "#!/bin/sh\nend=$QUORATE_STATE/end\necho \"$OCF_RESKEY_CRM_meta_timeout\" > \"$QUORATE_STATE/time\"\n\
+             [ \"$1\" = promote ] || exit 0\necho copies >&2\n\
              while [ -e \"$QUORATE_STATE/copy\" ]; do sleep 0.1; done\n[ ! -e \"$end\" ] || exit \"$(cat \"$end\")\"\n"
                 .to_owned(),
         ),
@@ -143,6 +144,7 @@ fn member(dir: &std::path::Path, action: &str, status: &str, online: &str) -> (i
         .env("QUORATE_STATE", dir)
         .env("QUORATE_PATIENCE", "1")
         .env("OCF_RESKEY_pid", dir.join("pid"))
+        .env("OCF_RESKEY_CRM_meta_timeout", "120000")
         .status()
         .unwrap();
     let said = fs_err::read_to_string(dir.join("said")).unwrap_or_default();
@@ -304,4 +306,22 @@ fn a_promotion_does_not_last_as_long_as_a_copy() {
         });
         assert_eq!(act("promote"), 1);
     });
+}
+
+/// The agent ends a server by force shortly before its time is over: it is told of less than
+/// the cluster gives, since what is done before takes some of it.
+#[test]
+fn a_stop_is_over_in_its_time() {
+    let check = |action: &str, status: &str, expect: std::ops::RangeInclusive<u32>| {
+        let dir = tempfile::tempdir().unwrap();
+        member(dir.path(), "monitor", "Primary", "c1 c2 c3");
+        assert_eq!(member(dir.path(), action, status, "c1 c2 c3").0, 0);
+        let time = fs_err::read_to_string(dir.path().join("time")).unwrap();
+        let time = time.trim().parse().unwrap();
+        assert!(expect.contains(&time), "{action} {status}: {time}");
+    };
+    check("monitor", "Primary", 120_000..=120_000);
+    check("stop", "Primary", 108_000..=110_000);
+    // Others are heard: it is looked for three seconds whether they are gone.
+    check("demote", "non-Primary", 100_000..=107_000);
 }

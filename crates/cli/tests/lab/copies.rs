@@ -13,7 +13,7 @@ use crate::writers::{self, Writers};
 const DECIDES: Duration = Duration::from_secs(30);
 const WHOLE: Duration = Duration::from_mins(3);
 /// The copy stands still as soon as it has begun: the program that carries it is stopped.
-const HOLD: &str = "until pkill --signal STOP -f wsrep_sst_mariabackup; do sleep 0.05; done";
+const HOLD: &str = "until pkill --signal STOP -f [w]srep_sst_mariabackup; do sleep 0.05; done";
 
 /// The host that runs a resource, by the cluster's account.
 fn runs_on(cloud: &Cloud, resource: &str) -> String {
@@ -49,7 +49,7 @@ fn long_a_copy_of_the_databases_delays_nobody() {
     writers.mark("the copy stands still");
     beside_a_copy(&cloud);
     cloud
-        .shell("c3", "pkill --signal CONT -f wsrep_sst_mariabackup")
+        .shell("c3", "pkill --signal CONT -f [w]srep_sst_mariabackup")
         .good();
     cloud.until_redundant(WHOLE);
     tell("the copy is over");
@@ -93,6 +93,6 @@ fn beside_a_copy(cloud: &Cloud) {
     assert!(!said.ok(), "{said}");
     let standby = cloud.shell("c1", "crm_mon --one-shot | grep -i standby");
     assert!(!standby.ok(), "{standby}");
-    let copies = cloud.shell("c3", "pgrep -f wsrep_sst_mariabackup");
+    let copies = cloud.shell("c3", "pgrep -f [w]srep_sst_mariabackup");
     assert!(copies.ok(), "the copy was over before all was seen: {copies}");
 }
