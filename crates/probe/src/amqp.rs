@@ -184,20 +184,17 @@ impl Publisher {
                         .map(|message| message.delivery.data.clone())
                 }
             };
-            match data {
-                Some(data) => {
-                    // What the queue gave beside a consumer that gets no more is asked for
-                    // at once: a pause each would last longer than any limit.
-                    pause = if given { Duration::ZERO } else { PAUSE };
-                    empty = 0;
-                    if let Some(id) = id(&data, run) {
-                        *found.entry(id).or_default() += 1;
-                    }
+            if let Some(data) = data {
+                // What the queue gave beside a consumer that gets no more is asked for
+                // at once: a pause each would last longer than any limit.
+                pause = if given { Duration::ZERO } else { PAUSE };
+                empty = 0;
+                if let Some(id) = id(&data, run) {
+                    *found.entry(id).or_default() += 1;
                 }
-                None => {
-                    pause = PAUSE;
-                    empty += 1;
-                }
+            } else {
+                pause = PAUSE;
+                empty += 1;
             }
         }
         Ok(found)
