@@ -209,9 +209,14 @@ impl Monitor {
     /// Reads the output of `crm_mon --output-as=xml`.
     ///
     /// # Errors
-    /// When it is not XML.
+    /// When it is not XML, or of something else.
     pub fn parse(xml: &str) -> Result<Self, ParseError> {
         let document = Document::parse(xml).map_err(|e| ParseError(e.to_string()))?;
+        let root = document.root_element().tag_name().name();
+        if root != "pacemaker-result" {
+            // Taken for a cluster, it would be one without nodes.
+            return Err(ParseError(format!("it begins with `{root}`")));
+        }
         let mut out = Self::default();
         for node in document.descendants().filter(XmlNode::is_element) {
             let above = node.parent_element();
