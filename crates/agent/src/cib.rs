@@ -95,8 +95,8 @@ enum Put {
 
 impl Side for Here {
     async fn query(&self) -> Result<String, OpError> {
-        match pacemaker::cib().await {
-            Fact::Known(xml) => Ok(xml),
+        match pacemaker::cib(true).await {
+            Fact::Known(cib) => Ok(cib.text().unwrap_or_default().to_owned()),
             Fact::Absent => Err(OpError::new("cannot read the CIB: the cluster does not run here")),
             Fact::Unknown(why) => Err(OpError::new(format!("cannot read the CIB: {why}"))),
         }

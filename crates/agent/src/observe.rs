@@ -22,6 +22,7 @@ pub(crate) async fn observe(session: &Session, asked: Observe) -> Facts {
         mounts,
         queries,
         cluster,
+        cib_text,
     } = asked;
     // First of all: hosts are asked together, and their clocks are compared.
     let clock = host::clock();
@@ -38,7 +39,7 @@ pub(crate) async fn observe(session: &Session, asked: Observe) -> Facts {
     let answers = futures::future::join_all(queries.iter().map(|named| query::ask(&named.query)));
     let pacemaker = async {
         if cluster {
-            tokio::join!(pacemaker::cluster(), pacemaker::cib())
+            tokio::join!(pacemaker::cluster(), pacemaker::cib(cib_text))
         } else {
             let unasked = || "it was not asked for".to_owned();
             (Fact::Unknown(unasked()), Fact::Unknown(unasked()))

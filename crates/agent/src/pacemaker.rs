@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ::pacemaker::Monitor;
+use ::pacemaker::{LiveCib, Monitor};
 use wire::Fact;
 
 use crate::process::{self, Failure};
@@ -17,29 +17,26 @@ const NOT_CONNECTED: [i32; 2] = [102, 105];
 /// The cluster's state as `crm_mon` sees it.
 pub(crate) async fn cluster() -> Fact<Monitor> {
     tool(&["crm_mon", "--output-as=xml"], |said| {
-        Monitor::parse(&said).map_err(|error| error.0)
+        Monitor::parse(&said).map_err(|error| format!("printed no XML: {}", error.0))
     })
     .await
 }
 
-/// The whole CIB.
-pub(crate) async fn cib() -> Fact<String> {
-    tool(&["cibadmin", "--query"], xml).await
+/// The CIB, with its text where that is wanted.
+pub(crate) async fn cib(text: bool) -> Fact<LiveCib> {
+    let read = tool(&["cibadmin", "--query"], configuration).await;
+    read.map(|cib| if text { cib } else { cib.without_text() })
 }
 
-/// A text, if it is XML to its end.
-fn xml(said: String) -> Result<String, String> {
-    match roxmltree::Document::parse(&said).map(drop) {
-        Ok(()) => Ok(said),
-        Err(error) => Err(error.to_string()),
-    }
+fn configuration(said: String) -> Result<LiveCib, String> {
+    LiveCib::parse(said).map_err(|error| format!("printed no CIB: {error}"))
 }
 
 /// Output of a tool as its reader takes it: half an answer, or none, is unknown.
 fn read<T>(argv: &[&str], said: String, reader: impl Fn(String) -> Result<T, String>) -> Fact<T> {
     match reader(said) {
         Ok(known) => Fact::Known(known),
-        Err(error) => Fact::Unknown(format!("`{}` printed no XML: {error}", argv.join(" "))),
+        Err(error) => Fact::Unknown(format!("`{}` {error}", argv.join(" "))),
     }
 }
 
@@ -71,12 +68,13 @@ mod tests {
 
     #[test]
     fn half_an_answer_is_unknown() {
-        let said = |text: &str| read(&["crm_mon", "--output-as=xml"], text.to_owned(), xml);
-        assert_eq!(said("<cib/>"), Fact::Known("<cib/>".to_owned()));
-        for text in ["", "<cib><configuration>", "error: no XML"] {
+        let said = |text: &str| read(&["cibadmin", "--query"], text.to_owned(), configuration);
+        let whole = "<cib><configuration/><status/></cib>";
+        assert_eq!(said(whole).known().and_then(LiveCib::text), Some(whole));
+        for text in ["", "<cib><configuration>", "error: no XML", "<cib/>"] {
             let fact = said(text);
             assert!(
-                matches!(&fact, Fact::Unknown(why) if why.starts_with("`crm_mon --output-as=xml` printed no XML")),
+                matches!(&fact, Fact::Unknown(why) if why.starts_with("`cibadmin --query` printed no CIB: ")),
                 "{text}: {fact:?}"
             );
         }

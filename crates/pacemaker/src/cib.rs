@@ -5,8 +5,9 @@
 //! Pacemaker Explained (3.0) and `/usr/share/pacemaker/pacemaker-*.rng`.
 
 use indexmap::IndexMap;
-use quick_xml::Writer;
 use serde::{Deserialize, Serialize};
+
+use crate::element::Element;
 
 /// The sections that are ours, in the order in which they are applied.
 pub const SECTIONS: [&str; 6] = [
@@ -172,40 +173,32 @@ pub struct Cib {
     pub features: String,
 }
 
-type Xml = Writer<Vec<u8>>;
-
-fn element(w: &mut Xml, name: &str, attributes: &[(&str, &str)], inner: impl FnOnce(&mut Xml)) {
-    let start = w.create_element(name).with_attributes(attributes.iter().copied());
-    // A Vec never refuses to be written to, so the result carries no news.
-    let _ = start.write_inner_content(|w| {
-        inner(w);
-        Ok(())
-    });
+/// A set of names and values; none where there are no pairs.
+fn set(name: &str, id: &str, pairs: &Pairs) -> Option<Element> {
+    let pair = |(key, value): (&String, &String)| {
+        let id = format!("{id}-{key}");
+        Element::new("nvpair", &[("id", &id), ("name", key), ("value", value)])
+    };
+    let all = || Element::new(name, &[("id", id)]).with(pairs.iter().map(pair));
+    (!pairs.is_empty()).then(all)
 }
 
-fn empty(w: &mut Xml, name: &str, attributes: &[(&str, &str)]) {
-    let _ = w
-        .create_element(name)
-        .with_attributes(attributes.iter().copied())
-        .write_empty();
+fn operations(p: &Primitive) -> Option<Element> {
+    let operation = |op: &Operation| {
+        let id = format!("{}-{}-{}", p.id, op.name, op.interval);
+        let mut attributes = vec![
+            ("id", id.as_str()),
+            ("name", op.name.as_str()),
+            ("interval", op.interval.as_str()),
+        ];
+        attributes.extend(op.options.iter().map(|(k, v)| (k.as_str(), v.as_str())));
+        Element::new("op", &attributes)
+    };
+    let all = || Element::new("operations", &[]).with(p.operations.iter().map(operation));
+    (!p.operations.is_empty()).then(all)
 }
 
-fn pairs(w: &mut Xml, name: &str, id: &str, pairs: &Pairs) {
-    if pairs.is_empty() {
-        return;
-    }
-    element(w, name, &[("id", id)], |w| {
-        for (key, value) in pairs {
-            empty(
-                w,
-                "nvpair",
-                &[("id", &format!("{id}-{key}")), ("name", key), ("value", value)],
-            );
-        }
-    });
-}
-
-fn primitive(w: &mut Xml, p: &Primitive) {
+fn primitive(p: &Primitive) -> Element {
     let parts: Vec<&str> = p.agent.split(':').collect();
     let mut attributes = vec![("id", p.id.as_str())];
     match parts.as_slice() {
@@ -215,129 +208,120 @@ fn primitive(w: &mut Xml, p: &Primitive) {
         [class, kind] => attributes.extend([("class", *class), ("type", *kind)]),
         _ => attributes.push(("type", p.agent.as_str())),
     }
-    element(w, "primitive", &attributes, |w| {
-        pairs(w, "instance_attributes", &format!("{}-params", p.id), &p.params);
-        pairs(w, "meta_attributes", &format!("{}-meta", p.id), &p.meta);
-        if !p.operations.is_empty() {
-            element(w, "operations", &[], |w| {
-                for op in &p.operations {
-                    let id = format!("{}-{}-{}", p.id, op.name, op.interval);
-                    let mut attributes = vec![
-                        ("id", id.as_str()),
-                        ("name", op.name.as_str()),
-                        ("interval", op.interval.as_str()),
-                    ];
-                    attributes.extend(op.options.iter().map(|(k, v)| (k.as_str(), v.as_str())));
-                    empty(w, "op", &attributes);
-                }
-            });
+    Element::new("primitive", &attributes)
+        .with(set("instance_attributes", &format!("{}-params", p.id), &p.params))
+        .with(set("meta_attributes", &format!("{}-meta", p.id), &p.meta))
+        .with(operations(p))
+}
+
+fn resource(resource: &Resource) -> Element {
+    match resource {
+        Resource::Primitive(p) => primitive(p),
+        Resource::Clone(c) => {
+            let id = resource.id();
+            Element::new("clone", &[("id", &id)])
+                .with(set("meta_attributes", &format!("{id}-meta"), &c.meta))
+                .with([primitive(&c.primitive)])
         }
-    });
+    }
+}
+
+fn location(l: &Location) -> Element {
+    let id = format!("location-{}-{}", l.resource, l.node);
+    Element::new(
+        "rsc_location",
+        &[
+            ("id", &id),
+            ("rsc", &l.resource),
+            ("node", &l.node),
+            ("score", &l.score),
+        ],
+    )
+}
+
+fn colocation(c: &Colocation) -> Element {
+    let id = format!("colocation-{}-{}", c.resource, c.with);
+    let mut attributes = vec![
+        ("id", id.as_str()),
+        ("rsc", &c.resource),
+        ("with-rsc", &c.with),
+        ("score", &c.score),
+    ];
+    if let Some(role) = &c.with_role {
+        attributes.push(("with-rsc-role", role));
+    }
+    Element::new("rsc_colocation", &attributes)
+}
+
+fn order(o: &Order) -> Element {
+    let id = format!("order-{}-{}", o.first, o.then);
+    let kind = match o.kind {
+        OrderKind::Optional => "Optional",
+        OrderKind::Mandatory => "Mandatory",
+    };
+    Element::new(
+        "rsc_order",
+        &[
+            ("id", &id),
+            ("kind", kind),
+            ("first", &o.first),
+            ("first-action", &o.first_action),
+            ("then", &o.then),
+            ("then-action", "start"),
+            // A stop need not wait for the other's stop: the order is there for starting up.
+            ("symmetrical", "false"),
+        ],
+    )
+}
+
+fn level(level: &Level) -> Element {
+    let id = format!("fence-{}-level-{}", level.target, level.index);
+    let index = level.index.to_string();
+    let devices = level.devices.join(",");
+    Element::new(
+        "fencing-level",
+        &[
+            ("id", &id),
+            ("target", &level.target),
+            ("index", &index),
+            ("devices", &devices),
+        ],
+    )
 }
 
 impl Cib {
-    /// The XML of one of [`SECTIONS`]; an unknown name gives an empty element.
-    pub fn section(&self, name: &str) -> String {
-        let mut w = Writer::new(Vec::new());
-        element(&mut w, name, &[], |w| match name {
-            "crm_config" => pairs(w, "cluster_property_set", "quorate-properties", &self.properties),
-            "rsc_defaults" => pairs(
-                w,
-                "meta_attributes",
-                "quorate-rsc-defaults",
-                &self.resource_defaults,
-            ),
-            "op_defaults" => pairs(
-                w,
-                "meta_attributes",
-                "quorate-op-defaults",
-                &self.operation_defaults,
-            ),
-            "resources" => {
-                for resource in &self.resources {
-                    match resource {
-                        Resource::Primitive(p) => primitive(w, p),
-                        Resource::Clone(c) => {
-                            let id = resource.id();
-                            element(w, "clone", &[("id", &id)], |w| {
-                                pairs(w, "meta_attributes", &format!("{id}-meta"), &c.meta);
-                                primitive(w, &c.primitive);
-                            });
-                        }
-                    }
-                }
-            }
-            "constraints" => self.constraints(w),
-            "fencing-topology" => {
-                for level in &self.levels {
-                    let id = format!("fence-{}-level-{}", level.target, level.index);
-                    let index = level.index.to_string();
-                    let devices = level.devices.join(",");
-                    empty(
-                        w,
-                        "fencing-level",
-                        &[
-                            ("id", &id),
-                            ("target", &level.target),
-                            ("index", &index),
-                            ("devices", &devices),
-                        ],
-                    );
-                }
-            }
-            _ => {}
-        });
-        String::from_utf8_lossy(&w.into_inner()).into_owned()
+    fn element(&self, name: &str) -> Element {
+        let out = Element::new(name, &[]);
+        let defaults = |id, pairs| set("meta_attributes", id, pairs);
+        match name {
+            "crm_config" => out.with(set(
+                "cluster_property_set",
+                "quorate-properties",
+                &self.properties,
+            )),
+            "rsc_defaults" => out.with(defaults("quorate-rsc-defaults", &self.resource_defaults)),
+            "op_defaults" => out.with(defaults("quorate-op-defaults", &self.operation_defaults)),
+            "resources" => out.with(self.resources.iter().map(resource)),
+            "constraints" => out
+                .with(self.locations.iter().map(location))
+                .with(self.colocations.iter().map(colocation))
+                .with(self.orders.iter().map(order)),
+            "fencing-topology" => out.with(self.levels.iter().map(level)),
+            _ => out,
+        }
     }
 
-    fn constraints(&self, w: &mut Xml) {
-        for l in &self.locations {
-            let id = format!("location-{}-{}", l.resource, l.node);
-            empty(
-                w,
-                "rsc_location",
-                &[
-                    ("id", &id),
-                    ("rsc", &l.resource),
-                    ("node", &l.node),
-                    ("score", &l.score),
-                ],
-            );
-        }
-        for c in &self.colocations {
-            let id = format!("colocation-{}-{}", c.resource, c.with);
-            let mut attributes = vec![
-                ("id", id.as_str()),
-                ("rsc", &c.resource),
-                ("with-rsc", &c.with),
-                ("score", &c.score),
-            ];
-            if let Some(role) = &c.with_role {
-                attributes.push(("with-rsc-role", role));
-            }
-            empty(w, "rsc_colocation", &attributes);
-        }
-        for o in &self.orders {
-            let id = format!("order-{}-{}", o.first, o.then);
-            let kind = match o.kind {
-                OrderKind::Optional => "Optional",
-                OrderKind::Mandatory => "Mandatory",
-            };
-            empty(
-                w,
-                "rsc_order",
-                &[
-                    ("id", &id),
-                    ("kind", kind),
-                    ("first", &o.first),
-                    ("first-action", &o.first_action),
-                    ("then", &o.then),
-                    ("then-action", "start"),
-                    // A stop need not wait for the other's stop: the order is there for starting up.
-                    ("symmetrical", "false"),
-                ],
-            );
-        }
+    /// The XML of one of [`SECTIONS`]; an unknown name gives an empty element.
+    pub fn section(&self, name: &str) -> String {
+        self.element(name).xml()
+    }
+
+    /// The canonical text of one of [`SECTIONS`], as [`crate::LiveCib::section`] has it of
+    /// what the cluster took: one element a line, attributes and siblings sorted.
+    pub fn canonical(&self, name: &str) -> String {
+        let mut out = String::new();
+        self.element(name).canonical(0, &mut out);
+        out
     }
 
     /// The whole as one document, as `crm_verify` and `crm_simulate` take it;
@@ -349,13 +333,9 @@ impl Cib {
             self.features, self.schema
         );
         out.push_str(&self.section("crm_config"));
-        out.push_str("<nodes>");
-        for (name, id) in nodes {
-            let mut w = Writer::new(Vec::new());
-            empty(&mut w, "node", &[("id", &id.to_string()), ("uname", name)]);
-            out.push_str(&String::from_utf8_lossy(&w.into_inner()));
-        }
-        out.push_str("</nodes>");
+        let node =
+            |(name, id): &(String, u32)| Element::new("node", &[("id", &id.to_string()), ("uname", name)]);
+        out.push_str(&Element::new("nodes", &[]).with(nodes.iter().map(node)).xml());
         for section in [
             "resources",
             "constraints",

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use roxmltree::{Document, Node};
+use serde::{Deserialize, Serialize};
 
 /// The set whose values outrank those of all others.
 const FIRST: &str = "cib-bootstrap-options";
@@ -76,7 +77,7 @@ fn pairs<'a, 'd>(set: Node<'a, 'd>) -> impl Iterator<Item = (&'a str, &'a str, N
 }
 
 /// A property's value in force, and the ids of the sets that have one, by their rank.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Property {
     /// Value of the set with the highest rank.
     pub value: String,
@@ -84,11 +85,14 @@ pub struct Property {
     pub sets: Vec<String>,
 }
 
-/// The properties of a whole CIB (`cibadmin --query`); `None` where it is not XML.
-pub fn effective(cib: &str) -> Option<BTreeMap<String, Property>> {
-    let document = Document::parse(cib).ok()?;
-    let config = document.descendants().find(|n| n.has_tag_name("crm_config"));
-    let mut all = config.map(sets).unwrap_or_default();
+/// True if a property set is ours by its id.
+pub(crate) fn is_ours(set: &str) -> bool {
+    set.starts_with(OURS)
+}
+
+/// The properties of a `crm_config`.
+pub(crate) fn in_force(config: Node<'_, '_>) -> BTreeMap<String, Property> {
+    let mut all = sets(config);
     // Stable: of equal sets the first stays first.
     all.sort_by_key(|set| (set.id != FIRST, std::cmp::Reverse(set.score)));
     let mut out: BTreeMap<String, Property> = BTreeMap::new();
@@ -101,7 +105,7 @@ pub fn effective(cib: &str) -> Option<BTreeMap<String, Property>> {
             property.sets.push(set.id.to_owned());
         }
     }
-    Some(out)
+    out
 }
 
 /// True if a foreign value contradicts what we set, or a guarded default.
@@ -112,7 +116,7 @@ fn contradicts(ours: &BTreeMap<String, String>, name: &str, value: &str) -> bool
 }
 
 fn of_ours(config: Node<'_, '_>) -> BTreeMap<String, String> {
-    let ours = sets(config).into_iter().filter(|set| set.id.starts_with(OURS));
+    let ours = sets(config).into_iter().filter(|set| is_ours(set.id));
     let all = ours.flat_map(|set| pairs(set.node).map(|(n, v, _)| (n.to_owned(), v.to_owned())));
     all.collect()
 }
@@ -121,7 +125,7 @@ fn of_ours(config: Node<'_, '_>) -> BTreeMap<String, String> {
 pub(crate) fn foreign(config: Node<'_, '_>) -> String {
     let ours = of_ours(config);
     let mut out = String::new();
-    for set in sets(config).iter().filter(|set| !set.id.starts_with(OURS)) {
+    for set in sets(config).iter().filter(|set| !is_ours(set.id)) {
         let wrong = pairs(set.node).filter(|(name, value, _)| contradicts(&ours, name, value));
         for (name, value, _) in wrong {
             // A String never refuses to be written to.
@@ -160,6 +164,7 @@ pub fn without_contradictions(config: &str, set: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::LiveCib;
 
     fn cib(sets: &str) -> String {
         format!("<cib><configuration><crm_config>{sets}</crm_config></configuration></cib>")
@@ -176,8 +181,8 @@ mod tests {
     fn the_bootstrap_set_outranks_all_others() {
         let ours = set("quorate-properties", "", &[("stonith-enabled", "true")]);
         let check = |others: &str, value: &str| {
-            let found = effective(&cib(&format!("{ours}{others}"))).unwrap();
-            assert_eq!(found["stonith-enabled"].value, value, "{others}");
+            let live = LiveCib::parse(cib(&format!("{ours}{others}"))).unwrap();
+            assert_eq!(live.properties()["stonith-enabled"].value, value, "{others}");
         };
         check("", "true");
         check(&set(FIRST, "", &[("stonith-enabled", "false")]), "false");
@@ -190,8 +195,8 @@ mod tests {
             &set("mine", " score=\"-5\"", &[("stonith-enabled", "false")]),
             "true",
         );
-        assert_eq!(effective("no XML"), None);
-        assert_eq!(effective("<cib/>"), Some(BTreeMap::new()));
+        let empty = LiveCib::parse("<cib><configuration/></cib>".to_owned()).unwrap();
+        assert!(empty.properties().is_empty());
     }
 
     #[test]

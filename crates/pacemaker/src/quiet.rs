@@ -5,51 +5,36 @@
 //! before) and that of the last new result of each action. Pacemaker keeps a
 //! recurring monitor's time while its result stays the same.
 
-use roxmltree::{Document, Node};
+use roxmltree::Node;
 
 /// `PCMK_EXEC_PENDING`: an action without a result yet.
 const PENDING: &str = "-1";
 
-/// Seconds since the epoch, by the clocks of the members, at which the last
-/// thing happened: a member joined, or an action had a new result.
-///
-/// # Errors
-/// Why that cannot be said: not all of `nodes` are whole members, something is
-/// under way, or the text does not tell. It is never taken for long ago then.
-pub fn quiet_since(cib: &str, nodes: &[String]) -> Result<i64, String> {
-    let document = Document::parse(cib).map_err(|e| format!("the CIB cannot be read: {e}"))?;
-    let states: Vec<Node<'_, '_>> = document
-        .descendants()
-        .filter(|n| n.has_tag_name("node_state"))
-        .collect();
-    let mut last = None;
-    for name in nodes {
-        let state = states
-            .iter()
-            .find(|s| s.attribute("uname") == Some(name))
-            .ok_or_else(|| format!("the cluster knows nothing of {name}"))?;
-        if state.attribute("join") != Some("member") || state.attribute("expected") != Some("member") {
-            return Err(format!("{name} is no member of the cluster"));
-        }
-        for what in ["in_ccm", "crmd"] {
-            let joined =
-                time(*state, what).ok_or_else(|| format!("it is not told when {name} joined the cluster"))?;
-            last = last.max(Some(joined));
-        }
-        for action in state.descendants().filter(|n| n.has_tag_name("lrm_rsc_op")) {
-            let what = action
-                .attribute("operation_key")
-                .or(action.attribute("id"))
-                .unwrap_or("an action");
-            if action.attribute("op-status") == Some(PENDING) {
-                return Err(format!("{what} is under way on {name}"));
-            }
-            let changed = time(action, "last-rc-change")
-                .ok_or_else(|| format!("it is not told when {what} was done on {name}"))?;
-            last = last.max(Some(changed));
-        }
+/// Seconds since the epoch, by a member's clock, at which the last thing happened on it; or
+/// the reason why its `node_state` does not tell.
+pub(crate) fn last_event(name: &str, state: Node<'_, '_>) -> Result<i64, String> {
+    if state.attribute("join") != Some("member") || state.attribute("expected") != Some("member") {
+        return Err(format!("{name} is no member of the cluster"));
     }
-    last.ok_or_else(|| "there are no members".to_owned())
+    let mut last = i64::MIN;
+    for what in ["in_ccm", "crmd"] {
+        let joined =
+            time(state, what).ok_or_else(|| format!("it is not told when {name} joined the cluster"))?;
+        last = last.max(joined);
+    }
+    for action in state.descendants().filter(|n| n.has_tag_name("lrm_rsc_op")) {
+        let what = action
+            .attribute("operation_key")
+            .or(action.attribute("id"))
+            .unwrap_or("an action");
+        if action.attribute("op-status") == Some(PENDING) {
+            return Err(format!("{what} is under way on {name}"));
+        }
+        let changed = time(action, "last-rc-change")
+            .ok_or_else(|| format!("it is not told when {what} was done on {name}"))?;
+        last = last.max(changed);
+    }
+    Ok(last)
 }
 
 /// A time; `1` and the like are truth values of an older Pacemaker, 0 is never.
@@ -59,7 +44,11 @@ fn time(node: Node<'_, '_>, attribute: &str) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::LiveCib;
+
+    fn quiet_since(cib: &str, nodes: &[String]) -> Result<i64, String> {
+        LiveCib::parse(cib.to_owned())?.quiet_since(nodes)
+    }
 
     fn cib(c1: &str, c2: &str) -> String {
         format!(
@@ -104,8 +93,7 @@ mod tests {
             let error = quiet_since(&cib(WHOLE, &state), &both()).unwrap_err();
             assert!(error.contains(why), "{state}: {error}");
         }
-        assert!(quiet_since("<cib/>", &both()).is_err());
-        assert!(quiet_since("no XML", &both()).is_err());
+        assert!(quiet_since("<cib><configuration/></cib>", &both()).is_err());
         assert!(quiet_since(&cib(WHOLE, WHOLE), &[]).is_err());
     }
 }

@@ -29,7 +29,7 @@ impl Planner<'_> {
     /// Resources that the cluster has, or remembers, by another agent than they should have.
     /// A fence device holds nothing that could be lost.
     pub(crate) fn other_agents(&self) -> Vec<String> {
-        let Some(cib) = &self.cib else {
+        let Some(cib) = self.cib_now() else {
             return Vec::new();
         };
         let all = self.desired.cib.resources.iter().map(Resource::primitive);

@@ -38,10 +38,8 @@ pub(crate) fn apart(desired: &Desired, observed: &Observed) -> Vec<String> {
 /// Hosts that were away while the others changed, and run nothing yet.
 pub(crate) fn waiting(observed: &Observed) -> Vec<String> {
     let cib = observed.values().flatten().find_map(|f| f.cib.known());
-    let marked = cib
-        .map(|cib| pacemaker::node_attributes(cib, MARK))
-        .unwrap_or_default();
-    marked.into_iter().map(|(host, _)| host).collect()
+    let marked = cib.map(|cib| cib.node_attributes(MARK)).unwrap_or_default();
+    marked.into_iter().map(|(host, _)| host.to_owned()).collect()
 }
 
 fn attribute(host: &str, name: &str, value: Option<&str>) -> Op {

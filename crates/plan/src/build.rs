@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use engines::{Intent, Refusal};
-use pacemaker::{CibRead, Monitor};
+use pacemaker::{LiveCib, Monitor};
 use render::{Desired, DesiredApi};
 use wire::{Expect, Fact, Facts, Op, Wait};
 
@@ -53,8 +53,6 @@ pub(crate) struct Planner<'a> {
     pub(crate) gone: Vec<(String, String)>,
     /// The cluster as each host sees it that runs it and tells what can be read.
     pub(crate) monitors: BTreeMap<&'a str, &'a Monitor>,
-    /// The cluster's configuration, as the first member tells it that runs it.
-    pub(crate) cib: Option<CibRead<'a>>,
     /// Resources and clones by id in the cluster's configuration, as a member knows it.
     pub(crate) configured: BTreeSet<String>,
 }
@@ -296,12 +294,12 @@ impl<'a> Planner<'a> {
             .nodes
             .iter()
             .find_map(|(host, _)| observed.get(host)?.as_ref().ok()?.cib.known());
-        let cib = cib.and_then(|cib| CibRead::new(cib).ok());
-        let configured = cib.iter().flat_map(CibRead::configured);
+        let configured = cib.map(LiveCib::resources).unwrap_or_default();
         Self {
             monitors: seen.collect(),
-            configured: configured.flat_map(|r| [r.id, r.whole]).collect(),
-            cib,
+            configured: (configured.iter())
+                .flat_map(|r| [r.id.clone(), r.whole.clone()])
+                .collect(),
             desired,
             observed,
             digest,

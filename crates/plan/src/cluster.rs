@@ -1,7 +1,7 @@
 //! The cluster manager: starting it, its configuration in two layers, and the
 //! wait for everything to run where it should.
 
-use pacemaker::{Cib, Resource, SECTIONS, canonical};
+use pacemaker::{Cib, LiveCib, Resource, SECTIONS};
 use render::DesiredHost;
 use similar::TextDiff;
 use wire::{CibSection, ClusterWant, Expect, FileWrite, Op, Own, Query, ResourceWant, UnitChange, Wait};
@@ -187,30 +187,23 @@ impl Planner<'_> {
     }
 
     /// The CIB as a host that runs the cluster knows it.
-    pub(crate) fn cib_now(&self) -> Option<&str> {
+    pub(crate) fn cib_now(&self) -> Option<&LiveCib> {
         self.nodes()
             .iter()
             .find_map(|n| self.facts(n).and_then(|f| f.cib.known()))
-            .map(String::as_str)
-    }
-
-    /// The canonical text of a section as the cluster has it.
-    fn section_now(&self, name: &'static str) -> Option<String> {
-        let now = self.cib.as_ref()?;
-        self.memo.section(name, || now.section(name))
     }
 
     pub(crate) fn sections(&self, cib: &Cib) -> (Vec<CibSection>, Vec<Change>) {
+        let now = self.cib_now();
         let mut sections = Vec::new();
         let mut changes = Vec::new();
         for name in SECTIONS {
-            let xml = cib.section(name);
             // Secrets stand in fencing devices: compared by digest, shown never.
-            let want = canonical(&xml).unwrap_or_default();
+            let want = cib.canonical(name);
             // What was repaired before is as it was made.
             let have = match &self.repaired {
-                Some(layer) => canonical(&layer.section(name)),
-                None => self.section_now(name),
+                Some(layer) => Some(layer.canonical(name)),
+                None => now.and_then(|c| c.section(name)).map(str::to_owned),
             };
             let same = have.as_deref().is_some_and(|have| self.same_section(&want, have));
             if same {
@@ -238,7 +231,7 @@ impl Planner<'_> {
             });
             sections.push(CibSection {
                 name: name.to_owned(),
-                xml,
+                xml: cib.section(name),
             });
         }
         (sections, changes)
@@ -338,7 +331,7 @@ impl Planner<'_> {
 
     /// What the cluster restarts because its parameters are others.
     pub(crate) fn reconfigured(&self) -> Vec<Effect> {
-        let Some(now) = &self.cib else {
+        let Some(now) = self.cib_now() else {
             return Vec::new();
         };
         let mut out = Vec::new();
@@ -346,7 +339,7 @@ impl Planner<'_> {
             // A fence device runs nothing that anybody would miss, and what has another agent
             // is adopted.
             let other = primitive.agent.starts_with("stonith:") || self.renewed.contains(&primitive.id);
-            let Some(params) = now.params(&primitive.id).filter(|_| !other) else {
+            let Some(params) = now.resource(&primitive.id).filter(|_| !other).map(|r| &r.params) else {
                 continue;
             };
             let secret = |value: &String| value.contains('\u{27e6}');
@@ -449,7 +442,9 @@ mod tests {
 
     /// A section as the cluster has it, canonical.
     fn section(inner: &str) -> String {
-        canonical(&format!("<resources>{inner}</resources>")).unwrap_or_default()
+        let text = format!("<cib><configuration><resources>{inner}</resources></configuration></cib>");
+        let live = LiveCib::parse(text).unwrap();
+        live.section("resources").unwrap().to_owned()
     }
 
     fn resource(id: &str, class: &str, pairs: &[(&str, &str)]) -> String {

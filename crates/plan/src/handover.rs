@@ -71,17 +71,18 @@ pub(crate) fn sections(cib: &Cib, names: &[&str]) -> Op {
 impl Planner<'_> {
     /// What has to change hands, by what the cluster has and what systemd was told.
     pub(crate) fn moving(&self) -> Moving {
-        // What cannot be read is refused elsewhere, and nothing is known to move.
-        let Some(cib) = &self.cib else {
+        let Some(cib) = self.cib_now() else {
             return Moving::default();
         };
-        let has = |id: &str| cib.held(id);
         let leaving = self.desired.elsewhere.iter().map(|r| &r.primitive().id);
         let entering = self.desired.cib.resources.iter().map(|r| &r.primitive().id);
         Moving {
-            leaving: leaving.filter(|id| has(id) != Held::Nothing).cloned().collect(),
+            leaving: leaving
+                .filter(|id| cib.held(id) != Held::Nothing)
+                .cloned()
+                .collect(),
             entering: entering
-                .filter(|id| self.by_systemd(id) && has(id) != Held::Managed)
+                .filter(|id| self.by_systemd(id) && cib.held(id) != Held::Managed)
                 .cloned()
                 .collect(),
         }
@@ -159,7 +160,7 @@ impl Planner<'_> {
     fn give_to_systemd(&mut self, ids: &[String]) {
         let why = "the architecture has systemd run it";
         let names = ids.join(", ");
-        let cib = self.cib.as_ref();
+        let cib = self.cib_now();
         let is = |id: &String, wanted: &[Held]| cib.is_some_and(|c| wanted.contains(&c.held(id)));
         let configured: Vec<String> = ids
             .iter()

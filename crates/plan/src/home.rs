@@ -6,7 +6,6 @@
 //! above its stickiness and put back once it is there. A run that dies between
 //! leaves a raised preference, which is drift that the next plan takes away.
 
-use pacemaker::quiet_since;
 use render::DesiredVip;
 use status::Verdict;
 use wire::{CibSection, Expect, Op, Wait};
@@ -50,7 +49,7 @@ impl Planner<'_> {
                 .cib
                 .known()
                 .ok_or_else(|| format!("{node} does not tell its configuration"))?;
-            shortest = shortest.min(facts.clock - quiet_since(cib, &nodes)?);
+            shortest = shortest.min(facts.clock - cib.quiet_since(&nodes)?);
         }
         // A clock that was put back makes it less, never more.
         Ok(shortest.max(0))

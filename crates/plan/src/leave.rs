@@ -12,7 +12,7 @@ use std::hash::Hash;
 
 use engines::Refusal;
 use indexmap::IndexSet;
-use pacemaker::{CibRead, Configured};
+use pacemaker::{Configured, LiveCib};
 use render::{Desired, DesiredAbsent, IDENTITY, UnitRun};
 use wire::{Command, FileWrite, Op, UnitChange};
 
@@ -92,10 +92,11 @@ impl Planner<'_> {
             let unit = resource.unit.as_ref();
             resource.agent.starts_with("stonith:") || unit.is_some_and(|unit| units.any(|u| u.unit == *unit))
         };
-        let all = self.cib.as_ref().map(CibRead::configured).unwrap_or_default();
+        let all = self.cib_now().map(LiveCib::resources).unwrap_or_default();
         let mut all: Vec<Configured> = all
-            .into_iter()
+            .iter()
             .filter(|r| !wanted.contains(&r.id.as_str()) && !kept(r))
+            .cloned()
             .collect();
         all.dedup_by(|a, b| a.whole == b.whole);
         all

@@ -12,8 +12,6 @@ use crate::Digest;
 pub(crate) struct Memo {
     /// Digests by where the content lies: hosts share what is the same on all of them.
     digests: RefCell<HashMap<usize, String>>,
-    /// Sections of the cluster's configuration, in their canonical text.
-    sections: RefCell<HashMap<&'static str, Option<String>>>,
 }
 
 impl Memo {
@@ -22,11 +20,5 @@ impl Memo {
         let mut all = self.digests.borrow_mut();
         let known = all.entry(content.address()).or_insert_with(|| digest(content));
         known == told
-    }
-
-    /// The canonical text of a section that the cluster has.
-    pub fn section(&self, name: &'static str, make: impl FnOnce() -> Option<String>) -> Option<String> {
-        let mut all = self.sections.borrow_mut();
-        all.entry(name).or_insert_with(make).clone()
     }
 }

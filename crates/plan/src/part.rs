@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pacemaker::section_of;
 use wire::{Fact, Facts, Op, Own};
 
 use crate::{Digest, Observed, Plan, Step};
@@ -149,7 +148,7 @@ fn facts_of(op: &Op, host: &str, facts: &Facts, digest: Digest<'_>, out: &mut BT
             let Some(cib) = facts.cib.known() else { return };
             for section in sections {
                 // It may hold a fence device's password.
-                let now = section_of(cib, &section.name).map(|text| digest(text.as_bytes()));
+                let now = cib.section(&section.name).map(|text| digest(text.as_bytes()));
                 out.insert(format!("the cluster's {}", section.name), now.unwrap_or_default());
             }
         }

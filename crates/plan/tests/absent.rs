@@ -160,10 +160,10 @@ fn one_that_returns_is_brought_up_to_date_first() {
         set("quorate-away", "true")
     );
     for facts in observed.values_mut().flatten() {
-        if let Fact::Known(cib) = &mut facts.cib {
+        world::reconfigure(facts, |cib| {
             assert!(cib.contains(&from), "{cib}");
-            *cib = cib.replace(&from, &to);
-        }
+            cib.replace(&from, &to)
+        });
         if let Fact::Known(seen) = &mut facts.cluster {
             let node = seen.nodes.iter_mut().find(|n| n.name == "c1");
             node.unwrap().standby = true;

@@ -17,9 +17,7 @@ fn applied(cib: impl Fn(&str) -> String) -> (Desired, Observed) {
     let desired = world::known_by(desired);
     let mut seen = world::all(&desired, world::applied);
     for facts in seen.values_mut().flatten() {
-        if let Fact::Known(xml) = &mut facts.cib {
-            *xml = cib(xml);
-        }
+        world::reconfigure(facts, &cib);
     }
     (desired, seen)
 }

@@ -159,11 +159,9 @@ fn it_is_refused_where_the_newest_data_is_not_known() {
                 let (name, value) = ("maintenance-mode".to_owned(), "true".to_owned());
                 cluster.options.insert(name, value);
             }
-            if let Fact::Known(cib) = &mut facts.cib {
-                let set = "<cluster_property_set id=\"x\" score=\"9\"><nvpair id=\"x-m\" name=\"maintenance-mode\" \
-                           value=\"true\"/></cluster_property_set></crm_config>";
-                *cib = cib.replace("</crm_config>", set);
-            }
+            let set = "<cluster_property_set id=\"x\" score=\"9\"><nvpair id=\"x-m\" name=\"maintenance-mode\" \
+                       value=\"true\"/></cluster_property_set></crm_config>";
+            world::reconfigure(facts, |cib| cib.replace("</crm_config>", set));
         }
     };
     assert_eq!(with(&held), ["cluster::held"]);

@@ -11,7 +11,7 @@ mod examples;
 
 use std::collections::BTreeSet;
 
-use pacemaker::{Cib, OrderKind, Resource};
+use pacemaker::{Cib, LiveCib, OrderKind, Resource, SECTIONS};
 use render::Desired;
 
 fn check(rule: impl Fn(&str, &Desired, &Cib)) {
@@ -26,6 +26,23 @@ fn score(text: &str) -> i64 {
         "-INFINITY" => -1_000_000,
         number => number.parse().unwrap(),
     }
+}
+
+/// The values give the same canonical text as their XML that a cluster took.
+#[test]
+fn the_canonical_text_is_that_of_the_xml() {
+    check(|cloud, desired, cib| {
+        let live = LiveCib::parse(cib.document(&desired.nodes)).unwrap();
+        for section in SECTIONS {
+            let own = cib.canonical(section);
+            assert_eq!(live.section(section), Some(own.as_str()), "{cloud}: {section}");
+        }
+        let ids = |r: &Resource| (r.primitive().id.clone(), r.id());
+        let own: Vec<_> = cib.resources.iter().map(ids).collect();
+        let read = live.resources().iter();
+        let read: Vec<_> = read.map(|r| (r.id.clone(), r.whole.clone())).collect();
+        assert_eq!(read, own, "{cloud}");
+    });
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use pacemaker::Monitor;
+use pacemaker::{LiveCib, Monitor};
 use plan::Observed;
 use render::UnitRun;
 use wire::{Address, Fact, Facts, FileFact, KeyFact, NamedQuery, Observe, OsRelease, Stat, UnitFact};
@@ -26,10 +26,12 @@ impl World {
     /// Facts of all hosts, those among them that the cloud file does not name any more.
     pub fn observe(&self) -> Observed {
         let hosts = self.machines.iter();
+        // All members have the same.
+        let cib = self.cib();
         hosts
             .map(|(host, machine)| {
                 let told = if machine.up {
-                    Ok(self.facts(host, &self.asks[host]))
+                    Ok(self.facts(host, &self.asks[host], cib.as_ref()))
                 } else {
                     Err(format!("{host}: no route to host"))
                 };
@@ -38,7 +40,7 @@ impl World {
             .collect()
     }
 
-    fn facts(&self, host: &str, ask: &Observe) -> Facts {
+    fn facts(&self, host: &str, ask: &Observe, cib: Option<&LiveCib>) -> Facts {
         let machine = &self.machines[host];
         let hides = |sense: Sense| machine.hidden.contains(&sense);
         let unseen = || UNSEEN.to_owned();
@@ -99,7 +101,10 @@ impl World {
                 .map(|q| (q.name.clone(), answer(q)))
                 .collect(),
             cluster: of_cluster(self.monitor(host), hides(Sense::Cluster)),
-            cib: of_cluster(self.cib(host), hides(Sense::Cluster)),
+            cib: of_cluster(
+                cib.filter(|_| self.cluster.members.contains(host)).cloned(),
+                hides(Sense::Cluster),
+            ),
         }
     }
 
@@ -206,9 +211,9 @@ impl World {
         !(instance && self.machines.get(node).is_some_and(|m| m.slow))
     }
 
-    /// Output of `cibadmin -Q` on a host.
-    fn cib(&self, host: &str) -> Option<String> {
-        if !self.cluster.members.contains(host) || !self.cluster.is_configured() {
+    /// The CIB as members of the cluster have it.
+    fn cib(&self) -> Option<LiveCib> {
+        if !self.cluster.is_configured() {
             return None;
         }
         let mut sections: String = self.cluster.sections.values().map(String::as_str).collect();
@@ -231,9 +236,8 @@ impl World {
                  expected=\"member\"/>"
             );
         }
-        Some(filled(&format!(
-            "<cib><configuration>{sections}</configuration><status>{status}</status></cib>"
-        )))
+        let text = format!("<cib><configuration>{sections}</configuration><status>{status}</status></cib>");
+        LiveCib::parse(filled(&text)).ok().map(LiveCib::without_text)
     }
 }
 

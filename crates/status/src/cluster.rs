@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pacemaker::{GUARDED, HOLDS, Monitor, Property, Resource, effective, same_value};
+use pacemaker::{GUARDED, HOLDS, LiveCib, Monitor, Property, Resource, same_value};
 use render::Desired;
 use wire::{Answer, Fact, Facts};
 
@@ -30,8 +30,8 @@ impl Cluster {
             let quorate = monitor.quorate;
             let found = Self {
                 monitor,
-                properties: cib.and_then(|c| effective(c)).unwrap_or_default(),
-                had_quorum: voted(facts).unwrap_or_else(|| cib.is_some_and(|c| pacemaker::had_quorum(c))),
+                properties: cib.map(|c| c.properties().clone()).unwrap_or_default(),
+                had_quorum: voted(facts).unwrap_or_else(|| cib.is_some_and(LiveCib::had_quorum)),
             };
             if quorate {
                 return Some(found);

@@ -18,7 +18,7 @@ mod world;
 #[path = "snapshots/cluster.rs"]
 mod cluster;
 
-use pacemaker::Monitor;
+use pacemaker::{LiveCib, Monitor};
 use render::Desired;
 use status::{Problem, Snapshot, Verdict, snapshot};
 use wire::{Address, Answer, Fact, Facts};
@@ -103,8 +103,8 @@ fn told(seen: &mut Seen, change: impl Fn(&mut Monitor), configured: impl Fn(&str
         if let Fact::Known(cluster) = &mut facts.cluster {
             change(cluster);
         }
-        if let Fact::Known(xml) = &mut facts.cib {
-            *xml = configured(xml);
+        if let Fact::Known(cib) = &mut facts.cib {
+            *cib = LiveCib::parse(configured(cib.text().unwrap())).unwrap();
         }
     }
 }

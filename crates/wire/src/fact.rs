@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use pacemaker::Monitor;
+use pacemaker::{LiveCib, Monitor};
 use serde::{Deserialize, Serialize};
 
 use crate::Answer;
@@ -25,6 +25,15 @@ impl<T> Fact<T> {
         match self {
             Self::Known(value) => Some(value),
             Self::Absent | Self::Unknown(_) => None,
+        }
+    }
+
+    /// The same fact of another type.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Fact<U> {
+        match self {
+            Self::Known(value) => Fact::Known(change(value)),
+            Self::Absent => Fact::Absent,
+            Self::Unknown(why) => Fact::Unknown(why),
         }
     }
 
@@ -161,6 +170,7 @@ pub struct Facts {
     pub answers: BTreeMap<String, Fact<Answer>>,
     /// The cluster as `crm_mon` has it, when asked for; `Absent` when it does not run here.
     pub cluster: Fact<Monitor>,
-    /// `cibadmin -Q`, when asked for.
-    pub cib: Fact<String>,
+    /// The cluster's CIB, when asked for; its text only where that was asked for too
+    /// (`Observe::cib_text`).
+    pub cib: Fact<LiveCib>,
 }

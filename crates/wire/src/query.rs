@@ -36,6 +36,8 @@ pub struct Observe {
     pub queries: Vec<NamedQuery>,
     /// Whether `crm_mon` and the CIB are wanted.
     pub cluster: bool,
+    /// Of the CIB also the text, in which fence devices have passwords.
+    pub cib_text: bool,
 }
 
 /// A key of an INI file that is asked for.

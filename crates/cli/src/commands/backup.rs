@@ -14,7 +14,7 @@ use plan::Observed;
 use serde::Serialize;
 use tokio::sync::mpsc;
 use vault::{ExposeSecret as _, Vault};
-use wire::{Answer, Fact, FileSum, Op, Query, Reply};
+use wire::{Answer, Fact, FileSum, Observe, Op, Query, Reply};
 
 use super::plan::digester;
 use crate::args::{BackupArgs, BackupMake, BackupVerb, Output, Shown};
@@ -255,6 +255,30 @@ pub async fn before_members(run: &Runner, observed: &Observed) -> Result<(), Fai
     save(&run.project, &run.sessions, observed, run.who(), &place, begin).await
 }
 
+/// The text of the cluster's configuration, of the first host that tells it.
+async fn configuration(sessions: &Sessions, observed: &Observed) -> Result<String, Failure> {
+    for (host, facts) in observed {
+        let tells = matches!(facts, Ok(facts) if facts.cib.known().is_some());
+        let Some(Ok(session)) = sessions.get(host).filter(|_| tells) else {
+            continue;
+        };
+        let ask = Observe {
+            cluster: true,
+            cib_text: true,
+            ..Observe::default()
+        };
+        if let Ok(Reply::Facts(facts)) = session.call(Op::Observe(ask), None).await
+            && let Some(text) = facts.cib.known().and_then(|cib| cib.text())
+        {
+            return Ok(text.to_owned());
+        }
+    }
+    Err(Failure::world(
+        "the cluster's configuration cannot be seen on any host",
+        "`quorate status` shows the hosts",
+    ))
+}
+
 /// Writes one, sends it where it belongs, and tells of it.
 async fn save(
     project: &Project,
@@ -275,6 +299,7 @@ async fn save(
         .iter()
         .flat_map(|d| d.names.clone())
         .collect();
+    let configuration = configuration(sessions, observed).await?;
     let dumped = if databases.is_empty() {
         None
     } else {
@@ -283,7 +308,7 @@ async fn save(
     let written = write(
         project,
         &vault,
-        observed,
+        configuration,
         databases,
         at,
         &path,
@@ -314,7 +339,7 @@ async fn save(
 async fn write(
     project: &Project,
     vault: &Vault,
-    observed: &Observed,
+    configuration: String,
     databases: Vec<String>,
     at: jiff::Timestamp,
     path: &Utf8Path,
@@ -330,17 +355,7 @@ async fn write(
     };
     add(CLOUD_FILE, fs_err::read(&project.file)?);
     add(VAULT, fs_err::read(project.vault_path())?);
-    let cib = observed
-        .values()
-        .flatten()
-        .find_map(|facts| facts.cib.known())
-        .ok_or_else(|| {
-            Failure::world(
-                "the cluster's configuration cannot be seen on any host",
-                "`quorate status` shows the hosts",
-            )
-        })?;
-    add(CIB, cib.clone().into_bytes());
+    add(CIB, configuration.into_bytes());
     let (pieces, waiting) = mpsc::channel(PIECES);
     if let Some(dumped) = dumped {
         parts.push(Part {

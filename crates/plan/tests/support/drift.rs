@@ -264,10 +264,9 @@ fn what_was_stopped_by_its_configuration_runs_before_hosts_are_changed() {
     let (_, desired) = &CLOUDS[0];
     let mut observed = world::all(desired, world::applied);
     for facts in observed.values_mut().flatten() {
-        let Fact::Known(cib) = &mut facts.cib else {
-            continue;
-        };
-        *cib = cib.replace("migration-threshold", "was-something-else");
+        world::reconfigure(facts, |cib| {
+            cib.replace("migration-threshold", "was-something-else")
+        });
     }
     let facts = observed["c2"].as_mut().unwrap();
     let Fact::Known(file) = facts.files.get_mut("/etc/keystone/quorate-uwsgi.ini").unwrap() else {

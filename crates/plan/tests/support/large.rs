@@ -10,6 +10,7 @@
 
 use std::fmt::Write as _;
 
+use pacemaker::LiveCib;
 use plan::Observed;
 use render::Desired;
 use wire::Fact;
@@ -77,7 +78,9 @@ pub fn observed(desired: &Desired) -> Observed {
     for (host, facts) in &mut all {
         // As the agent tells them: a text that is as it should be is left out.
         let same = looks.at(host).same;
-        for (path, fact) in &mut facts.as_mut().unwrap().files {
+        let facts = facts.as_mut().unwrap();
+        facts.cib = facts.cib.clone().map(LiveCib::without_text);
+        for (path, fact) in &mut facts.files {
             if let Fact::Known(file) = fact
                 && same.get(path) == Some(&file.digest)
             {

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use pacemaker::{Held, held};
+use pacemaker::{Held, LiveCib};
 use wire::{Facts, UnitChange};
 
 use super::*;
@@ -74,7 +74,7 @@ impl World {
         out
     }
 
-    fn cib(&self) -> String {
+    fn cib(&self) -> LiveCib {
         let sections: String = self.sections.values().map(String::as_str).collect();
         let history = self
             .remembered
@@ -87,11 +87,10 @@ impl World {
         else {
             panic!()
         };
-        let states = whole.split_once("<status>").unwrap().1;
+        let states = whole.text().unwrap().split_once("<status>").unwrap().1;
         let states = states.rsplit_once("<lrm/>").map_or(states, |(_, rest)| rest);
-        world::filled(&format!(
-            "<cib><configuration>{sections}</configuration><status>{history}<lrm/>{states}"
-        ))
+        let text = format!("<cib><configuration>{sections}</configuration><status>{history}<lrm/>{states}");
+        LiveCib::parse(world::filled(&text)).unwrap()
     }
 
     /// What the cluster does of itself: it probes what it was told of, and stops
@@ -99,7 +98,7 @@ impl World {
     fn schedule(&mut self) {
         let cib = self.cib();
         for id in self.switched.keys() {
-            let has = held(&cib, id).unwrap();
+            let has = cib.held(id);
             if has == Held::Remembered {
                 let kept =
                     self.sections["crm_config"].contains("name=\"stop-orphan-resources\" value=\"false\"");
@@ -116,7 +115,7 @@ impl World {
                 let Some(Fact::Known(now)) = facts.units.get(unit) else {
                     panic!()
                 };
-                let twice = now.file == "enabled" && held(&cib, id) == Ok(Held::Managed);
+                let twice = now.file == "enabled" && cib.held(id) == Held::Managed;
                 assert!(!twice, "after {} operations two rule {id} on {host}", self.done);
             }
             facts.cib = Fact::Known(cib.clone());
@@ -214,7 +213,7 @@ impl World {
         assert!(!config.contains("stop-orphan-resources"), "{config}");
         for id in self.switched.keys() {
             let wanted = self.to.cib.resources.iter().any(|r| r.primitive().id == *id);
-            let held = held(&cib, id).unwrap();
+            let held = cib.held(id);
             assert_eq!(held, if wanted { Held::Managed } else { Held::Nothing }, "{id}");
         }
     }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use pacemaker::{CibRead, Primitive, Resource, UNIT_AGENT};
+use pacemaker::{LiveCib, Primitive, Resource, UNIT_AGENT};
 
 use super::*;
 
@@ -69,16 +69,15 @@ impl World {
         out
     }
 
-    fn cib(&self) -> String {
+    fn cib(&self) -> LiveCib {
         let sections: String = self.sections.values().map(String::as_str).collect();
         let history: String = self.remembered.values().map(String::as_str).collect();
         let first = self.observed.values().next().unwrap().as_ref().unwrap();
         let Fact::Known(whole) = &first.cib else { panic!() };
-        let states = whole.split_once("<status>").unwrap().1;
+        let states = whole.text().unwrap().split_once("<status>").unwrap().1;
         let states = states.rsplit_once("<lrm/>").map_or(states, |(_, rest)| rest);
-        world::filled(&format!(
-            "<cib><configuration>{sections}</configuration><status>{history}<lrm/>{states}"
-        ))
+        let text = format!("<cib><configuration>{sections}</configuration><status>{history}<lrm/>{states}");
+        LiveCib::parse(world::filled(&text)).unwrap()
     }
 
     /// The primitive's element in the configuration, with its own settings.
@@ -215,9 +214,7 @@ impl World {
         let all = self.to.cib.resources.iter().map(Resource::primitive);
         let wanted: Vec<_> = all.map(|p| (p.id.as_str(), p.agent.as_str())).collect();
         assert_eq!(
-            CibRead::new(&self.cib())
-                .unwrap()
-                .of_another_agent(wanted.into_iter()),
+            self.cib().of_another_agent(wanted.into_iter()),
             Vec::<String>::new()
         );
     }

@@ -74,11 +74,11 @@ fn addresses_stay_while_anything_is_not_whole_or_not_known() {
         assert_eq!(told.count(), 1, "{what}: {:?}", plan.explain);
     };
     let cib = |facts: &mut wire::Facts, from: &str, to: &str| {
-        let Fact::Known(cib) = &mut facts.cib else {
-            panic!()
-        };
-        assert!(cib.contains(from));
-        *cib = cib.replacen(from, to, 1);
+        assert!(facts.cib.known().is_some());
+        world::reconfigure(facts, |cib| {
+            assert!(cib.contains(from));
+            cib.replacen(from, to, 1)
+        });
     };
     let last = world::LAST.to_string();
     stays("a clock that was put back", &|f| f.clock = 0);
@@ -213,9 +213,9 @@ fn a_raised_preference_is_taken_back() {
     for (cloud, desired) in CLOUDS.iter() {
         let mut observed = world::all(desired, world::applied);
         for facts in observed.values_mut().flatten() {
-            if let Fact::Known(cib) = &mut facts.cib {
-                *cib = cib.replacen("score=\"100\"", "score=\"INFINITY\"", 1);
-            }
+            world::reconfigure(facts, |cib| {
+                cib.replacen("score=\"100\"", "score=\"INFINITY\"", 1)
+            });
         }
         let plan = make(desired, &observed, Intent::Converge).unwrap();
         hold(desired, &plan);

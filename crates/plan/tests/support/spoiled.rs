@@ -148,20 +148,19 @@ pub fn spoil(desired: &Desired, observed: &mut Observed, host: usize, fault: &Fa
             }
         }
         Fault::CibOld => {
-            if let Fact::Known(cib) = &mut facts.cib {
-                *cib = cib
-                    .replace("migration-threshold", "was-something-else")
-                    .replace("\"60s\"", "\"61s\"");
-            }
+            world::reconfigure(facts, |cib| {
+                cib.replace("migration-threshold", "was-something-else")
+                    .replace("\"60s\"", "\"61s\"")
+            });
         }
         Fault::Joined(i) => {
-            if let Fact::Known(cib) = &mut facts.cib {
-                *cib = cib.replacen(
+            world::reconfigure(facts, |cib| {
+                cib.replacen(
                     &world::LAST.to_string(),
                     &(world::LAST + i64::try_from(*i).unwrap()).to_string(),
                     1,
-                );
-            }
+                )
+            });
         }
         Fault::Away(_) | Fault::Later(_) | Fault::Election(_) => {}
         Fault::Corosync(i) => {

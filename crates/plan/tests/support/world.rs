@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use pacemaker::{Monitor, Resource};
+use pacemaker::{LiveCib, Monitor, Resource};
 use plan::Observed;
 use render::{Desired, UnitRun};
 use wire::{
@@ -199,7 +199,7 @@ pub fn applied(desired: &Desired, host: &str) -> Facts {
     if desired.nodes.iter().any(|(n, _)| n == host) {
         out.cluster = Fact::Known(cluster(desired));
         let cib = filled(&desired.cib.document(&desired.nodes));
-        out.cib = Fact::Known(cib.replace("<status/>", &states(desired)));
+        out.cib = live(cib.replace("<status/>", &states(desired)));
     }
     let mut held: Vec<&str> = desired
         .vips
@@ -217,6 +217,19 @@ pub fn applied(desired: &Desired, host: &str) -> Facts {
         })
         .collect();
     out
+}
+
+/// The fact of a CIB.
+pub fn live(text: String) -> Fact<LiveCib> {
+    LiveCib::parse(text).map_or_else(Fact::Unknown, Fact::Known)
+}
+
+/// Changes the text of a CIB that is known.
+pub fn reconfigure(facts: &mut Facts, change: impl FnOnce(&str) -> String) {
+    if let Fact::Known(cib) = &facts.cib {
+        facts.cib = live(change(cib.text().unwrap()));
+        assert!(facts.cib.known().is_some(), "{:?}", facts.cib);
+    }
 }
 
 /// The members in the CIB's status: nothing happened since [`LAST`].
