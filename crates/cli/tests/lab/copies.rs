@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use crate::cloud::Cloud;
-use crate::said::{tell, until};
+use crate::said::{program, run, tell, until};
 use crate::writers::{self, Writers};
 
 /// Limit for what the cluster does by itself beside a copy: the promotion's own patience, and
@@ -88,9 +88,12 @@ fn beside_a_copy(cloud: &Cloud) {
         .good();
     let status = cloud.status().unwrap();
     assert_ne!(status["verdict"], "redundant", "{status:#}");
-    let said = cloud.say(&["host", "drain", "c1", "--yes"]);
+    let file = cloud.file();
+    let drain = ["host", "drain", "c1", "--yes", "-f", file.to_str().unwrap()];
+    let said = run(program(), &drain);
     tell(&format!("a drain beside the copy: {said}"));
-    assert!(!said.ok(), "{said}");
+    assert_eq!(said.code, Some(1), "{said}");
+    assert!(said.err.contains("galera"), "{said}");
     let standby = cloud.shell("c1", "crm_mon --one-shot | grep -i standby");
     assert!(!standby.ok(), "{standby}");
     let copies = cloud.shell("c3", "pgrep -f [w]srep_sst_mariabackup");
