@@ -49,8 +49,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) rings: Rings,
     /// Members that come, and the votes that everybody has meanwhile.
     pub(crate) votes: Votes,
-    /// Hosts that the cloud file does not name any more, each with its address.
-    pub(crate) gone: Vec<(String, String)>,
+    /// Hosts that the cloud file does not name any more.
+    pub(crate) gone: Vec<String>,
     /// The cluster as each host sees it that runs it and tells what can be read.
     pub(crate) monitors: BTreeMap<&'a str, &'a Monitor>,
     /// Resources and clones by id in the cluster's configuration, as a member knows it.
@@ -295,6 +295,13 @@ impl<'a> Planner<'a> {
             .iter()
             .find_map(|(host, _)| observed.get(host)?.as_ref().ok()?.cib.known());
         let configured = cib.map(LiveCib::resources).unwrap_or_default();
+        let votes = Votes::of(desired, observed);
+        let told = depart::gone(desired, observed);
+        let mut gone: Vec<String> = told.into_iter().map(|(host, _)| host).collect();
+        // The cluster tells of them too, where no host's account does.
+        let leaving = votes.leaving.iter().filter(|h| !gone.contains(h));
+        let leaving: Vec<String> = leaving.cloned().collect();
+        gone.extend(leaving);
         Self {
             monitors: seen.collect(),
             configured: (configured.iter())
@@ -314,8 +321,8 @@ impl<'a> Planner<'a> {
             renewed: Vec::new(),
             started: BTreeSet::new(),
             rings: Rings::default(),
-            votes: Votes::of(desired, observed),
-            gone: depart::gone(desired, observed),
+            votes,
+            gone,
         }
     }
 }

@@ -153,7 +153,7 @@ impl Planner<'_> {
     /// Stops for good what the cloud has on hosts that it does not name any more.
     /// Members of the cluster go first, or alone. Tells of hosts that cannot be reached.
     pub(crate) fn stop_gone(&mut self, explain: &mut Vec<String>) {
-        for (host, _) in self.gone.clone() {
+        for host in self.gone.clone() {
             let Some(facts) = self.facts(&host) else {
                 explain.push(format!(
                     "{host} is not in the cloud file and cannot be reached: what it runs goes on, without \
