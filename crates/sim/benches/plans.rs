@@ -27,7 +27,7 @@ use std::time::Duration;
 use plan::Intent;
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use stories::{Counted, Start, drawn, lives, starts};
+use stories::{Counted, Start, drawn, line, lives, starts};
 
 /// Plans of the yardstick.
 const ALONE: u32 = 100;
@@ -72,12 +72,12 @@ fn measure(architecture: &str, services: &str, most: Duration) {
             if since(began) > most {
                 break 'all;
             }
-            let (spoils, comes) = drawn().new_tree(&mut runner).unwrap().current();
-            let ended = lives(start, &spoils, &comes, &counted);
+            let draw = drawn().new_tree(&mut runner).unwrap().current();
+            let ended = lives(start, &draw, &counted);
             draws += 1;
             if let Err(why) = ended {
                 bad += 1;
-                eprintln!("{}: ({spoils:?}, {comes:?}): {why}", start.name);
+                eprintln!("{}: {}\n{why}", start.name, line(&draw));
             }
         }
     }

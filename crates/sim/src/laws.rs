@@ -61,7 +61,10 @@ impl World {
             let known = |(since, planned): &(usize, bool)| *planned || *since < self.looked;
             let others = down.iter().filter_map(|h| before.get(h));
             let stopped: Vec<&String> = down.iter().filter(new).collect();
-            if by_plan && !stopped.is_empty() && (stopped.len() > 1 || others.clone().any(known)) {
+            // Of a majority that nobody knew to be the last, the rest goes with one more.
+            let surprise = |(since, planned): &(usize, bool)| !*planned && *since >= self.looked;
+            let several = stopped.len() > 1 && !others.clone().any(surprise);
+            if by_plan && !stopped.is_empty() && (several || others.clone().any(known)) {
                 found.push(format!("{resource} is down on {} at once", down.join(" and ")));
             }
             let since = (self.tick, by_plan);

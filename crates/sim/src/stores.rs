@@ -102,6 +102,8 @@ impl Databases {
     pub fn stop(&mut self, host: &str) {
         let member = self.member(host);
         (member.running, member.joined, member.clean) = (false, false, true);
+        // It was told to the process.
+        member.weight = 1;
         self.view = self.weight();
     }
 
@@ -109,7 +111,7 @@ impl Databases {
     pub fn lose(&mut self, lost: &BTreeSet<String>) {
         for host in lost {
             let member = self.member(host);
-            (member.running, member.joined) = (false, false);
+            (member.running, member.joined, member.weight) = (false, false, 1);
         }
         let left = self.weight();
         if left > 0 && left * 2 <= self.view {

@@ -118,6 +118,7 @@ impl World {
         let mut ended = Ended::Stopped;
         for _ in 0..RUNS {
             self.happen();
+            let began = self.tick;
             ended = self.run(Intent::Converge, Stop::Never);
             match &ended {
                 Ended::Empty(_) if self.events.is_empty() => return ended,
@@ -126,6 +127,8 @@ impl World {
                 _ if !self.events.is_empty() => {
                     self.next_event();
                 }
+                // Plan after plan waited for what came to its end on the way.
+                Ended::Endless(_) if self.disturbed > began => {}
                 // A store that lost its majority comes back by its own verb.
                 Ended::Refused(_) | Ended::Failed(..) => {
                     ended = self.run(Intent::Recover, Stop::Never);

@@ -134,6 +134,21 @@ fn members_come_and_leave() {
     }
 }
 
+/// What leaves is told by the cluster too, where the hosts' own accounts of it are gone.
+#[test]
+fn members_leave_of_whom_no_account_tells() {
+    for architecture in ARCHITECTURES {
+        let [three, five] = [3, 5].map(|n| of(n, architecture, "keystone"));
+        let mut world = made(&five);
+        spoil(&mut world, render::IDENTITY);
+        becomes(
+            &world,
+            &three,
+            &format!("{architecture}: from five to three, unread"),
+        );
+    }
+}
+
 #[test]
 fn a_cloud_moves_between_the_architectures() {
     for services in ["keystone", EIGHT] {

@@ -13,9 +13,15 @@ use crate::clouds::{ARCHITECTURES, EIGHT, made, of, restoring, said};
 
 /// State of a cloud when a story begins, and the one that it is to reach.
 pub struct Start {
+    /// `core keystone shrunk`.
     pub name: String,
     pub world: World,
     pub wanted: Desired,
+}
+
+/// Services in a word.
+fn short(services: &str) -> &str {
+    if services == EIGHT { "eight" } else { services }
 }
 
 pub fn starts(architecture: &str, services: &str) -> Vec<Start> {
@@ -25,7 +31,7 @@ pub fn starts(architecture: &str, services: &str) -> Vec<Start> {
     let whole = made(&three);
     let restore = restoring(&three, true);
     let start = |name: &str, world: &World, wanted: &Desired| Start {
-        name: format!("{architecture}, {name}"),
+        name: format!("{architecture} {} {name}", short(services)),
         world: world.clone(),
         wanted: wanted.clone(),
     };
@@ -43,7 +49,37 @@ pub fn starts(architecture: &str, services: &str) -> Vec<Start> {
     out
 }
 
-pub fn drawn() -> impl Strategy<Value = (Vec<Spoils>, Vec<Comes>)> {
+/// Numbers of which a story is made.
+pub type Draw = (Vec<Spoils>, Vec<Comes>);
+
+/// A draw as it is kept: `1 2 true, …; 1 2 3 4 5, …`.
+pub fn line((spoils, comes): &Draw) -> String {
+    let spoils = spoils.iter().map(|(a, b, c)| format!("{a} {b} {c}"));
+    let comes = comes.iter().map(|(a, b, c, d, e)| format!("{a} {b} {c} {d} {e}"));
+    let [spoils, comes] = [spoils.collect::<Vec<_>>(), comes.collect()].map(|all| all.join(", "));
+    format!("{spoils}; {comes}")
+}
+
+/// A draw that was kept.
+pub fn kept(line: &str) -> Draw {
+    let (spoils, comes) = line.split_once(';').unwrap();
+    let groups = |text: &str| -> Vec<Vec<String>> {
+        let groups = text
+            .split(',')
+            .map(|g| g.split_whitespace().map(str::to_owned).collect());
+        groups.filter(|g: &Vec<String>| !g.is_empty()).collect()
+    };
+    let number = |word: &String| word.parse::<usize>().unwrap();
+    let spoils = groups(spoils).into_iter();
+    let spoils = spoils.map(|g| (number(&g[0]), number(&g[1]), g[2] == "true"));
+    let comes = groups(comes).into_iter().map(|g| {
+        let n: Vec<usize> = g.iter().map(number).collect();
+        (n[0], n[1], n[2], n[3], n[4])
+    });
+    (spoils.collect(), comes.collect())
+}
+
+pub fn drawn() -> impl Strategy<Value = Draw> {
     let number = || 0..1000_usize;
     let spoils = prop::collection::vec((number(), number(), any::<bool>()), 0..4);
     let comes = (number(), number(), number(), number(), number());
@@ -67,7 +103,7 @@ impl Counted {
 }
 
 /// Whatever happens on the way, it comes to a good end, and no law is broken by a plan.
-pub fn lives(start: &Start, spoils: &[Spoils], comes: &[Comes], counted: &Counted) -> Result<(), String> {
+pub fn lives(start: &Start, (spoils, comes): &Draw, counted: &Counted) -> Result<(), String> {
     let mut world = start.world.clone();
     world.want(&start.wanted);
     world.plans.set(0);
