@@ -25,9 +25,9 @@ pub use data::{DataKey, is_data, name_of, written};
 pub use guests::Guests;
 pub use journeys::{Journeys, Request, Session, Walk};
 pub use service::{
-    BY_SYSTEMD, Brake, Broker, Budget, Component, Cure, Cured, Database, DoneWhen, Endpoint, FileSpec,
-    HashRing, Interval, Kind, Law, Number, Operation, Packages, Pairs, Periodic, Platform, Refused, Release,
-    ResourceSpec, SecretSpec, Service, SqlAccess, Step, UnitRun, UnsafeValue, Watched,
+    BY_SYSTEMD, Brake, Broker, Budget, Checks, Component, Cure, Cured, Database, DoneWhen, Endpoint,
+    FileSpec, HashRing, Interval, Kind, Law, Number, Operation, Packages, Pairs, Periodic, Platform, Refused,
+    Release, ResourceSpec, SecretSpec, Service, SqlAccess, Step, UnitRun, UnsafeValue, Watched,
 };
 pub use setting::{Misfit, NONE, Setting, SettingKind};
 

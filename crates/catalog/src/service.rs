@@ -106,8 +106,28 @@ pub struct Endpoint {
     pub connections: Option<u32>,
     /// Requests that cost much, and how many one client may send.
     pub brake: Option<Brake>,
+    /// How it is asked, where that is not as the budget says.
+    pub checks: Checks,
     /// Further lines for the balancer's section.
     pub options: Vec<String>,
+}
+
+/// Times in milliseconds, and counts, of a balancer's health check, where they are not those
+/// of the budget.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checks {
+    /// Between two questions to a server that is up.
+    pub every: Option<u32>,
+    /// Between two questions while its state changes.
+    pub suspect: Option<u32>,
+    /// Between two questions to a server that is down.
+    pub down: Option<u32>,
+    /// Until a question without an answer has failed.
+    pub timeout: Option<u32>,
+    /// Questions that fail until it is down.
+    pub fall: Option<u32>,
+    /// Questions that are answered until it is up.
+    pub rise: Option<u32>,
 }
 
 /// A limit for each client address on requests that cost much and prove nothing yet: logins.

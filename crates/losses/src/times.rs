@@ -47,7 +47,7 @@ fn in_ms(value: &str, unit: &str) -> Option<u64> {
     format!("{:.0}", value.round()).parse().ok()
 }
 
-/// A time with its unit as balancers and the cluster write it: `250ms`, `5s`, `10m`, `500`.
+/// A time with its unit as the cluster writes it: `250ms`, `5s`, `10m`, `500`.
 fn with_unit(text: &str, without: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = text.get(digits.len()..)?;
@@ -78,27 +78,15 @@ impl<'a> Times<'a> {
     }
 
     /// How a balancer asks one of its sections: the budget's numbers, and what the section
-    /// says otherwise.
+    /// has otherwise.
     pub fn checks(&self, asked: &Asked) -> Checks {
-        let said = |key: &str| {
-            let mut words = asked.options.iter().flat_map(|line| line.split(' '));
-            words.find(|w| *w == key)?;
-            words.next()
-        };
-        let timeout = asked
-            .options
-            .iter()
-            .find_map(|l| l.strip_prefix("timeout check "));
-        let time = |text: Option<&str>, name: &str| {
-            let own = text.and_then(|t| with_unit(t, "ms"));
-            own.unwrap_or_else(|| self.of(name))
-        };
-        let falls = said("fall").and_then(|n| n.parse().ok());
+        let own = |number: Option<u32>, name| number.map_or_else(|| self.of(name), u64::from);
+        let checks = &asked.checks;
         Checks {
-            every: time(said("inter"), "check_every"),
-            suspect: time(said("fastinter"), "check_suspect"),
-            timeout: time(timeout, "check_timeout"),
-            falls: falls.unwrap_or_else(|| self.of("check_fall")).saturating_sub(1),
+            every: own(checks.every, "check_every"),
+            suspect: own(checks.suspect, "check_suspect"),
+            timeout: own(checks.timeout, "check_timeout"),
+            falls: own(checks.fall, "check_fall").saturating_sub(1),
         }
     }
 
@@ -206,7 +194,7 @@ impl<'a> Times<'a> {
 
 #[cfg(test)]
 mod tests {
-    use render::Counted;
+    use render::{CheckTimes, Counted};
 
     use super::*;
 
@@ -261,22 +249,25 @@ mod tests {
             ("check_fall", "2", "checks"),
         ]);
         let times = Times::new(&desired);
-        let check = |options: &[&str], silent, refused| {
-            let checks = times.checks(&Asked {
+        let check = |checks: CheckTimes, silent, refused| {
+            let found = times.checks(&Asked {
                 answers: true,
                 single_writer: false,
-                options: options.iter().map(|o| (*o).to_owned()).collect(),
+                checks: checks.clone(),
                 port: None,
             });
-            assert_eq!(
-                (checks.silent(), checks.refused()),
-                (silent, refused),
-                "{options:?}"
-            );
+            assert_eq!((found.silent(), found.refused()), (silent, refused), "{checks:?}");
         };
-        check(&[], 2850, 1250);
-        check(&["timeout client 10m", "timeout check 2s"], 5250, 1250);
-        check(&["default-server inter 500ms fastinter 200ms fall 2"], 2300, 700);
-        check(&["default-server inter 5s fastinter 1s fall 3"], 9400, 7000);
+        let of = |every, suspect, timeout, fall| CheckTimes {
+            every,
+            suspect,
+            timeout,
+            fall,
+            ..CheckTimes::default()
+        };
+        check(CheckTimes::default(), 2850, 1250);
+        check(of(None, None, Some(2000), None), 5250, 1250);
+        check(of(Some(500), Some(200), None, Some(2)), 2300, 700);
+        check(of(Some(5000), Some(1000), None, Some(3)), 9400, 7000);
     }
 }

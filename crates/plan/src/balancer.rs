@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use render::BalancerSection;
 use wire::{Answer, Fact, Facts, NamedQuery, Op, Query, ServerState, UnitChange};
 
 use crate::Change;
@@ -73,36 +74,20 @@ struct Balancer {
     started: Option<i64>,
 }
 
-/// A file: what is in `listen`, `frontend` and `backend`.
-fn written(text: &str) -> Balancer {
+/// The file, as it was made.
+fn written(sections: &[BalancerSection]) -> Balancer {
     let mut out = Balancer::default();
-    let mut section = "";
-    for line in text.lines().filter(|l| !l.trim_start().starts_with('#')) {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        match words.as_slice() {
-            [kind, name, ..] if !line.starts_with([' ', '\t']) => {
-                section = if ["listen", "frontend", "backend"].contains(kind) {
-                    name
-                } else {
-                    ""
-                };
-                if ["listen", "frontend"].contains(kind) {
-                    out.frontends.insert((*name).to_owned(), "OPEN".to_owned());
-                }
-            }
-            [_] if !line.starts_with([' ', '\t']) => section = "",
-            ["server", name, at, ..] if !section.is_empty() => {
-                let (address, port) = at.rsplit_once(':').unwrap_or((at, ""));
-                out.servers.insert(
-                    (section.to_owned(), (*name).to_owned()),
-                    Server {
-                        address: address.trim_matches(['[', ']']).to_owned(),
-                        port: port.to_owned(),
-                        ..Server::default()
-                    },
-                );
-            }
-            _ => {}
+    for section in sections {
+        if section.listens {
+            out.frontends.insert(section.name.clone(), "OPEN".to_owned());
+        }
+        for (name, (address, port)) in &section.servers {
+            let server = Server {
+                address: address.to_string(),
+                port: port.to_string(),
+                ..Server::default()
+            };
+            out.servers.insert((section.name.clone(), name.clone()), server);
         }
     }
     out
@@ -273,19 +258,19 @@ impl Planner<'_> {
     /// those that are changed before, and is let in now.
     pub(crate) fn balancers(&mut self, rolling: &[Rolling]) {
         let mut before: Option<String> = None;
+        let file = written(&self.desired.sections);
         for (host, wanted) in &self.desired.hosts {
-            let Some(conf) = wanted.files.iter().find(|f| f.write.path == CONF) else {
+            if !wanted.files.iter().any(|f| f.write.path == CONF) {
                 continue;
-            };
+            }
             let rewritten = rolling.iter().any(|r| r.host == *host && r.writes(CONF));
             let Some(facts) = self.facts(host) else {
                 continue;
             };
-            let text = String::from_utf8_lossy(&conf.write.content);
             let found = if rewritten {
                 by_hand(facts)
             } else {
-                drift(&written(&text), facts)
+                drift(&file, facts)
             };
             let Some(drift) = found else {
                 continue;
@@ -369,8 +354,14 @@ pub(crate) fn is_on(desired: &render::Desired, host: &str) -> bool {
 mod tests {
     use super::*;
 
-    const FILE: &str = "# listen none\nglobal\n    maxconn 8\npeers p\n    server c1\n    server c2 10.0.0.2:1024\n\n\
-        listen api\n    bind 10.0.0.9:80\n    server c1 10.0.0.1:80 check\n    server c2 [fd00::2]:80 check backup\n";
+    fn file() -> Balancer {
+        let at = |name: &str, address: &str| (name.to_owned(), (address.parse().unwrap(), 80));
+        written(&[BalancerSection {
+            name: "api".to_owned(),
+            listens: true,
+            servers: [at("c1", "10.0.0.1"), at("c2", "fd00::2")].into_iter().collect(),
+        }])
+    }
 
     fn said(more: &[(&str, &str)]) -> String {
         let mut text = "Name: HAProxy\nStart_time_sec: 1000\n\n# pxname,svname,qcur,status,weight\n\
@@ -386,7 +377,7 @@ mod tests {
 
     #[track_caller]
     fn check(more: &[(&str, &str)], at: i64, lines: &[&str], diffs: &[&str], reload: bool) {
-        let found = compare(&written(FILE), &running(&said(more)).unwrap(), Some(at));
+        let found = compare(&file(), &running(&said(more)).unwrap(), Some(at));
         assert_eq!(
             (found.lines.as_slice(), found.reload),
             (

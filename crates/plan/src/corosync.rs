@@ -10,9 +10,8 @@
 //! - A key that cannot change (`transport`) is passed over, with exit status 0.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
-use render::Desired;
+use render::{Corosync, CorosyncNode, Desired};
 use wire::{Answer, Command, Expect, Fact, Facts, NamedQuery, Op, Query, Wait};
 
 use crate::Change;
@@ -58,38 +57,9 @@ pub(crate) fn query() -> NamedQuery {
     }
 }
 
-/// The file's keys that matter, flat as Corosync keeps them. Its name for the
-/// cluster is judged elsewhere; what links and logs are is not judged.
-fn written(conf: &str) -> Keys {
-    let mut out = Keys::new();
-    let mut place: Vec<String> = Vec::new();
-    let mut nodes = 0;
-    for line in conf.lines().map(str::trim).filter(|l| !l.starts_with('#')) {
-        if let Some(name) = line.strip_suffix('{') {
-            let name = name.trim();
-            if name == "node" {
-                place.push(format!("node.{nodes}"));
-                nodes += 1;
-            } else {
-                place.push(name.to_owned());
-            }
-        } else if line == "}" {
-            place.pop();
-        } else if let Some((key, value)) = line.split_once(':') {
-            let key = format!("{}.{}", place.join("."), key.trim());
-            let judged = ["totem.", "quorum.", "nodelist."]
-                .iter()
-                .any(|p| key.starts_with(p))
-                && !["totem.interface.", "totem.cluster_name", "totem.keyfile"]
-                    .iter()
-                    .any(|p| key.starts_with(p));
-            if judged {
-                out.insert(key, value.trim().to_owned());
-            }
-        }
-    }
-    out
-}
+/// Keys of the file that are not compared: the cluster's name is judged elsewhere, and the
+/// key's place is not told.
+const NOT_COMPARED: [&str; 2] = ["totem.cluster_name", "totem.keyfile"];
 
 /// What `corosync-cmapctl` prints: `totem.token (u32) = 1000`.
 fn running(facts: &Facts) -> Option<Keys> {
@@ -132,16 +102,12 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// Its part of the file, with so many votes.
-    pub(crate) fn block(&self, votes: u32) -> String {
-        let mut out = format!(
-            "    node {{\n        name: {}\n        quorum_votes: {votes}\n",
-            self.name
-        );
-        for (key, value) in self.keys.iter().filter(|(key, _)| *key != "quorum_votes") {
-            let _ = writeln!(out, "        {key}: {value}");
+    /// Its part of the file.
+    pub(crate) fn node(&self) -> CorosyncNode {
+        CorosyncNode {
+            name: self.name.clone(),
+            keys: self.keys.clone().into_iter().collect(),
         }
-        out + "    }\n"
     }
 }
 
@@ -218,8 +184,9 @@ fn of_members(want: &Keys, now: &Keys) -> Vec<Drift> {
 }
 
 /// What should be in memory: the keys as written, and what follows from them.
-fn wanted(conf: &str, now: &Keys) -> Keys {
-    let mut out = written(conf);
+fn wanted(conf: &Corosync, now: &Keys) -> Keys {
+    let mut out = conf.flat();
+    out.retain(|key, _| !NOT_COMPARED.contains(&key.as_str()));
     // With a coefficient the token in force depends on the number of members.
     if out.get("totem.token_coefficient").is_some_and(|c| c == "0")
         && let Some(token) = out.get("totem.token").cloned()
@@ -243,14 +210,12 @@ fn wanted(conf: &str, now: &Keys) -> Keys {
 
 /// What runs otherwise than written, where that can be seen.
 pub(crate) fn drift(desired: &Desired, votes: &Votes, host: &str, facts: &Facts) -> Vec<Drift> {
-    let conf = desired.hosts.get(host).and_then(|h| {
-        let file = h.files.iter().find(|f| f.write.path == CONF)?;
-        std::str::from_utf8(&file.write.content).ok()
-    });
-    let (Some(conf), Some(now)) = (conf, running(facts)) else {
+    let files = desired.hosts.get(host).map(|h| h.files.as_slice());
+    let has = files.is_some_and(|all| all.iter().any(|f| f.write.path == CONF));
+    let Some(now) = running(facts).filter(|_| has) else {
         return Vec::new();
     };
-    let want = wanted(&votes.conf(conf), &now);
+    let want = wanted(&votes.conf(&desired.corosync), &now);
     let mut out = of_members(&want, &now);
     let others = want.into_iter().filter(|(key, _)| !key.starts_with("nodelist."));
     out.extend(
@@ -384,27 +349,18 @@ fn loaded(drift: &Drift) -> Wait {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "# a comment: of ours\ntotem {\n    version: 2\n    cluster_name: x\n    token: 500\n    \
-        token_coefficient: 0\n    consensus: 600\n    interface {\n        linknumber: 0\n    }\n}\n\
-        logging {\n    to_syslog: yes\n}\nnodelist {\n    node {\n        name: c1\n    }\n    node {\n        \
-        name: c2\n        ring0_addr: fd00::2\n    }\n}\n";
-
-    #[test]
-    fn the_file_is_read_flat() {
-        let keys = written(TEXT);
-        let all: Vec<String> = keys.iter().map(|(k, v)| format!("{k}={v}")).collect();
-        assert_eq!(
-            all,
-            [
-                "nodelist.node.0.name=c1",
-                "nodelist.node.1.name=c2",
-                "nodelist.node.1.ring0_addr=fd00::2",
-                "totem.consensus=600",
-                "totem.token=500",
-                "totem.token_coefficient=0",
-                "totem.version=2",
-            ]
-        );
+    fn conf(token: &str, coefficient: &str) -> Corosync {
+        let pair = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+        let totem = [
+            ("cluster_name", "x"),
+            ("token", token),
+            ("token_coefficient", coefficient),
+            ("consensus", "600"),
+        ];
+        Corosync {
+            totem: totem.map(pair).to_vec(),
+            ..Corosync::default()
+        }
     }
 
     /// The whole value is compared: 500 is not seen in 5000.
@@ -434,11 +390,12 @@ mod tests {
     fn what_follows_from_the_token_is_wanted_too() {
         let timer = "runtime.config.totem.interface.0.knet_ping_timeout";
         let now = Keys::from([(timer.to_owned(), "500".to_owned())]);
-        let want = wanted(TEXT, &now);
+        let want = wanted(&conf("500", "0"), &now);
         assert_eq!(want[timer], "250");
+        assert!(!want.contains_key("totem.cluster_name"));
         assert_eq!(want["runtime.config.totem.token"], "500");
         assert_eq!(want["runtime.config.totem.consensus"], "600");
-        let with = TEXT.replace("coefficient: 0", "coefficient: 650");
+        let with = conf("500", "650");
         assert!(!wanted(&with, &now).contains_key("runtime.config.totem.token"));
     }
 }

@@ -26,14 +26,9 @@ pub fn gone(desired: &Desired, observed: &Observed) -> Vec<(String, String)> {
     if told.is_empty() {
         return Vec::new();
     }
-    let mut accounts = desired.hosts.values().flat_map(|h| &h.files);
-    let account = accounts.find(|f| f.write.path == IDENTITY);
-    let named = account
-        .and_then(|f| render::hosts_told(std::str::from_utf8(&f.write.content).ok()?))
-        .unwrap_or_default();
     let mut out: Vec<(String, String)> = Vec::new();
     for (name, address) in told {
-        let known = named.iter().any(|(n, a)| *n == name || *a == address);
+        let known = desired.named.iter().any(|(n, a)| *n == name || *a == address);
         // Two may tell of one at another address. One that is left out for now is not gone.
         if !known && !desired.apart.contains(&name) && !out.iter().any(|(n, _)| *n == name) {
             out.push((name, address));

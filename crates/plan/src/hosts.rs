@@ -33,7 +33,7 @@ impl Planner<'_> {
         if file.write.path == corosync::CONF
             && let Ok(text) = std::str::from_utf8(&file.write.content)
         {
-            return match self.votes.conf(text) {
+            return match self.votes.file(&self.desired.corosync, text) {
                 Cow::Borrowed(_) => Cow::Borrowed(&file.write.content),
                 Cow::Owned(text) => Cow::Owned(text.into_bytes()),
             };

@@ -13,11 +13,10 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 use engines::Refusal;
 use pacemaker::{Monitor, Resource};
-use render::{Desired, IDENTITY};
+use render::{Corosync, CorosyncNode, Desired, IDENTITY};
 use wire::{ClusterWant, Expect, Fact, Op, Query, ResourceWant, Wait};
 
 use crate::build::{Planner, step};
@@ -44,7 +43,7 @@ pub(crate) struct Votes {
     /// None of those has a vote any more.
     pub(crate) uncounted: bool,
     /// Their part of the file.
-    leavers: String,
+    leavers: Vec<CorosyncNode>,
     /// The members that are left are given quorum, since the lost were a majority.
     pub(crate) taken: bool,
 }
@@ -87,7 +86,7 @@ impl Votes {
         for (name, member) in running.iter().filter(|(name, _)| !desired.is_member(name)) {
             if monitor.online().any(|n| n.name == *name) {
                 out.leaving.push(name.clone());
-                out.leavers.push_str(&member.block(0));
+                out.leavers.push(member.node().with_votes(0));
             }
         }
         // By all accounts, the leavers' own too: one that was started meanwhile runs with the
@@ -127,34 +126,28 @@ impl Votes {
         self.weights.extend(others.iter().map(|name| (name.clone(), 0)));
     }
 
-    /// The file as it is to be for now.
-    pub(crate) fn conf<'t>(&self, rendered: &'t str) -> Cow<'t, str> {
+    /// The configuration as it is to be for now.
+    pub(crate) fn conf<'c>(&self, whole: &'c Corosync) -> Cow<'c, Corosync> {
         if self.weights.is_empty() && self.leavers.is_empty() {
-            return Cow::Borrowed(rendered);
+            return Cow::Borrowed(whole);
         }
-        let mut out = String::with_capacity(rendered.len());
-        let mut inside = false;
-        for line in rendered.lines() {
-            out.push_str(line);
-            out.push('\n');
-            let words = line.trim();
-            if words == "nodelist {" {
-                out.push_str(&self.leavers);
-            }
-            inside = match words {
-                "node {" => true,
-                "}" => false,
-                _ => inside,
-            };
-            if let Some(name) = words.strip_prefix("name: ").filter(|_| inside)
-                && let Some(votes) = self.weights.get(name)
-            {
-                let indent = line.len() - line.trim_start().len();
-                out.push_str(&line[..indent]);
-                let _ = writeln!(out, "quorum_votes: {votes}");
+        let mut out = whole.clone();
+        for node in &mut out.nodes {
+            if let Some(votes) = self.weights.get(&node.name) {
+                *node = node.clone().with_votes(*votes);
             }
         }
+        out.nodes.splice(0..0, self.leavers.iter().cloned());
         Cow::Owned(out)
+    }
+
+    /// The same of its file.
+    pub(crate) fn file<'t>(&self, whole: &Corosync, rendered: &'t str) -> Cow<'t, str> {
+        match self.conf(whole) {
+            Cow::Borrowed(_) => Cow::Borrowed(rendered),
+            // A test of render sees that it stands there.
+            Cow::Owned(now) => Cow::Owned(rendered.replacen(&whole.nodelist(), &now.nodelist(), 1)),
+        }
     }
 }
 
@@ -471,17 +464,30 @@ mod tests {
 
     #[test]
     fn votes_stand_in_their_nodes() {
-        let text = "totem {\n    cluster_name: c2\n}\nnodelist {\n    node {\n        name: c1\n    }\n    \
-                    node {\n        name: c2\n        nodeid: 7\n    }\n}\n";
+        let node = |name: &str| CorosyncNode {
+            name: name.to_owned(),
+            keys: vec![("nodeid".to_owned(), "7".to_owned())],
+        };
+        let whole = Corosync {
+            nodes: ["c1", "c2"].map(node).to_vec(),
+            ..Corosync::default()
+        };
         let votes = Votes {
             weights: BTreeMap::from([("c2".to_owned(), 0)]),
+            leavers: vec![node("c3").with_votes(0)],
             ..Votes::default()
         };
-        let expect = text.replace(
-            "name: c2\n        nodeid",
-            "name: c2\n        quorum_votes: 0\n        nodeid",
-        );
-        assert_eq!(votes.conf(text), expect);
-        assert_eq!(Votes::default().conf(text), text);
+        let text = format!("totem {{\n    cluster_name: c2\n}}\n{}", whole.nodelist());
+        let uncounted = |name| {
+            format!("    node {{\n        name: {name}\n        quorum_votes: 0\n        nodeid: 7\n    }}\n")
+        };
+        let expect = text
+            .replace(
+                "    node {\n        name: c2\n        nodeid: 7\n    }\n",
+                &uncounted("c2"),
+            )
+            .replace("nodelist {\n", &format!("nodelist {{\n{}", uncounted("c3")));
+        assert_eq!(votes.file(&whole, &text), expect);
+        assert_eq!(Votes::default().file(&whole, &text), text);
     }
 }

@@ -17,7 +17,8 @@ use wire::Content;
 use crate::ini::{Data, Rendered};
 use crate::memo::{Memo, Reads};
 use crate::scope::{Names, Own};
-use crate::views::{BrakeView, EndpointView, MemberView, at_once, clustered, host_view, watched};
+use crate::views::{BrakeView, ChecksView, EndpointView, MemberView, at_once, clustered, host_view, watched};
+use crate::{balancer, corosync};
 
 /// Where an expression stands.
 #[derive(Clone, Copy)]
@@ -196,7 +197,9 @@ fn environment() -> Environment<'static> {
 impl Templates {
     /// Prepares everything that does not depend on a host.
     pub fn new(model: &Model, findings: &mut Vec<Diagnostic>) -> Self {
-        let ids = crate::cluster::nodes(model).into_iter().collect();
+        let nodes = crate::cluster::nodes(model);
+        let corosync = corosync::of(model, &nodes);
+        let ids = nodes.into_iter().collect();
         let views = model.cloud.hosts.iter().map(|h| host_view(model, &ids, h));
         let hosts: IndexMap<String, Value> = views.map(|v| (v.name.clone(), value(&v))).collect();
         let mut roles: IndexMap<String, Value> = IndexMap::new();
@@ -218,16 +221,11 @@ impl Templates {
             .served()
             .into_iter()
             .map(|s| {
-                let members = s
-                    .members
-                    .iter()
-                    .filter_map(|name| {
-                        let address = model.address(name)?;
-                        Some(MemberView {
-                            name: name.clone(),
-                            address: address.to_string(),
-                            url_address: url_host(address),
-                        })
+                let members = balancer::servers(model, &s)
+                    .map(|(name, address)| MemberView {
+                        name: name.clone(),
+                        address: address.to_string(),
+                        url_address: url_host(address),
                     })
                     .collect();
                 let scheme = if s.endpoint.tls { "https" } else { "http" };
@@ -251,6 +249,7 @@ impl Templates {
                     backend_tls: s.endpoint.backend_tls,
                     single_writer: s.endpoint.single_writer,
                     service_type: s.endpoint.service_type,
+                    checks: ChecksView::from(s.endpoint.checks),
                     options: s.endpoint.options,
                     websocket: s.endpoint.websocket,
                     connections: s.endpoint.connections,
@@ -279,6 +278,14 @@ impl Templates {
             context! { keys_every => model.cloud.upkeep.keys_every },
         );
         base.insert("roles".to_owned(), Value::from_pairs(roles));
+        base.insert(
+            "corosync".to_owned(),
+            context! {
+                totem => &corosync.totem,
+                quorum => &corosync.quorum,
+                nodelist => corosync.nodelist(),
+            },
+        );
         base.insert("vips".to_owned(), value(&vips));
         base.insert("endpoints".to_owned(), value(&endpoints));
         base.insert("watched".to_owned(), value(watched(model)));

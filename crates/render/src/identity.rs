@@ -150,6 +150,12 @@ fn member(host: &cloud::Host) -> Member {
     }
 }
 
+/// Hosts of the cloud file by name, with the addresses that hosts are told.
+pub(crate) fn named(model: &Model) -> Vec<(String, String)> {
+    let all = model.cloud.hosts.iter().map(member);
+    all.map(|m| (m.name, m.address)).collect()
+}
+
 impl Identities {
     /// What all hosts have in common.
     pub fn new(model: &Model) -> Self {

@@ -7,9 +7,11 @@
 
 mod absent;
 mod apart;
+mod balancer;
 mod budget;
 mod cluster;
 mod context;
+mod corosync;
 mod cures;
 mod files;
 mod hostpage;
@@ -36,9 +38,12 @@ use serde::Serialize;
 use wire::{Expect, FileWrite, Op, Query};
 
 pub use absent::DesiredAbsent;
+pub use balancer::BalancerSection;
 pub use budget::{Counted, Held, budget_page};
+pub use catalog::Checks as CheckTimes;
 pub use catalog::{Kind, UnitRun, Watched};
 pub use context::{Templates, secret};
+pub use corosync::{Corosync, CorosyncNode};
 pub use cures::{DesiredCure, Standing};
 pub use hostpage::host_page;
 pub use identity::{IDENTITY, VERSION, hosts_told, members_told, services_told};
@@ -298,6 +303,15 @@ pub struct Desired {
     pub balanced: Vec<DesiredBalanced>,
     /// Hosts that have a balancer.
     pub balancers: Vec<String>,
+    /// Sections of the balancers; all hosts of the cloud file are in them.
+    #[serde(skip)]
+    pub sections: Vec<BalancerSection>,
+    /// Hosts of the cloud file with their management addresses.
+    #[serde(skip)]
+    pub named: Vec<(String, String)>,
+    /// Corosync's configuration; all members of the cloud file are in it.
+    #[serde(skip)]
+    pub corosync: Corosync,
     /// How the SQL store is asked on its own hosts: socket and user.
     pub sql: Option<(String, String)>,
     /// Resource id of the SQL store; empty without one.
@@ -352,11 +366,15 @@ impl Desired {
 pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
     let mut findings = Vec::new();
     let mut templates = Templates::new(model, &mut findings);
+    let nodes = cluster::nodes(model);
     let mut out = Desired {
-        nodes: cluster::nodes(model),
+        corosync: corosync::of(model, &nodes),
+        nodes,
         vips: cluster::addresses(model),
         home_after: model.cloud.timeouts.home_after,
         links: cluster::links(model),
+        sections: balancer::sections(model),
+        named: identity::named(model),
         services: model.services.keys().cloned().collect(),
         budget: budget::of(model, &templates),
         needs: parts::needs(model),
@@ -374,6 +392,8 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
         desired.files.push(identities.file(model, host));
         out.hosts.insert(host.name.as_str().to_owned(), desired);
     }
+    let first = out.hosts.values().flat_map(|h| &h.files);
+    findings.extend(corosync::own_members(model, &out.corosync, first));
     out.cib = cluster::cib(model, &mut templates);
     out.elsewhere = systemd::elsewhere(model, &mut templates);
     if let Some((placed, component)) = model.sql_store() {

@@ -2,7 +2,7 @@
 //! components with their kinds and places, and what services stand on. It decides
 //! nothing; `plan` makes times of it.
 
-use catalog::{Kind, UnitRun, Watched};
+use catalog::{Checks, Kind, UnitRun, Watched};
 use model::{Model, resource_id};
 
 use crate::context::Templates;
@@ -40,8 +40,8 @@ pub struct Asked {
     pub answers: bool,
     /// All connections go to one member.
     pub single_writer: bool,
-    /// Further lines of the balancer's section.
-    pub options: Vec<String>,
+    /// Times of the question that are not those of the budget.
+    pub checks: Checks,
     /// Port of the question where another component answers it.
     pub port: Option<u16>,
 }
@@ -73,7 +73,7 @@ pub fn of(model: &Model, templates: &mut Templates) -> Vec<DesiredPart> {
             asked: component.endpoint.as_ref().map(|e| Asked {
                 answers: e.answers(),
                 single_writer: e.single_writer,
-                options: e.options.clone(),
+                checks: e.checks.clone(),
                 port: e.check_port.filter(|p| *p != e.port.value),
             }),
             ports: component.ports.clone(),

@@ -37,6 +37,7 @@ pub(crate) struct EndpointView {
     pub(crate) backend_tls: bool,
     pub(crate) single_writer: bool,
     pub(crate) service_type: String,
+    pub(crate) checks: ChecksView,
     pub(crate) options: Vec<String>,
     pub(crate) websocket: bool,
     pub(crate) connections: Option<u32>,
@@ -47,6 +48,34 @@ pub(crate) struct EndpointView {
     pub(crate) vip: String,
     pub(crate) url: String,
     pub(crate) members: Vec<MemberView>,
+}
+
+/// Times as balancers write them.
+#[derive(Serialize)]
+pub(crate) struct ChecksView {
+    pub(crate) every: Option<String>,
+    pub(crate) suspect: Option<String>,
+    pub(crate) down: Option<String>,
+    pub(crate) timeout: Option<String>,
+    pub(crate) fall: Option<u32>,
+    pub(crate) rise: Option<u32>,
+}
+
+impl From<catalog::Checks> for ChecksView {
+    fn from(checks: catalog::Checks) -> Self {
+        let time = |ms: u32| match ms % 1000 {
+            0 => format!("{}s", ms / 1000),
+            _ => format!("{ms}ms"),
+        };
+        Self {
+            every: checks.every.map(time),
+            suspect: checks.suspect.map(time),
+            down: checks.down.map(time),
+            timeout: checks.timeout.map(time),
+            fall: checks.fall,
+            rise: checks.rise,
+        }
+    }
 }
 
 #[derive(Serialize)]

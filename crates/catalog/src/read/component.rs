@@ -3,7 +3,7 @@
 use cloud::tree::{Fields, Node, Spanned, Walker};
 
 use super::{Keys, flag, pairs, plain, roles, word, word_or, words};
-use crate::service::{Brake, Component, Endpoint, Kind, Operation, Pairs, ResourceSpec, UnitRun};
+use crate::service::{Brake, Checks, Component, Endpoint, Kind, Operation, Pairs, ResourceSpec, UnitRun};
 
 const COMPONENT_KEYS: Keys<'_> = &[
     "kind",
@@ -31,11 +31,13 @@ const ENDPOINT_KEYS: Keys<'_> = &[
     "backend-tls",
     "single-writer",
     "type",
+    "checks",
     "options",
     "websocket",
     "connections",
     "brake",
 ];
+const CHECKS_KEYS: Keys<'_> = &["every", "suspect", "down", "timeout", "fall", "rise"];
 const BRAKE_KEYS: Keys<'_> = &["ask", "at-once", "in-ten-seconds", "refused"];
 
 fn endpoint(w: &mut Walker, node: &Node) -> Option<Endpoint> {
@@ -58,6 +60,7 @@ fn endpoint(w: &mut Walker, node: &Node) -> Option<Endpoint> {
         backend_tls: flag(w, &f, "backend-tls", true),
         single_writer: flag(w, &f, "single-writer", false),
         service_type: word_or(w, &f, "type", ""),
+        checks: f.get("checks").map(|n| checks(w, n)).unwrap_or_default(),
         options: plain(words(w, &f, "options")),
         websocket: flag(w, &f, "websocket", false),
         connections: f.get("connections").and_then(|n| count(w, n)),
@@ -68,6 +71,26 @@ fn endpoint(w: &mut Walker, node: &Node) -> Option<Endpoint> {
 fn count(w: &mut Walker, node: &Node) -> Option<u32> {
     let number = w.integer(node, "a number of connections or requests", 1..=100_000)?;
     u32::try_from(number.value).ok()
+}
+
+fn checks(w: &mut Walker, node: &Node) -> Checks {
+    let Some(f) = w.fields(node, "checks", CHECKS_KEYS) else {
+        return Checks::default();
+    };
+    let mut number = |key| {
+        f.get(key).and_then(|n| {
+            let number = w.integer(n, "a number of milliseconds or questions", 1..=600_000)?;
+            u32::try_from(number.value).ok()
+        })
+    };
+    Checks {
+        every: number("every"),
+        suspect: number("suspect"),
+        down: number("down"),
+        timeout: number("timeout"),
+        fall: number("fall"),
+        rise: number("rise"),
+    }
 }
 
 fn brake(w: &mut Walker, node: &Node) -> Option<Brake> {
