@@ -7,6 +7,7 @@
 //! nothing (the model does) and may do no I/O.
 
 mod data;
+mod endpoint;
 mod guests;
 mod journeys;
 mod lint;
@@ -22,12 +23,13 @@ use indexmap::IndexMap;
 
 pub use cloud::tree::{Node, Spanned};
 pub use data::{DataKey, is_data, name_of, written};
+pub use endpoint::{Brake, Checks, Endpoint};
 pub use guests::Guests;
 pub use journeys::{Journeys, Request, Session, Walk};
 pub use service::{
-    BY_SYSTEMD, Brake, Broker, Budget, Checks, Component, Cure, Cured, Database, DoneWhen, Endpoint,
-    FileSpec, HashRing, Interval, Kind, Law, Number, Operation, Packages, Pairs, Periodic, Platform, Refused,
-    Release, ResourceSpec, SecretSpec, Service, SqlAccess, Step, UnitRun, UnsafeValue, Watched,
+    BY_SYSTEMD, Broker, Budget, Component, Cure, Cured, Database, DoneWhen, FileSpec, HashRing, Interval,
+    Kind, Law, Number, Operation, Packages, Pairs, Periodic, Platform, Refused, Release, ResourceSpec,
+    SecretSpec, Service, SqlAccess, Step, UnitRun, UnsafeValue, Watched,
 };
 pub use setting::{Misfit, NONE, Setting, SettingKind};
 

@@ -3,7 +3,8 @@
 use cloud::tree::{Fields, Node, Spanned, Walker};
 
 use super::{Keys, flag, pairs, plain, roles, word, word_or, words};
-use crate::service::{Brake, Checks, Component, Endpoint, Kind, Operation, Pairs, ResourceSpec, UnitRun};
+use crate::endpoint::{Brake, Checks, Endpoint};
+use crate::service::{Component, Kind, Operation, Pairs, ResourceSpec, UnitRun};
 
 const COMPONENT_KEYS: Keys<'_> = &[
     "kind",
@@ -61,7 +62,7 @@ fn endpoint(w: &mut Walker, node: &Node) -> Option<Endpoint> {
         single_writer: flag(w, &f, "single-writer", false),
         service_type: word_or(w, &f, "type", ""),
         checks: f.get("checks").map(|n| checks(w, n)).unwrap_or_default(),
-        options: plain(words(w, &f, "options")),
+        options: options(w, &f),
         websocket: flag(w, &f, "websocket", false),
         connections: f.get("connections").and_then(|n| count(w, n)),
         brake: f.get("brake").and_then(|n| brake(w, n)),
@@ -71,6 +72,20 @@ fn endpoint(w: &mut Walker, node: &Node) -> Option<Endpoint> {
 fn count(w: &mut Walker, node: &Node) -> Option<u32> {
     let number = w.integer(node, "a number of connections or requests", 1..=100_000)?;
     u32::try_from(number.value).ok()
+}
+
+/// Lines for the balancer. What they would say of checks, the foretelling of losses has to know.
+fn options(w: &mut Walker, fields: &Fields<'_>) -> Vec<String> {
+    let lines = words(w, fields, "options");
+    for line in &lines {
+        let about = ["timeout check", "default-server"];
+        if about.iter().any(|word| line.value.starts_with(word)) {
+            let message = format!("`{}` is about health checks", line.value);
+            let finding = w.error("catalog::check-in-options", &line.span, message, "no option");
+            w.push(finding.help("say it as `checks: { every: 500, fall: 2 }` beside `options`"));
+        }
+    }
+    plain(lines)
 }
 
 fn checks(w: &mut Walker, node: &Node) -> Checks {
