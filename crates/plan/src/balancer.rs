@@ -8,14 +8,17 @@
 //! Source of the columns and bits: HAProxy 3.0 Management Guide, `show servers
 //! state` and `show stat`; tried on 3.0.11.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use render::BalancerSection;
 use wire::{Answer, Fact, Facts, NamedQuery, Op, Query, ServerState, UnitChange};
 
+use engines::Refusal;
+
 use crate::Change;
 use crate::build::{Planner, step};
+use crate::refuse::refuse;
 use crate::roll::Rolling;
 
 /// What it reads.
@@ -321,6 +324,43 @@ fn by_hand(facts: &Facts) -> Option<Drift> {
     (!found.changes.is_empty()).then_some(found)
 }
 
+impl Planner<'_> {
+    /// Work left to be done host by host, without that which takes a host out beside a
+    /// balancer that does not tell whom it sends to: there others may be out already. Gives
+    /// the reasons too.
+    pub(crate) fn beside_known_balancers(&self, mut all: Vec<Rolling>) -> (Vec<Rolling>, Vec<Refusal>) {
+        let unseen = self.desired.balancers.iter().filter_map(|host| {
+            match self.facts(host)?.answers.get(RUNNING)? {
+                Fact::Unknown(why) => Some((host, why.as_str())),
+                Fact::Known(_) | Fact::Absent => None,
+            }
+        });
+        let unseen: Vec<(&String, &str)> = unseen.collect();
+        let mut held: Vec<String> = Vec::new();
+        for rolling in &mut all {
+            let resources: Vec<String> = rolling.restarts.resources().map(str::to_owned).collect();
+            let others = unseen.iter().any(|(host, _)| **host != rolling.host);
+            if others && !self.servers(&rolling.host, &resources).is_empty() {
+                held.push(rolling.host.clone());
+                rolling.restarts = crate::roll::Files::default();
+            }
+        }
+        all.retain(|rolling| !rolling.is_empty());
+        let reasons = unseen.iter().filter(|_| !held.is_empty()).map(|(host, why)| {
+            refuse(
+                "balancer::unknown",
+                format!(
+                    "the balancer of {host} does not tell whom it sends to, so nobody is taken out there ({}): {why}",
+                    held.join(", ")
+                ),
+                "haproxy must answer at its socket there; then run this again",
+            )
+        });
+        let reasons = reasons.collect();
+        (all, reasons)
+    }
+}
+
 /// What differs on a host; nothing where its balancer does not run or cannot be asked.
 fn drift(file: &Balancer, facts: &Facts) -> Option<Drift> {
     let Some(Fact::Known(Answer::Text(text))) = facts.answers.get(RUNNING) else {
@@ -336,12 +376,12 @@ fn drift(file: &Balancer, facts: &Facts) -> Option<Drift> {
     (!found.changes.is_empty()).then_some(found)
 }
 
-/// Whether the balancer that runs on a host has a server, by backend and name.
-pub(crate) fn has_server(facts: &Facts, server: &(String, String)) -> bool {
+/// Servers of the balancer that runs on a host, by backend and name, where it tells them.
+pub(crate) fn servers(facts: &Facts) -> Option<BTreeSet<(String, String)>> {
     let Some(Fact::Known(Answer::Text(text))) = facts.answers.get(RUNNING) else {
-        return false;
+        return None;
     };
-    running(text).is_some_and(|process| process.servers.contains_key(server))
+    Some(running(text)?.servers.into_keys().collect())
 }
 
 /// Whether a host has a balancer of ours.

@@ -148,6 +148,7 @@ pub fn plan(
         return Ok(planner.barrier(out, stages));
     }
     let rolling = planner.what_can_roll(rolling, &mut out.explain);
+    let (rolling, unseen) = planner.beside_known_balancers(rolling);
     // Members come before all else, and are counted once they serve: what changes for
     // those that were there changes after it.
     if !planner.votes.coming.is_empty() {
@@ -260,6 +261,15 @@ pub fn plan(
     }
     planner.hold_absent();
     out.barrier |= planner.starts_later();
+    if !unseen.is_empty() {
+        // What else there is to do may let them answer.
+        if planner.steps.is_empty() {
+            return Err(unseen);
+        }
+        out.explain
+            .extend(unseen.into_iter().map(|refusal| refusal.message));
+        out.barrier = true;
+    }
     out.steps = planner.steps;
     Ok(out)
 }

@@ -6,8 +6,9 @@
 //! written last. A host that is away is left as it is: alone it has no quorum, and the
 //! others know it no more.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use indexmap::IndexSet;
 use pacemaker::Monitor;
 use render::{Desired, IDENTITY, VERSION};
 use wire::{Command, Fact, FileWrite, Observe, Op, Own, ServerState, UnitChange};
@@ -124,22 +125,34 @@ impl Planner<'_> {
         if monitor.nodes.iter().any(|n| n.name == host && n.standby) {
             return before.to_vec();
         }
-        let servers: Vec<String> = self
+        let sections: Vec<&str> = self
             .desired
             .balanced
             .iter()
-            .flat_map(|b| b.sections().map(|section| (section.to_owned(), host.to_owned())))
-            .filter(|server| {
-                let mut facts = self.desired.balancers.iter().filter_map(|at| self.facts(at));
-                facts.any(|f| balancer::has_server(f, server))
-            })
-            .map(|(resource, host)| format!("{resource}/{host}"))
+            .flat_map(render::DesiredBalanced::sections)
+            .collect();
+        // One that runs with another's file may lack them, and never gets them again. One that
+        // does not tell has what the others have.
+        let mut had: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for at in &self.desired.balancers {
+            if let Some(all) = self.facts(at).and_then(balancer::servers) {
+                let of_host = |section: &&&str| all.contains(&((**section).to_owned(), host.to_owned()));
+                let of_host = sections.iter().filter(of_host);
+                had.insert(at, of_host.map(|section| format!("{section}/{host}")).collect());
+            }
+        }
+        let all: IndexSet<String> = had.values().flatten().cloned().collect();
+        let all: Vec<String> = all.into_iter().collect();
+        let at_each: BTreeMap<String, Vec<Op>> = (self.desired.balancers.iter())
+            .map(|at| (at.clone(), had.get(at.as_str()).unwrap_or(&all).clone()))
+            .filter(|(_, servers)| !servers.is_empty())
+            // Its table would keep a drained writer.
+            .map(|(at, servers)| (at, vec![balance(servers, ServerState::Maint)]))
             .collect();
         let mut ready = self.gate(host, before);
-        if !servers.is_empty() {
-            let title = format!("send nobody to {}", servers.join(", "));
-            // Its table would keep a drained writer.
-            let ops = [balance(servers, ServerState::Maint)];
+        if !at_each.is_empty() {
+            let title = format!("send nobody to {}", all.join(", "));
+            let ops = |at: &str| at_each.get(at).cloned().unwrap_or_default();
             ready = self.at_balancers("drain", host, &title, &ops, &ready);
         }
         self.standby(monitor, host, "the cloud file does not name it", &ready)

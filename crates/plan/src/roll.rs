@@ -96,16 +96,17 @@ impl Planner<'_> {
         hosts.sort_by_key(|r| self.idle_instances(&r.host) == 0);
         let mut before = base.to_vec();
         let mut last = Vec::new();
-        for Rolling {
-            host,
-            restarts,
-            reloads,
-        } in hosts
-        {
-            if !reloads.writes.is_empty() {
-                last = self.turn_reload(&host, reloads, &before);
-                before.clone_from(&last);
-            }
+        // A balancer that runs with another's file knows none of the servers that it is told
+        // to leave alone: all read theirs before a host is taken out.
+        let reloads = hosts
+            .iter_mut()
+            .map(|r| (r.host.clone(), std::mem::take(&mut r.reloads)));
+        let reloads: Vec<(String, Files)> = reloads.filter(|(_, files)| !files.writes.is_empty()).collect();
+        for (host, files) in reloads {
+            last = self.turn_reload(&host, files, &before);
+            before.clone_from(&last);
+        }
+        for Rolling { host, restarts, .. } in hosts {
             if !restarts.writes.is_empty() {
                 last = self.turn_restart(&host, restarts, &before);
                 before.clone_from(&last);
@@ -216,7 +217,7 @@ impl Planner<'_> {
 
     /// What the balancers can take a host out of, of these resources. Where nobody else
     /// is behind them, to send nobody there would only be an outage more.
-    fn servers<'d>(&'d self, host: &str, resources: &[String]) -> Vec<&'d DesiredBalanced> {
+    pub(crate) fn servers<'d>(&'d self, host: &str, resources: &[String]) -> Vec<&'d DesiredBalanced> {
         let all = self.desired.balanced.iter();
         all.filter(|b| b.members.len() > 1 && b.members.iter().any(|m| m == host))
             .filter(|b| resources.contains(&b.resource))
@@ -243,7 +244,7 @@ impl Planner<'_> {
             return before.to_vec();
         }
         let title = format!("send nobody to {}", title.join(", "));
-        self.at_balancers("drain", host, &title, &ops, before)
+        self.at_balancers("drain", host, &title, &|_| ops.clone(), before)
     }
 
     /// Lets a host's servers in again.
@@ -256,26 +257,31 @@ impl Planner<'_> {
         let title = format!("let {} in again", title.join(", "));
         let servers: Vec<String> = servers.iter().flat_map(|b| b.servers(host)).collect();
         let ops = [balance(servers, ServerState::Ready)];
-        self.at_balancers("resume", host, &title, &ops, &before)
+        self.at_balancers("resume", host, &title, &|_| ops.to_vec(), &before)
     }
 
+    /// Operations at each balancer that has any.
     pub(crate) fn at_balancers(
         &mut self,
         verb: &str,
         host: &str,
         title: &str,
-        ops: &[Op],
+        ops: &dyn Fn(&str) -> Vec<Op>,
         before: &[String],
     ) -> Vec<String> {
         let mut out = Vec::new();
         for at in self.desired.balancers.clone() {
+            let ops = ops(&at);
+            if ops.is_empty() {
+                continue;
+            }
             let id = format!("{verb}/{host}/{at}");
             self.steps.push(step(
                 id.clone(),
                 vec![at.clone()],
                 format!("{title}, at {at}"),
                 "the host is about to be changed",
-                ops.to_vec(),
+                ops,
                 before.to_vec(),
             ));
             out.push(id);

@@ -404,3 +404,29 @@ fn who_is_left_answers_before_a_host_is_taken_out() {
         .collect();
     assert_eq!(asked, ["keystone-api serves on c2", "keystone-api serves on c3"]);
 }
+
+/// At a balancer that does not tell whom it sends to, another may be out already.
+#[test]
+fn nobody_is_taken_out_beside_a_balancer_that_does_not_tell() {
+    let desired = cloud(&[]);
+    let mut observed = world::all(&desired, world::applied);
+    drift(&mut observed, "c1", "/etc/keystone/keystone.conf");
+    let silent = Fact::Unknown("no answer within 5 s".to_owned());
+    let facts = observed.get_mut("c3").unwrap().as_mut().unwrap();
+    facts.answers.insert("balancer/running".to_owned(), silent);
+    let refused = make(&desired, &observed, Intent::Converge).unwrap_err();
+    let [refusal] = refused.as_slice() else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(refusal.code, "balancer::unknown");
+    for part in ["c3", "c1", "no answer within 5 s"] {
+        assert!(refusal.message.contains(part), "{}", refusal.message);
+    }
+    // What takes nobody out is done, and then it is looked at again.
+    drift(&mut observed, "c2", "/etc/haproxy/hosts.list");
+    let plan = make(&desired, &observed, Intent::Converge).unwrap();
+    assert!(plan.barrier && !plan.is_empty());
+    assert!(plan.explain.contains(&refusal.message), "{:?}", plan.explain);
+    let drains = |s: &&plan::Step| s.id.starts_with("drain/");
+    assert_eq!(plan.steps.iter().find(drains).map(|s| &s.id), None);
+}
