@@ -108,10 +108,9 @@ fn whatever_happens_in_core() {
 }
 
 #[test]
-#[ignore = "takes long: `cargo xtask test --long`"]
-fn long_whatever_happens_to_eight_services() {
+fn whatever_happens_to_eight_services() {
     for architecture in ARCHITECTURES {
-        all(architecture, EIGHT, 1, &[1]);
+        all(architecture, EIGHT, 2, &[1]);
     }
 }
 
