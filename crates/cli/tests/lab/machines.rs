@@ -28,7 +28,7 @@ fn describe(cloud: &Cloud) {
 }
 
 /// Waits until Nova knows of the host beside the cluster.
-pub fn until_runs_vms(cloud: &Cloud) {
+fn until_runs_vms(cloud: &Cloud) {
     until("n1 to run VMs", Duration::from_mins(3), || {
         let ask = ". /root/openrc; openstack hypervisor list -f value -c 'Hypervisor Hostname' -c State";
         let said = cloud.shell("c1", ask);

@@ -17,6 +17,7 @@ mod bad_luck;
 mod caches;
 mod cloud;
 mod copies;
+mod departs;
 mod drift;
 mod eight;
 mod flaps;

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use crate::cloud::Cloud;
 use crate::guide::{blocks, compare, folder_of_the_repository};
-use crate::machines::until_runs_vms;
 use crate::said::{Said, tell, until};
 
 const PAGE: &str = "first-vm.md";
@@ -100,7 +99,6 @@ fn long_a_user_works_end_to_end() {
     describe(&cloud);
     cloud.up_with(&WITH.map(|package| ["--with", package]).concat());
     cloud.apply();
-    until_runs_vms(&cloud);
 
     let folder = folder_of_the_repository();
     let script = fs_err::read_to_string(folder.join("examples/tiny-image.sh")).unwrap();
