@@ -14,6 +14,7 @@ mod lint;
 mod read;
 mod service;
 mod setting;
+mod step;
 
 use std::sync::Arc;
 
@@ -27,11 +28,12 @@ pub use endpoint::{Brake, Checks, Endpoint};
 pub use guests::Guests;
 pub use journeys::{Journeys, Request, Session, Walk};
 pub use service::{
-    BY_SYSTEMD, Broker, Budget, Component, Cure, Cured, Database, DoneWhen, FileSpec, HashRing, Interval,
-    Kind, Law, Number, Operation, Packages, Pairs, Periodic, Platform, Refused, Release, ResourceSpec,
-    SecretSpec, Service, SqlAccess, Step, UnitRun, UnsafeValue, Watched,
+    BY_SYSTEMD, Broker, Budget, Component, Cure, Cured, Database, FileSpec, HashRing, Interval, Kind, Law,
+    Number, Operation, Packages, Pairs, Periodic, Platform, Refused, Release, ResourceSpec, SecretSpec,
+    Service, SqlAccess, UnitRun, UnsafeValue, Watched,
 };
 pub use setting::{Misfit, NONE, Setting, SettingKind};
+pub use step::{DoneWhen, Forget, HeldBy, Step};
 
 /// The budget's file.
 pub const BUDGET: &str = "budget.yaml";

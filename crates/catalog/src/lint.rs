@@ -283,6 +283,10 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
             ));
         }
         let steps: Vec<&str> = service.steps.iter().map(|s| s.name.value.as_str()).collect();
+        for step in (service.steps.iter()).chain(service.forget.iter().map(|f| &f.step)) {
+            out.extend(unknown_roles(service, &step.on));
+            out.extend(unknown_roles(service, step.each.as_slice()));
+        }
         for step in &service.steps {
             if step.done_when.is_none() {
                 let message = format!("the step `{}` does not say when it is done", step.name.value);

@@ -20,9 +20,10 @@ pub use unsafe_values::unsafe_values;
 use crate::guests::Guests;
 use crate::lint::ROLES;
 use crate::service::{
-    Broker, Database, DoneWhen, FileSpec, HashRing, Packages, Pairs, Platform, Refused, Release, SecretSpec,
-    Service, SqlAccess, Step,
+    Broker, Database, FileSpec, HashRing, Packages, Pairs, Platform, Refused, Release, SecretSpec, Service,
+    SqlAccess,
 };
+use crate::step::{DoneWhen, Forget, HeldBy, Step};
 
 /// The part of a file that is ours.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,7 @@ const SERVICE_KEYS: Keys<'_> = &[
     "refuse",
     "steps",
     "periodic",
+    "forget",
     "left-alone",
     "faults",
     "provides",
@@ -98,10 +100,13 @@ const STEP_KEYS: Keys<'_> = &[
     "env",
     "on",
     "after",
+    "each",
+    "ready-when",
     "done-when",
     "timeout",
     "undo",
 ];
+const FORGET_KEYS: Keys<'_> = &["name", "run", "user", "on", "held-by", "timeout"];
 /// Of a command that is run on hosts of a role.
 const COMMAND_KEYS: Keys<'_> = &["name", "run", "on", "timeout"];
 const UNDO_KEYS: Keys<'_> = &["run", "env", "timeout"];
@@ -323,6 +328,12 @@ fn done_when(w: &mut Walker, fields: &Fields<'_>) -> Option<DoneWhen> {
     Some(DoneWhen { sql: sql.value, rows })
 }
 
+fn ready_when(w: &mut Walker, fields: &Fields<'_>) -> Option<String> {
+    let ready = w.fields(fields.get("ready-when")?, "`ready-when`", &["sql"])?;
+    let sql = w.require(&ready, "sql").and_then(|n| w.text(n, "`sql`"))?;
+    Some(sql.value)
+}
+
 fn words_of_run(w: &mut Walker, fields: &Fields<'_>) -> Option<Vec<String>> {
     w.require(fields, "run")
         .map(|n| plain(w.texts(n, "a word of `run`")))
@@ -345,6 +356,8 @@ fn step(w: &mut Walker, node: &Node) -> Option<Step> {
         env: pairs(w, &f, "env"),
         on: roles(w, &f, "on")?,
         after: words(w, &f, "after"),
+        each: word(w, &f, "each"),
+        ready_when: ready_when(w, &f),
         done_when: done_when(w, &f),
         timeout: timeout(w, &f),
         undo: None,
@@ -355,6 +368,8 @@ fn step(w: &mut Walker, node: &Node) -> Option<Step> {
         step.undo = Some(Box::new(Step {
             run: words_of_run(w, &f)?,
             env: pairs(w, &f, "env"),
+            each: None,
+            ready_when: None,
             done_when: None,
             timeout: timeout(w, &f),
             ..step.clone()
@@ -366,15 +381,41 @@ fn step(w: &mut Walker, node: &Node) -> Option<Step> {
 /// An entry of `left-alone:` or of `faults:`.
 fn command(w: &mut Walker, node: &Node) -> Option<Step> {
     let f = w.fields(node, "a command on hosts", COMMAND_KEYS)?;
-    let name = w.require(&f, "name").and_then(|n| w.text(n, "`name`"))?;
+    bare_step(w, &f)
+}
+
+/// An entry of `forget:`.
+fn forget(w: &mut Walker, node: &Node) -> Option<Forget> {
+    let f = w.fields(node, "what forgets hosts", FORGET_KEYS)?;
+    let held_by = f.get("held-by").and_then(|n| {
+        let h = w.fields(n, "`held-by`", &["sql", "what", "help"])?;
+        let mut text = |key: &'static str| w.require(&h, key).and_then(|n| w.text(n, &format!("`{key}`")));
+        let (sql, what, help) = (text("sql"), text("what"), text("help"));
+        Some(HeldBy {
+            sql: sql?.value,
+            what: what?.value,
+            help: help?.value,
+        })
+    });
+    Some(Forget {
+        step: bare_step(w, &f)?,
+        held_by,
+    })
+}
+
+/// A command without guards.
+fn bare_step(w: &mut Walker, f: &Fields<'_>) -> Option<Step> {
+    let name = w.require(f, "name").and_then(|n| w.text(n, "`name`"))?;
     Some(Step {
-        run: words_of_run(w, &f)?,
-        user: String::new(),
+        run: words_of_run(w, f)?,
+        user: word_or(w, f, "user", ""),
         env: Pairs::new(),
-        on: roles(w, &f, "on")?,
+        on: roles(w, f, "on")?,
         after: Vec::new(),
+        each: None,
+        ready_when: None,
         done_when: None,
-        timeout: timeout(w, &f),
+        timeout: timeout(w, f),
         undo: None,
         name,
     })
@@ -475,6 +516,7 @@ fn read_service(w: &mut Walker, source: &Arc<Source>, folder: &str) -> Option<Se
     let files = list_of(w, &f, "files", file);
     let refuse = list_of(w, &f, "refuse", refused);
     let steps = list_of(w, &f, "steps", step);
+    let forget = list_of(w, &f, "forget", forget);
     let left_alone = list_of(w, &f, "left-alone", command);
     let faults = list_of(w, &f, "faults", command);
     let sql = f.get("sql").and_then(|n| {
@@ -512,6 +554,7 @@ fn read_service(w: &mut Walker, source: &Arc<Source>, folder: &str) -> Option<Se
         sysctls: pairs(w, &f, "sysctls"),
         mask: plain(words(w, &f, "mask")),
         steps,
+        forget,
         left_alone,
         faults,
         periodic,

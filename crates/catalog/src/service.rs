@@ -8,7 +8,7 @@ use cloud::tree::Spanned;
 use diagnostic::Source;
 use indexmap::IndexMap;
 
-use crate::{Endpoint, Guests, Journeys, Setting};
+use crate::{Endpoint, Forget, Guests, Journeys, Setting, Step};
 
 /// Names and texts in the order of the file.
 pub type Pairs = IndexMap<String, String>;
@@ -236,39 +236,6 @@ impl Refused {
     pub const KEYS_EVERY: &str = "upkeep.keys-every";
 }
 
-/// When a step is already done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DoneWhen {
-    /// A query of the cloud's SQL store (template).
-    pub sql: String,
-    /// The rows it gives then; `None` means any row.
-    pub rows: Option<Vec<Vec<String>>>,
-}
-
-/// A command run once for the whole cloud.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// Name, unique in the service.
-    pub name: Spanned<String>,
-    /// Program and arguments (templates).
-    pub run: Vec<String>,
-    /// User.
-    pub user: String,
-    /// Environment (templates, may name secrets).
-    pub env: Pairs,
-    /// Roles whose hosts are candidates.
-    pub on: Vec<Spanned<String>>,
-    /// `database`, other steps of this service, or services it needs, whose API has to answer.
-    pub after: Vec<Spanned<String>>,
-    /// Guard.
-    pub done_when: Option<DoneWhen>,
-    /// Seconds.
-    pub timeout: u64,
-    /// What takes it back when the service leaves the cloud, by the same user on the same
-    /// hosts; it may be said again. None where what it did goes with the service, or stays.
-    pub undo: Option<Box<Step>>,
-}
-
 /// How often work recurs. The words are systemd's own (systemd.time(7), "Calendar events").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interval {
@@ -457,6 +424,8 @@ pub struct Service {
     pub steps: Vec<Step>,
     /// Work that recurs. Each has a component of its name besides.
     pub periodic: IndexMap<String, Periodic>,
+    /// What becomes of its records of hosts that leave the cloud.
+    pub forget: Vec<Forget>,
     /// Commands run on hosts that are left where most of a role's are given up; each is first
     /// asked with the word `done` behind it whether there is anything to do.
     pub left_alone: Vec<Step>,

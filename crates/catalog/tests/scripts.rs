@@ -35,6 +35,12 @@ fn ovn_begins_anew_where_most_members_are_lost() {
     run("ovn_alone.py");
 }
 
+/// Removed are records of hosts that left; a host with an empty disk is who it was to Nova.
+#[test]
+fn records_of_hosts_that_left_are_removed() {
+    run("records.py");
+}
+
 /// A broker that was stopped to join again is started again, however often that fails.
 #[test]
 fn brokers_that_were_apart_are_started_again() {

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use engines::{Intent, Refusal};
 use pacemaker::{LiveCib, Monitor};
-use render::{Desired, DesiredApi};
+use render::{Desired, DesiredApi, DesiredScript};
 use wire::{Expect, Fact, Facts, Op, Wait};
 
 use crate::cluster::SETTLE_MS;
@@ -18,7 +18,9 @@ use crate::handover::Moving;
 use crate::memo::Memo;
 use crate::rings::{self, Rings};
 use crate::votes::Votes;
-use crate::{Digest, Effect, Observed, Plan, Step, away, cures, depart, leave, look, orders, part, refuse};
+use crate::{
+    Digest, Effect, Observed, Plan, Step, away, cures, depart, leave, look, orders, part, records, refuse,
+};
 
 /// Everything one planning works on.
 pub(crate) struct Planner<'a> {
@@ -51,6 +53,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) votes: Votes,
     /// Hosts that the cloud file does not name any more.
     pub(crate) gone: Vec<String>,
+    /// Names that the members' account has and the cloud file does not.
+    pub(crate) departed: Vec<String>,
     /// The cluster as each host sees it that runs it and tells what can be read.
     pub(crate) monitors: BTreeMap<&'a str, &'a Monitor>,
     /// Resources and clones by id in the cluster's configuration, as a member knows it.
@@ -74,6 +78,7 @@ pub fn plan(
     let mut reasons = refuse::reasons(desired, observed, distribution);
     if intent == Intent::Converge {
         reasons.extend(refuse::out_of_service(desired, observed));
+        reasons.extend(records::reasons(desired, observed));
     }
     reasons.extend(orders::reasons(observed));
     reasons.extend(leave::reasons(desired, observed));
@@ -252,8 +257,12 @@ pub fn plan(
         planner.settle(services.is_some() || !started.is_empty() || !early_started.is_empty());
         // Beside the wait for everything: nothing but the API that they ask is wanted.
         planner.scripts(true, &so_far, &[]);
+        out.barrier |= planner.take_in();
         planner.last_of(&stages);
         planner.standing();
+    }
+    if !out.barrier {
+        planner.forget_records();
     }
     planner.forget(out.barrier, &mut out.explain);
     if intent == Intent::Converge && desired.apart.is_empty() {
@@ -333,6 +342,7 @@ impl<'a> Planner<'a> {
             rings: Rings::default(),
             votes,
             gone,
+            departed: records::departed(desired, observed),
         }
     }
 }
@@ -526,7 +536,7 @@ impl Planner<'_> {
             .desired
             .scripts
             .iter()
-            .filter(|s| s.asks.is_empty() != asking)
+            .filter(|s| s.each.is_none() && s.asks.is_empty() != asking)
         {
             if self.is_done(s) {
                 continue;
@@ -539,31 +549,38 @@ impl Planner<'_> {
                     .filter(|m| **m == format!("database/{}", s.service))
                     .cloned(),
             );
-            let apis = self.desired.apis.iter().filter(|a| s.asks.contains(&a.service));
-            let mut ops: Vec<Op> = apis.map(|api| Op::Wait(Self::answers(api))).collect();
-            ops.push(Op::Unless {
-                guards: s.guards.clone(),
-                ops: vec![s.op.clone()],
-            });
-            let title = format!("{}: {}", s.service, s.name);
-            let mut new = step(
-                id(&s.service, &s.name),
-                s.hosts.clone(),
-                title,
-                "it is not done, or not known to be",
-                ops,
-                after,
-            );
-            let guards = s.guards.iter().enumerate();
-            new.changes = guards
-                .flat_map(|(i, (_, expect))| {
-                    self.script_changes(&look::script(&s.service, &s.name, i), expect)
-                })
-                .collect();
+            let new = self.script(s, Vec::new(), after);
             self.steps.push(new);
             planned.push(id(&s.service, &s.name));
         }
         planned
+    }
+
+    /// The step of a script: once the APIs answer that it asks, and what else it waits for.
+    pub(crate) fn script(&self, s: &DesiredScript, waits: Vec<Wait>, after: Vec<String>) -> Step {
+        let apis = self.desired.apis.iter().filter(|a| s.asks.contains(&a.service));
+        let waits = apis.map(Self::answers).chain(waits);
+        let mut ops: Vec<Op> = waits.map(Op::Wait).collect();
+        let guards = self.guards(s);
+        let changes = guards
+            .iter()
+            .enumerate()
+            .flat_map(|(i, (_, expect))| self.script_changes(&look::script(&s.service, &s.name, i), expect));
+        let changes = changes.collect();
+        ops.push(Op::Unless {
+            guards,
+            ops: vec![s.op.clone()],
+        });
+        let mut new = step(
+            format!("script/{}/{}", s.service, s.name),
+            s.hosts.clone(),
+            format!("{}: {}", s.service, s.name),
+            "it is not done, or not known to be",
+            ops,
+            after,
+        );
+        new.changes = changes;
+        new
     }
 
     /// The wait for an API to answer through its virtual address.

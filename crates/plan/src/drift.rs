@@ -98,15 +98,22 @@ impl Planner<'_> {
 
     /// True for a script that is known to be done.
     pub(crate) fn is_done(&self, script: &DesiredScript) -> bool {
-        let mut guards = script.guards.iter().enumerate();
+        let guards = self.guards(script);
+        let mut guards = guards.iter().enumerate();
         let answer = |i: usize| look::script(&script.service, &script.name, i);
         !script.guards.is_empty() && guards.all(|(i, (_, expect))| self.holds(&answer(i), expect))
     }
 
     /// The rows that a script's guard wants and does not see, each a change.
     pub(crate) fn script_changes(&self, answer: &str, expect: &Expect) -> Vec<Change> {
-        let Expect::Rows(want) = expect else {
-            return Vec::new();
+        let each: Vec<Vec<String>>;
+        let want = match expect {
+            Expect::Rows(want) => want,
+            Expect::Names(names) => {
+                each = names.iter().map(|name| vec![name.clone()]).collect();
+                &each
+            }
+            _ => return Vec::new(),
         };
         let all = self.answered(answer);
         let missing = want

@@ -78,7 +78,7 @@ impl Planner<'_> {
     /// Whether a file is written when everything else is done: a host's account of
     /// its cloud, as long as it names what is still there.
     pub(crate) fn held_back(&self, path: &str) -> bool {
-        path == IDENTITY && (!self.left.is_empty() || !self.gone.is_empty())
+        path == IDENTITY && (!self.left.is_empty() || !self.gone.is_empty() || !self.departed.is_empty())
     }
 
     /// Resources that the cluster has and should not. A unit that systemd is to run

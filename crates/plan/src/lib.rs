@@ -28,6 +28,7 @@ mod orders;
 mod outage;
 mod part;
 mod quorum;
+mod records;
 mod refuse;
 mod restore;
 mod rings;
@@ -35,6 +36,7 @@ mod roll;
 mod shared;
 mod show;
 mod site;
+mod taken_in;
 mod votes;
 
 use indexmap::IndexMap;

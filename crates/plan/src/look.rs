@@ -6,7 +6,7 @@ use engines::Store;
 use render::{Desired, DesiredFile};
 use wire::{HttpGet, NamedQuery, Observe, Own, Query};
 
-use crate::{balancer, corosync, depart, instances, lost, quorum, restore, rings, shared};
+use crate::{balancer, corosync, depart, instances, lost, quorum, records, restore, rings, shared};
 
 /// Pacemaker's configuration on the disk.
 pub(crate) const CIB_FILE: &str = "/var/lib/pacemaker/cib/cib.xml";
@@ -162,6 +162,7 @@ fn asked(desired: &Desired, host: &str, key: [u8; 32], deep: bool) -> Observe {
             }
         }
     }
+    out.queries.extend(records::queries(desired, host));
     let told = desired
         .faults
         .iter()

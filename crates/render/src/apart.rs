@@ -29,6 +29,9 @@ impl Desired {
         for script in &mut out.scripts {
             script.hosts.retain(|host| !apart(host));
         }
+        for forget in &mut out.forget {
+            forget.script.hosts.retain(|host| !apart(host));
+        }
         for script in &mut out.left_alone {
             script.hosts.retain(|host| !apart(host));
         }

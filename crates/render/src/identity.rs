@@ -67,6 +67,18 @@ pub fn hosts_told(text: &str) -> Option<Vec<(String, String)>> {
     Some(hosts.map(|h| (h.name, h.address)).collect())
 }
 
+/// The name of the cloud that a host was told of: out of the text of its file. None where that
+/// is not such a file.
+pub fn cloud_told(text: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Cloud {
+        name: String,
+    }
+    serde_json::from_str(text)
+        .ok()
+        .map(|told: Told<Cloud>| told.cloud.name)
+}
+
 /// The hosts of each component that a host was told of, by the component's resource id:
 /// out of the text of its file. None where that is not such a file.
 pub fn members_told(text: &str) -> Option<Vec<(String, Vec<String>)>> {

@@ -46,7 +46,7 @@ pub use context::{Templates, secret};
 pub use corosync::{Corosync, CorosyncNode};
 pub use cures::{DesiredCure, Standing};
 pub use hostpage::host_page;
-pub use identity::{IDENTITY, VERSION, hosts_told, members_told, services_told};
+pub use identity::{IDENTITY, VERSION, cloud_told, hosts_told, members_told, services_told};
 pub use parts::{Asked, DesiredNeeds, DesiredPart};
 
 /// A file (or directory) on a host.
@@ -171,12 +171,45 @@ pub struct DesiredScript {
     pub op: Op,
     /// Done when all hold; empty: always run when the service is new.
     pub guards: Vec<(Query, Expect)>,
+    /// Hosts that it takes in, where it is for those of a role.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub each: Option<DesiredEach>,
     /// Other scripts of the service that go first.
     pub after: Vec<String>,
     /// Whether its database goes first.
     pub database: bool,
     /// Services whose API it, or a script that it goes after, asks: it runs when they answer.
     pub asks: Vec<String>,
+}
+
+/// Hosts that a script takes in once they run. Its guards expect their names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DesiredEach {
+    /// The hosts.
+    pub hosts: Vec<String>,
+    /// Question whose rows name those that can be taken in.
+    pub ready: Option<Query>,
+}
+
+/// A command that removes a service's records of hosts that left the cloud: their names are
+/// added to its words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredForget {
+    /// The command; it has no guards.
+    pub script: DesiredScript,
+    /// What a host must not have when it leaves.
+    pub held_by: Option<DesiredHeldBy>,
+}
+
+/// What makes a host stay in the cloud.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredHeldBy {
+    /// Question: each row is a host and how many of them it has.
+    pub query: Query,
+    /// For people: `VMs`.
+    pub what: String,
+    /// What the operator does about it; `{host}` is its name.
+    pub help: String,
 }
 
 /// A command by which hosts tell what is wrong with their part of a service.
@@ -286,6 +319,9 @@ pub struct Desired {
     pub databases: Vec<DesiredDatabase>,
     /// Scripts.
     pub scripts: Vec<DesiredScript>,
+    /// Commands that remove records of hosts that left.
+    #[serde(skip)]
+    pub forget: Vec<DesiredForget>,
     /// Commands for hosts that are left where most of a role's are given up.
     #[serde(skip)]
     pub left_alone: Vec<DesiredScript>,
@@ -421,6 +457,8 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
         }
         let made = scripts::of(model, &mut templates, placed, out.sql.as_ref());
         out.scripts.extend(made);
+        out.forget
+            .extend(scripts::forget(model, &mut templates, placed, out.sql.as_ref()));
         out.left_alone
             .extend(scripts::left_alone(model, &mut templates, placed));
         out.faults.extend(scripts::faults(model, &mut templates, placed));

@@ -5,7 +5,7 @@ use model::{Model, Placed};
 use wire::{Command, Expect, Op, Query, Sql};
 
 use crate::context::{Scope, Templates};
-use crate::{DesiredFaults, DesiredScript};
+use crate::{DesiredEach, DesiredFaults, DesiredForget, DesiredHeldBy, DesiredScript};
 
 /// The scripts of a service, in its order. `sql`: socket and user of the SQL
 /// store, which the guards ask.
@@ -40,6 +40,43 @@ pub fn undone(
             made
         })
         .collect()
+}
+
+/// Commands that remove the service's records of hosts that left.
+pub fn forget(
+    model: &Model,
+    templates: &mut Templates,
+    placed: &Placed,
+    sql: Option<&(String, String)>,
+) -> Vec<DesiredForget> {
+    let service = &placed.service.name.value;
+    let scope = Scope {
+        service,
+        host: None,
+        item: None,
+    };
+    let made = placed.service.forget.iter().map(|forget| {
+        let mut script = script(model, templates, placed, None, &forget.step, &[]);
+        if let Op::Run(command) = &mut script.op {
+            command.unit.push_str("-forget");
+        }
+        script.asks = vec![service.clone()];
+        let held_by = forget.held_by.as_ref().and_then(|held| {
+            let (socket, user) = sql?.clone();
+            let statements = vec![templates.text(&scope, &held.sql)];
+            Some(DesiredHeldBy {
+                query: Query::Sql(Sql {
+                    socket,
+                    user,
+                    statements,
+                }),
+                what: held.what.clone(),
+                help: held.help.clone(),
+            })
+        });
+        DesiredForget { script, held_by }
+    });
+    made.collect()
 }
 
 /// Commands for the hosts that are left where most are lost, each with its question whether it is done.
@@ -111,24 +148,33 @@ fn script(
         .iter()
         .map(|(k, v)| (k.clone(), templates.text(&scope, v)))
         .collect();
-    let guards = match (&step.done_when, sql) {
-        (Some(done), Some((socket, user))) => {
-            let query = Query::Sql(Sql {
-                socket: socket.clone(),
-                user: user.clone(),
-                statements: vec![templates.text(&scope, &done.sql)],
-            });
-            let expect = match &done.rows {
-                Some(rows) => Expect::Rows(
+    let query = |statement: String| {
+        let (socket, user) = sql?.clone();
+        Some(Query::Sql(Sql {
+            socket,
+            user,
+            statements: vec![statement],
+        }))
+    };
+    let each = step.each.as_ref().map(|role| DesiredEach {
+        hosts: model.names_on(std::slice::from_ref(role)),
+        ready: (step.ready_when.as_ref()).and_then(|sql| query(templates.text(&scope, sql))),
+    });
+    let done = step.done_when.as_ref();
+    let guards = match done.and_then(|done| Some((done, query(templates.text(&scope, &done.sql))?))) {
+        Some((done, query)) => {
+            let expect = match (&each, &done.rows) {
+                (Some(each), _) => Expect::Names(each.hosts.clone()),
+                (None, Some(rows)) => Expect::Rows(
                     rows.iter()
                         .map(|r| r.iter().map(|c| templates.text(&scope, c)).collect())
                         .collect(),
                 ),
-                None => Expect::SomeRow,
+                (None, None) => Expect::SomeRow,
             };
             vec![(query, expect)]
         }
-        _ => Vec::new(),
+        None => Vec::new(),
     };
     DesiredScript {
         service: service.clone(),
@@ -144,6 +190,7 @@ fn script(
             timeout_ms: step.timeout * 1000,
         }),
         guards,
+        each,
         after: after(&is_own),
         database: step.after.iter().any(|a| a.value == "database"),
         asks,

@@ -56,6 +56,8 @@ impl World {
             "balancer" => self.balancer(host, rest),
             "database" => self.database(host, rest),
             "script" => self.script(host, rest),
+            // Nothing is on any host.
+            "held" if self.serves_sql(host) => rows(&[]),
             "cure" => self.cure(host, rest),
             "ring" => self.ring(host, rest),
             _ if what == self.desired.sql_resource => self.of_databases(host, rest),
@@ -127,6 +129,12 @@ impl World {
         let (service, name) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         let index: usize = words.next().and_then(|i| i.parse().ok()).unwrap_or_default();
         let script = (self.desired.scripts.iter()).find(|s| s.service == service && s.name == name);
+        if let Some(each) = script.and_then(|s| s.each.as_ref()) {
+            let key = |host: &String| format!("script/{service}/{name}/{host}");
+            let taken = each.hosts.iter().filter(|h| self.made.contains(&key(h)));
+            let taken: Vec<Vec<String>> = taken.map(|h| vec![h.clone()]).collect();
+            return wanted_rows(&taken);
+        }
         let guard = script.and_then(|s| s.guards.get(index));
         match guard {
             Some((_, expect)) if self.made.contains(&format!("script/{service}/{name}")) => match expect {
@@ -137,6 +145,27 @@ impl World {
             Some((_, Expect::NoRow)) => rows(&[&["1"]]),
             _ => rows(&[]),
         }
+    }
+
+    /// Hosts that a script may take in, if the question is that of one: those that run.
+    fn ready_for(&self, query: &Query) -> Option<Vec<Vec<String>>> {
+        let scripts = self.desired.scripts.iter();
+        let mut of_hosts = scripts.filter_map(|s| Some((s, s.each.as_ref()?)));
+        let (script, each) = of_hosts.find(|(_, each)| each.ready.as_ref() == Some(query))?;
+        let ready = each.hosts.iter().filter(|h| self.runs_all_of(h, &script.service));
+        Some(ready.map(|h| vec![h.clone()]).collect())
+    }
+
+    /// True if all units of a service that systemd starts on a host run there.
+    pub(crate) fn runs_all_of(&self, host: &str, service: &str) -> bool {
+        let (Some(wanted), Some(machine)) = (self.desired.hosts.get(host), self.machines.get(host)) else {
+            return false;
+        };
+        let mut units = wanted
+            .units
+            .iter()
+            .filter(|u| u.run == render::UnitRun::Systemd && !u.gated && u.service == service);
+        units.all(|u| machine.units.get(&u.unit).is_some_and(|unit| unit.active))
     }
 
     fn cure(&self, host: &str, name: &str) -> Fact<Answer> {
@@ -266,6 +295,10 @@ impl World {
             Query::Sql(_) if self.of_restore(query).is_some() => {
                 let answer = self.of_restore(query).filter(|_| self.serves_sql(host));
                 answer.map_or(Fact::Absent, |row| if row { rows(&[&["1"]]) } else { rows(&[]) })
+            }
+            Query::Sql(_) if self.ready_for(query).is_some() => {
+                let answer = self.ready_for(query).filter(|_| self.serves_sql(host));
+                answer.map_or(Fact::Absent, |hosts| wanted_rows(&hosts))
             }
             Query::Sql(sql) => {
                 // Known by the question that has a name.

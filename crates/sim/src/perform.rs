@@ -219,6 +219,10 @@ impl World {
         if let Some(script) = script.cloned() {
             return self.run_script(host, &script);
         }
+        let mut forget = self.desired.forget.iter().map(|f| &f.script);
+        if let Some(script) = forget.find(|s| matches!(&s.op, Op::Run(known) if known.unit == command.unit)) {
+            return self.forgets(host, &script.clone());
+        }
         if Self::is_load(command) {
             return self.load(host);
         }
@@ -289,6 +293,22 @@ impl World {
         }
     }
 
+    /// Records are removed by an API that answers, and only where the databases serve.
+    fn forgets(&self, host: &str, script: &render::DesiredScript) -> Result<(), Failure> {
+        let mut apis = self
+            .desired
+            .apis
+            .iter()
+            .filter(|a| script.asks.contains(&a.service));
+        if self.databases.serving() == 0 || !script.hosts.iter().any(|h| h == host) {
+            return Err(format!("{host} cannot ask for {}", script.name));
+        }
+        if apis.any(|a| !self.answers(&a.resource, &a.service)) {
+            return Err(format!("{} does not answer", script.service));
+        }
+        Ok(())
+    }
+
     fn run_script(&mut self, host: &str, script: &render::DesiredScript) -> Result<(), Failure> {
         if !script.hosts.iter().any(|h| h == host) {
             self.break_law(&format!(
@@ -316,9 +336,16 @@ impl World {
         if let Some(service) = silent {
             return Err(format!("{service} does not answer"));
         }
-        let new = self
-            .made
-            .insert(format!("script/{}/{}", script.service, script.name));
+        let key = format!("script/{}/{}", script.service, script.name);
+        let mut new = self.made.insert(key.clone());
+        if let Some(each) = &script.each {
+            // Hosts that do not run yet are not found.
+            let found = each.hosts.iter().filter(|h| self.runs_all_of(h, &script.service));
+            let found: Vec<String> = found.map(|h| format!("{key}/{h}")).collect();
+            for key in found {
+                new |= self.made.insert(key);
+            }
+        }
         if !new && !script.guards.is_empty() {
             self.break_law(&format!("{}/{} is run again", script.service, script.name));
         }

@@ -196,3 +196,26 @@ fn a_backup_is_loaded_while_nobody_writes() {
         }
     }
 }
+
+/// A host for VMs comes, is found by what gives it work, and leaves again.
+#[test]
+fn a_host_beside_the_cluster_comes_and_leaves() {
+    // With one controller no address is away from home meanwhile.
+    let text = include_str!("../../../examples/with-compute.yaml");
+    let one = |line: &&str| !["  c2: ", "  c3: "].iter().any(|host| line.starts_with(host));
+    let lines: Vec<&str> = text.lines().filter(one).collect();
+    let text = lines.join("\n") + "\nfencing: { none: one controller }\n";
+    let host = lines.iter().find(|line| line.starts_with("  n1: ")).unwrap();
+    let cloud = |text: &str| {
+        let model = examples::model_of("with-compute", text, &[]);
+        sim::known_by(examples::desired_of(&model))
+    };
+    let [with, without] = [text.clone(), text.replace(&format!("{host}\n"), "")].map(|text| cloud(&text));
+    let whole = made(&without);
+    let more = becomes(&whole, &with, "a host comes");
+    let told = more.told.as_ref().unwrap().join("\n");
+    assert!(told.contains("discover") || told.contains("nova-hosts"), "{told}");
+    let less = becomes(&more, &without, "a host leaves");
+    let told = less.told.as_ref().unwrap().join("\n");
+    assert!(told.contains("nova-records"), "{told}");
+}

@@ -1,7 +1,7 @@
 //! Whether an answer is as it should be, and if not, what is missing: a pure
 //! function, shared by waits, guards and the planner. Not for asking.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::{Answer, Expect, Fact, cluster};
 use serde_json::Value;
@@ -24,6 +24,7 @@ pub fn holds(fact: &Fact<Answer>, expect: &Expect) -> Result<(), String> {
         (Expect::NoRow, Answer::Rows(rows)) => {
             check(rows.is_empty(), || format!("there are rows: {}", shown(rows)))
         }
+        (Expect::Names(wanted), Answer::Rows(rows)) => named(wanted, rows),
         (Expect::Vars(wanted), Answer::Rows(rows)) => variables(wanted, rows),
         (Expect::Status(wanted), Answer::Http { status, .. }) => check(wanted == status, || {
             format!("the status is {status}, not {wanted}")
@@ -77,6 +78,18 @@ fn same_rows(wanted: &[Vec<String>], rows: &[Vec<Option<String>>]) -> Result<(),
     wanted.sort();
     present.sort();
     check(wanted == present, || format!("the rows are {}", shown(rows)))
+}
+
+fn named(wanted: &[String], rows: &[Vec<Option<String>>]) -> Result<(), String> {
+    let present: HashSet<&str> = rows.iter().filter_map(|row| row.first()?.as_deref()).collect();
+    let missing: Vec<&str> = (wanted.iter().map(String::as_str))
+        .filter(|name| !present.contains(name))
+        .collect();
+    check(missing.is_empty(), || match missing.as_slice() {
+        [first, _, _, ..] => format!("{first} and {} others are missing", missing.len() - 1),
+        [one] => format!("{one} is missing"),
+        few => format!("{} are missing", few.join(" and ")),
+    })
 }
 
 fn variables(wanted: &BTreeMap<String, String>, rows: &[Vec<Option<String>>]) -> Result<(), String> {
@@ -177,6 +190,7 @@ fn name(expect: &Expect) -> &'static str {
         Expect::Rows(_) => "rows",
         Expect::SomeRow => "some row",
         Expect::NoRow => "no row",
+        Expect::Names(_) => "names in rows",
         Expect::Vars(_) => "variables",
         Expect::Status(_) => "a status",
         Expect::JsonCount { .. } => "a count in JSON",

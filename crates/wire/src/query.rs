@@ -195,6 +195,8 @@ pub enum Expect {
     SomeRow,
     /// No row.
     NoRow,
+    /// Each of these is the first column of a row.
+    Names(Vec<String>),
     /// The first column of each row names a variable, the second its value; all of these hold.
     Vars(BTreeMap<String, String>),
     /// That status.

@@ -21,14 +21,14 @@ const ALL: [(&str, &str, u8); 7] = [
 
 /// The cloud with these of the hosts.
 fn describe(cloud: &Cloud, names: &[&str]) {
-    let hosts: String = (ALL.iter())
+    let lines = (ALL.iter())
         .filter(|(name, ..)| names.contains(name))
         .map(|(name, role, last)| {
             format!(
                 "  {name}: {{ role: {role}, address: 198.18.84.{last}, addresses: {{ provider: 198.18.85.{last} }} }}\n"
             )
-        })
-        .collect();
+        });
+    let hosts: String = lines.collect::<Vec<_>>().concat();
     let text = format!(
         "cloud: {}\nrelease: \"2025.1\"\nhosts:\n{hosts}networks:\n  management: {{ cidr: 198.18.84.0/24 }}\n  \
          provider: {{ cidr: 198.18.85.0/24, use: tunnel }}\nvips: {{ pool: 198.18.84.100-198.18.84.119 }}\n\
@@ -234,8 +234,8 @@ fn compared(cloud: &Cloud) {
         );
         cloud.shell("c1", &ask).good().out
     };
-    let make = ". /root/openrc; openstack network create -f value -c id lost";
-    let made = cloud.shell("c1", make).good();
+    let create = ". /root/openrc; openstack network create -f value -c id lost";
+    let made = cloud.shell("c1", create).good();
     let id = made.out.trim();
     nbctl(&format!("ls-del neutron-{id}"));
     let log = || cloud.shell("c1", "/usr/lib/quorate/neutron-sync log 2>&1").good();

@@ -97,11 +97,7 @@ pub fn bare(desired: &Desired, host: &str) -> Facts {
     let ask = plan::observe(desired, host, [7; 32], false);
     let mut out = empty(host);
     out.files = ask.files.iter().map(|f| (f.clone(), Fact::Absent)).collect();
-    out.units = ask
-        .units
-        .iter()
-        .map(|u| (u.clone(), unit("not-found", "inactive", "")))
-        .collect();
+    out.units = ask.units.iter().map(|u| (u.clone(), Fact::Absent)).collect();
     out.packages = ask.packages.iter().map(|p| (p.clone(), Fact::Absent)).collect();
     out.sysctls = ask
         .sysctls
@@ -350,7 +346,7 @@ fn answer(desired: &Desired, query: &NamedQuery) -> Answer {
             };
         }
         // None was begun.
-        "restore" => return rows(&[]),
+        "restore" | "held" => return rows(&[]),
         "instance" => {
             return match query.query {
                 Query::Http(_) => http("{}".to_owned()),
@@ -390,6 +386,10 @@ fn answer(desired: &Desired, query: &NamedQuery) -> Answer {
                         .map(|r| r.iter().cloned().map(Some).collect())
                         .collect(),
                 ),
+                Expect::Names(names) => {
+                    let row = |name: &String| vec![Some(name.clone())];
+                    Answer::Rows(names.iter().map(row).collect())
+                }
                 _ => rows(&[&["1"]]),
             };
         }
