@@ -103,11 +103,18 @@ fn member(dir: &std::path::Path, action: &str, status: &str, online: &str) -> (i
 
     let desired = cloud("[keystone, glance]", "{ store: rbd, rbd_pool: pictures }");
     let agent = text(&desired, "/usr/lib/ocf/resource.d/quorate/galera");
+    let members = "/etc/mysql/mariadb.conf.d/99-quorate-members.cnf";
+    assert!(agent.contains(members), "{agent}");
+    let here = dir.join("members.cnf");
+    fs_err::write(&here, "wsrep_cluster_address = gcomm://c1,c2,c3\n").unwrap();
+    let agent = agent.replace(members, here.to_str().unwrap());
     let heartbeat = dir.join("resource.d/heartbeat");
     fs_err::create_dir_all(&heartbeat).unwrap();
     let programs = [
         ("agent", agent),
         ("renice", "#!/bin/sh\n".to_owned()),
+        // Others are asked whether they take writes.
+        ("bash", "#!/bin/sh\n[ ! -e \"$QUORATE_STATE/lost\" ]\n".to_owned()),
         (
             "mariadb",
             format!(
@@ -296,17 +303,23 @@ fn a_promotion_does_not_last_as_long_as_a_copy() {
         .status();
     assert!(killed.unwrap().success());
     assert_eq!((act("monitor"), act("monitor")), (FAILED, 0));
-    // A server that answers and is not with the others has failed, but not at once.
-    copies();
-    assert_eq!(act("promote"), 0);
+    // A server that answers and is not with the others has failed, but not at once; so has
+    // one that copies where nobody takes writes.
     let finds = |status: &str| member(dir.path(), "monitor", status, "c1 c2 c3").0;
     let moment = || std::thread::sleep(std::time::Duration::from_secs(3));
-    moment();
-    assert_eq!((finds("Disconnected"), finds("Primary")), (PROMOTED, PROMOTED));
-    moment();
-    assert_eq!(finds("non-Primary"), PROMOTED);
-    moment();
-    assert_eq!((finds("non-Primary"), finds("")), (FAILED, 0));
+    for lost in ["non-Primary", ""] {
+        copies();
+        assert_eq!(act("promote"), 0);
+        moment();
+        assert_eq!((finds("Disconnected"), finds("Primary")), (PROMOTED, PROMOTED));
+        moment();
+        assert_eq!(finds(""), PROMOTED);
+        fs_err::write(dir.path().join("lost"), "").unwrap();
+        assert_eq!(finds(lost), PROMOTED);
+        moment();
+        assert_eq!((finds(lost), finds("")), (FAILED, 0));
+        fs_err::remove_file(dir.path().join("lost")).unwrap();
+    }
     // The first member of all is there once its promotion is over.
     fs_err::write(dir.path().join("begins"), "true\n").unwrap();
     let copy = dir.path().join("copy");
