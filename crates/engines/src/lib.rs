@@ -7,11 +7,13 @@
 //! crate and in the catalogue, nowhere else.
 
 mod database;
+mod definitions;
 mod fault;
 mod galera;
 mod rabbitmq;
 
 pub use database::{DatabaseMade, DatabasePart, database};
+pub use definitions::Definitions;
 pub use fault::{StoreFault, faults, queues_bear, weights};
 
 use indexmap::IndexMap;
@@ -38,9 +40,9 @@ pub struct Store {
     /// Members that are away and come back as what they were.
     #[serde(skip)]
     pub away: Vec<String>,
-    /// What it should hold, as the file says that the option `definitions` names; with
-    /// placeholders. Empty without one.
-    pub definitions: String,
+    /// What it should hold, as the file says that the option `definitions` names. Empty
+    /// without one.
+    pub definitions: Definitions,
 }
 
 impl Store {

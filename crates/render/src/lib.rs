@@ -30,7 +30,7 @@ mod systemd;
 mod views;
 
 use diagnostic::Diagnostic;
-use engines::Store;
+use engines::{Definitions, Store};
 use indexmap::IndexMap;
 use model::{Model, resource_id};
 use pacemaker::{Cib, Resource};
@@ -491,7 +491,16 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
             let definitions = options.get("definitions").and_then(|path| {
                 let host = out.hosts.get(members.first()?)?;
                 let file = host.files.iter().find(|f| f.write.path == *path)?;
-                Some(String::from_utf8_lossy(&file.write.content).into_owned())
+                let text = String::from_utf8_lossy(&file.write.content).into_owned();
+                Some(Definitions::parse(text).map_err(|why| (path, why)))
+            });
+            let definitions = definitions.transpose().unwrap_or_else(|(path, why)| {
+                let at = component.engine.span.clone();
+                let message = format!("what {resource} should hold cannot be read out of {path}: {why}");
+                let source = &placed.service.source;
+                let finding = Diagnostic::error("catalog::template", source, at, message, "of this store");
+                findings.push(finding.help("its template has to write one JSON object"));
+                None
             });
             out.stores.push(Store {
                 engine: component.engine.value.clone(),

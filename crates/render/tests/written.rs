@@ -104,6 +104,16 @@ fn balancers_have_the_servers_of_their_file() {
     assert!(seen > 0);
 }
 
+/// Taken for empty, a broker would be as wanted whatever it holds.
+#[test]
+fn definitions_that_cannot_be_read_are_refused() {
+    let cloud = include_str!("../../../examples/three-controllers.yaml");
+    let overlay = [("infra/rabbitmq/definitions.json.j2", "{ \"users\": [ }\n")];
+    let (_, findings) = render::render(&examples::model_of("cloud.yaml", cloud, &overlay));
+    let told: Vec<(&str, bool)> = findings.iter().map(|f| (f.code, f.help.is_some())).collect();
+    assert_eq!(told, [("catalog::template", true)]);
+}
+
 /// A template that writes members by itself would give newcomers votes before they serve.
 #[test]
 fn members_in_a_template_of_its_own_are_refused() {

@@ -254,9 +254,8 @@ impl World {
                 http(200, format!("[{}]", all.join(",")))
             }
             "vhosts" | "users" | "permissions" | "policies" if runs => {
-                let definitions = self.queues().map_or("", |s| s.definitions.as_str());
-                let all: serde_json::Value = serde_json::from_str(definitions).unwrap_or_default();
-                http(200, all[what].to_string())
+                let all = self.queues().map(|s| s.definitions.section(what).to_string());
+                http(200, all.unwrap_or_default())
             }
             _ => Fact::Absent,
         }

@@ -57,10 +57,6 @@ fn list(store: &Store, facts: &Facts, section: &str) -> Option<Vec<Value>> {
 
 /// What the definitions name and the broker has otherwise or not at all.
 pub(super) fn differs(store: &Store, seen: &Seen<'_>) -> Vec<Differs> {
-    // Placeholders of secrets stand inside texts, so it is JSON with them too.
-    let Ok(Value::Object(wanted)) = serde_json::from_str::<Value>(&store.definitions) else {
-        return Vec::new();
-    };
     let members = || {
         store
             .members
@@ -75,12 +71,8 @@ pub(super) fn differs(store: &Store, seen: &Seen<'_>) -> Vec<Differs> {
         let Some(now) = members().find_map(|f| list(store, f, section)) else {
             continue;
         };
-        for entry in wanted
-            .get(section)
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-        {
+        let wanted = store.definitions.section(section).as_array();
+        for entry in wanted.into_iter().flatten() {
             let found = now
                 .iter()
                 .find(|n| names.iter().all(|k| n.get(*k) == entry.get(*k)));
@@ -181,6 +173,7 @@ fn let_in(store: &Store) -> Differs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Definitions;
 
     const DEFINITIONS: &str = r#"{
       "users": [{"name": "a", "password": "⟦secret:x⟧", "tags": []}, {"name": "q", "password": "y", "tags": ["administrator"]}],
@@ -195,7 +188,7 @@ mod tests {
             engine: "rabbitmq".to_owned(),
             resource: "b".to_owned(),
             members: vec!["c1".to_owned()],
-            definitions: DEFINITIONS.to_owned(),
+            definitions: Definitions::parse(DEFINITIONS.to_owned()).unwrap(),
             ..Store::default()
         };
         let mut facts = crate::silent();

@@ -421,10 +421,7 @@ fn answer(desired: &Desired, query: &NamedQuery) -> Answer {
             folders: vec!["member".to_owned()],
             others: Vec::new(),
         }),
-        "vhosts" | "users" | "permissions" | "policies" => {
-            let all: serde_json::Value = serde_json::from_str(&store.definitions).unwrap();
-            http(all[rest].to_string())
-        }
+        "vhosts" | "users" | "permissions" | "policies" => http(store.definitions.section(rest).to_string()),
         "nodes" => {
             let nodes: Vec<String> = store
                 .members
