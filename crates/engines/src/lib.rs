@@ -300,7 +300,7 @@ pub fn differs(store: &Store, seen: &Seen<'_>) -> Vec<Differs> {
 /// A cluster that has a resource.
 #[cfg(test)]
 fn running(id: &str) -> pacemaker::Monitor {
-    let xml = format!("<x><resources><resource id=\"{id}\"/></resources></x>");
+    let xml = format!("<pacemaker-result><resources><resource id=\"{id}\"/></resources></pacemaker-result>");
     pacemaker::Monitor::parse(&xml).unwrap()
 }
 
