@@ -339,8 +339,7 @@ impl Planner<'_> {
         let mut held: Vec<String> = Vec::new();
         for rolling in &mut all {
             let resources: Vec<String> = rolling.restarts.resources().map(str::to_owned).collect();
-            let others = unseen.iter().any(|(host, _)| **host != rolling.host);
-            if others && !self.servers(&rolling.host, &resources).is_empty() {
+            if !unseen.is_empty() && !self.servers(&rolling.host, &resources).is_empty() {
                 held.push(rolling.host.clone());
                 rolling.restarts = crate::roll::Files::default();
             }
