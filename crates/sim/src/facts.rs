@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use pacemaker::{LiveCib, Monitor};
 use plan::Observed;
 use render::UnitRun;
-use wire::{Address, Fact, Facts, FileFact, KeyFact, NamedQuery, Observe, OsRelease, Stat, UnitFact};
+use wire::{Address, Fact, Facts, FileFact, KeyFact, NamedQuery, Observe, OsRelease, Query, Stat, UnitFact};
 
 use crate::{File, Sense, World, digest, filled};
 
@@ -53,7 +53,8 @@ impl World {
             (path.clone(), fact)
         };
         let answer = |q: &NamedQuery| {
-            if hides(Sense::Answers) {
+            let lists = matches!(q.query, Query::List(_));
+            if hides(Sense::Answers) || (lists && hides(Sense::Data)) {
                 Fact::Unknown(unseen())
             } else {
                 self.named(host, &q.name, &q.query)

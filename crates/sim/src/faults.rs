@@ -23,6 +23,8 @@ pub enum Fault {
     Hidden(String, Sense),
     /// They can be again.
     Seen(String, Sense),
+    /// No program lists folders of stores, on all hosts.
+    Unlisted(bool),
     /// The cluster elects its controller, and says nothing of quorum meanwhile.
     Election(bool),
     /// Another content in a file.
@@ -37,6 +39,15 @@ impl World {
         match fault {
             Fault::Lost(host) => self.lose(host),
             Fault::Back(host) => self.bring_back(host),
+            Fault::Unlisted(begins) => {
+                for machine in self.machines.values_mut() {
+                    if *begins {
+                        machine.hidden.insert(Sense::Data);
+                    } else {
+                        machine.hidden.remove(&Sense::Data);
+                    }
+                }
+            }
             Fault::Election(under_way) => self.cluster.election = *under_way,
             Fault::Full(host)
             | Fault::Room(host)
@@ -76,6 +87,23 @@ impl World {
     }
 }
 
+impl World {
+    /// The cluster is stopped everywhere, in order, by hand: nothing runs, and all is there.
+    #[must_use]
+    pub fn asleep(mut self) -> Self {
+        for machine in self.machines.values_mut() {
+            for unit in crate::cluster::UNITS {
+                let unit = machine.units.entry(unit.to_owned()).or_default();
+                (unit.active, unit.enabled) = (false, false);
+            }
+        }
+        self.tick += 1;
+        self.disturbed = self.tick;
+        self.settle(false);
+        self
+    }
+}
+
 impl crate::Machine {
     fn suffer(&mut self, fault: &Fault) {
         match fault {
@@ -91,7 +119,7 @@ impl crate::Machine {
                     file.digest = crate::digest(&file.content);
                 }
             }
-            Fault::Lost(_) | Fault::Back(_) | Fault::Election(_) => {}
+            Fault::Lost(_) | Fault::Back(_) | Fault::Election(_) | Fault::Unlisted(_) => {}
         }
     }
 }

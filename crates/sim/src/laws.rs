@@ -159,6 +159,24 @@ impl World {
         }
     }
 
+    /// No database is founded twice: none begins anew where one is that was this cloud's.
+    pub(crate) fn nothing_is_there(&mut self, host: &str) {
+        let mut members = self.databases.members.values();
+        if self.databases.owned && members.any(|m| m.born && m.position > 0) {
+            self.break_law(&format!("{host} begins a database beside one that is there"));
+        }
+    }
+
+    /// The brokers forget nobody that is one of them and has its data.
+    pub(crate) fn none_of_ours(&mut self, node: &str) {
+        let ours = self.queues().is_some_and(|s| s.members.iter().any(|m| m == node));
+        if ours && self.broker.data.contains_key(node) {
+            self.break_law(&format!(
+                "{node} is forgotten by the brokers, and has what it had"
+            ));
+        }
+    }
+
     /// Members that run count the same votes, or two of their parts might each have quorum.
     pub(crate) fn all_count_the_same(&mut self) {
         let counts: BTreeSet<Vec<String>> = (self.cluster.loaded.values())

@@ -43,6 +43,8 @@ pub enum Sense {
     Files,
     /// The cluster and its configuration.
     Cluster,
+    /// Folders of stores, which no program lists.
+    Data,
 }
 
 /// A host.

@@ -286,6 +286,7 @@ impl World {
                 if self.broker.serves(node) {
                     return Err(format!("{node} runs"));
                 }
+                self.none_of_ours(node);
                 self.broker.forget(node);
                 Ok(())
             }
@@ -353,6 +354,9 @@ impl World {
     }
 
     fn birth(&mut self, host: &str, words: &[&str]) -> Result<(), Failure> {
+        if words.first() == Some(&"alone") {
+            self.nothing_is_there(host);
+        }
         match words {
             ["alone", "first"] => {
                 if self.databases.serving() > 0 {

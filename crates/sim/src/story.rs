@@ -66,13 +66,14 @@ pub fn story(world: &World, spoils: &[Spoils], comes: &[Comes]) -> Vec<Event> {
     for (kind, host, sense, from, lasts) in comes {
         let Some(host) = one(&hosts, *host) else { continue };
         let (from, until) = (from % SPAN, from % SPAN + 1 + lasts % LASTS);
-        let sense = [Sense::Answers, Sense::Files, Sense::Cluster][sense % 3];
-        let (begins, ends) = match kind % 6 {
+        let sense = [Sense::Answers, Sense::Files, Sense::Cluster, Sense::Data][sense % 4];
+        let (begins, ends) = match kind % 7 {
             0 => (Fault::Lost(host.clone()), Fault::Back(host)),
             1 => (Fault::Full(host.clone()), Fault::Room(host)),
             2 => (Fault::Slow(host.clone()), Fault::Quick(host)),
             3 => (Fault::Hidden(host.clone(), sense), Fault::Seen(host, sense)),
             4 => (Fault::Election(true), Fault::Election(false)),
+            6 => (Fault::Unlisted(true), Fault::Unlisted(false)),
             _ => {
                 add(from, Happens::Killed);
                 continue;

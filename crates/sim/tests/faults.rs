@@ -110,7 +110,7 @@ fn whatever_happens_in_core() {
 #[test]
 fn whatever_happens_to_eight_services() {
     for architecture in ARCHITECTURES {
-        all(architecture, EIGHT, 2, &[1]);
+        all(architecture, EIGHT, 1, &[1]);
     }
 }
 

@@ -38,6 +38,7 @@ pub fn starts(architecture: &str, services: &str) -> Vec<Start> {
     let mut out = vec![
         start("bare", &World::bare(&three), &three),
         start("made", &whole, &three),
+        start("asleep", &whole.clone().asleep(), &three),
         start("grown", &whole, &five),
         start("restored", &whole, &restore),
         start("moved", &made(&other), &three),
