@@ -42,6 +42,16 @@ pub fn undone(
         .collect()
 }
 
+/// One statement for the SQL store, given its socket and user; none where there is no such store.
+fn question(sql: Option<&(String, String)>, statement: String) -> Option<Query> {
+    let (socket, user) = sql?.clone();
+    Some(Query::Sql(Sql {
+        socket,
+        user,
+        statements: vec![statement],
+    }))
+}
+
 /// Commands that remove the service's records of hosts that left.
 pub fn forget(
     model: &Model,
@@ -62,14 +72,8 @@ pub fn forget(
         }
         script.asks = vec![service.clone()];
         let held_by = forget.held_by.as_ref().and_then(|held| {
-            let (socket, user) = sql?.clone();
-            let statements = vec![templates.text(&scope, &held.sql)];
             Some(DesiredHeldBy {
-                query: Query::Sql(Sql {
-                    socket,
-                    user,
-                    statements,
-                }),
+                query: question(sql, templates.text(&scope, &held.sql))?,
                 what: held.what.clone(),
                 help: held.help.clone(),
             })
@@ -148,20 +152,12 @@ fn script(
         .iter()
         .map(|(k, v)| (k.clone(), templates.text(&scope, v)))
         .collect();
-    let query = |statement: String| {
-        let (socket, user) = sql?.clone();
-        Some(Query::Sql(Sql {
-            socket,
-            user,
-            statements: vec![statement],
-        }))
-    };
     let each = step.each.as_ref().map(|role| DesiredEach {
         hosts: model.names_on(std::slice::from_ref(role)),
-        ready: (step.ready_when.as_ref()).and_then(|sql| query(templates.text(&scope, sql))),
+        ready: (step.ready_when.as_ref()).and_then(|text| question(sql, templates.text(&scope, text))),
     });
     let done = step.done_when.as_ref();
-    let guards = match done.and_then(|done| Some((done, query(templates.text(&scope, &done.sql))?))) {
+    let guards = match done.and_then(|done| Some((done, question(sql, templates.text(&scope, &done.sql))?))) {
         Some((done, query)) => {
             let expect = match (&each, &done.rows) {
                 (Some(each), _) => Expect::Names(each.hosts.clone()),
