@@ -1,11 +1,11 @@
-//! Where a component is reached: its ports, and how balancers pass requests to it and ask
+//! The endpoint of a component: its ports, and how balancers pass requests to it and ask
 //! whether it serves.
 
 use cloud::tree::Spanned;
 
 use crate::Kind;
 
-/// Where a component is reached.
+/// The endpoint of a component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -94,7 +94,7 @@ impl Endpoint {
         self.process_port.parse().ok()
     }
 
-    /// Whether balancers ask it for an answer; else only whether a connection is taken,
+    /// True if balancers ask it for an answer; else only whether a connection is taken,
     /// which the kernel does for a process that stands still.
     pub fn answers(&self) -> bool {
         !self.check.is_empty() || self.process_port().is_some()

@@ -424,7 +424,7 @@ pub struct Service {
     pub steps: Vec<Step>,
     /// Work that recurs. Each has a component of its name besides.
     pub periodic: IndexMap<String, Periodic>,
-    /// What becomes of its records of hosts that leave the cloud.
+    /// Removal of its records of hosts that leave the cloud.
     pub forget: Vec<Forget>,
     /// Commands run on hosts that are left where most of a role's are given up; each is first
     /// asked with the word `done` behind it whether there is anything to do.

@@ -37,7 +37,7 @@ pub struct Step {
     pub done_when: Option<DoneWhen>,
     /// Seconds.
     pub timeout: u64,
-    /// What takes it back when the service leaves the cloud, by the same user on the same
+    /// A step that takes it back when the service leaves the cloud, by the same user on the same
     /// hosts; it may be said again. None where what it did goes with the service, or stays.
     pub undo: Option<Box<Step>>,
 }
@@ -47,17 +47,17 @@ pub struct Step {
 pub struct Forget {
     /// The command, run on one host of its roles.
     pub step: Step,
-    /// What a host must not have when it leaves.
+    /// Things that a host must not have when it leaves.
     pub held_by: Option<HeldBy>,
 }
 
-/// What makes a host stay.
+/// Reason for a host to stay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldBy {
     /// Query of the cloud's SQL store: a host and how many of them it has in each row (template).
     pub sql: String,
     /// For people: `VMs`.
     pub what: String,
-    /// What the operator does about it; `{host}` is its name.
+    /// The operator's way out; `{host}` is its name.
     pub help: String,
 }

@@ -1,4 +1,4 @@
-//! What a store should hold beside its data, as the file says that it is born with: read
+//! Definitions that a store should hold beside its data, as the file says that it is born with: read
 //! once, when the file is made.
 
 use serde::{Serialize, Serializer};

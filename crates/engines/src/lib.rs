@@ -40,7 +40,7 @@ pub struct Store {
     /// Members that are away and come back as what they were.
     #[serde(skip)]
     pub away: Vec<String>,
-    /// What it should hold, as the file says that the option `definitions` names. Empty
+    /// Definitions that it should hold, as the file says that the option `definitions` names. Empty
     /// without one.
     pub definitions: Definitions,
 }

@@ -99,7 +99,7 @@ mod tests {
         out
     }
 
-    /// What the cluster does to what it was sent.
+    /// A configuration as the cluster stores it after it was sent.
     #[test]
     fn order_and_space_carry_no_meaning() {
         let sent = r#"<constraints><rsc_location id="b" rsc="x" node="c1" score="100"/><rsc_location id="a" rsc="y" node="c2" score="-INFINITY"/></constraints>"#;

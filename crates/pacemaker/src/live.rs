@@ -12,7 +12,7 @@ use crate::element::Element;
 use crate::options::{self, Property};
 use crate::quiet;
 
-/// What the cluster has of a resource.
+/// The state of a resource in the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Held {
     /// Neither in the configuration nor in the history of any member.
@@ -146,7 +146,7 @@ impl LiveCib {
         self.resources.iter().find(|r| r.id == id)
     }
 
-    /// What the cluster has of the primitive `id`.
+    /// The state of the primitive `id` in the cluster.
     pub fn held(&self, id: &str) -> Held {
         match self.resource(id) {
             Some(resource) if resource.managed => Held::Managed,

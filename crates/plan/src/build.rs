@@ -271,7 +271,7 @@ pub fn plan(
     planner.hold_absent();
     out.barrier |= planner.starts_later();
     if !unseen.is_empty() {
-        // What else there is to do may let them answer.
+        // Other work may let them answer.
         if planner.steps.is_empty() {
             return Err(unseen);
         }

@@ -422,7 +422,7 @@ fn nobody_is_taken_out_beside_a_balancer_that_does_not_tell() {
     for part in ["c3", "c1", "no answer within 5 s"] {
         assert!(refusal.message.contains(part), "{}", refusal.message);
     }
-    // What takes nobody out is done, and then it is looked at again.
+    // Steps that take nobody out are done, and then it is looked at again.
     drift(&mut observed, "c2", "/etc/haproxy/hosts.list");
     let plan = make(&desired, &observed, Intent::Converge).unwrap();
     assert!(plan.barrier && !plan.is_empty());

@@ -82,7 +82,7 @@ fn a_new_host_is_waited_for_and_then_taken_in() {
     assert!(step.ops.iter().any(guarded), "{:?}", step.ops);
 }
 
-/// What is started in the next plan is waited for there.
+/// Units that the next plan starts are waited for there.
 #[test]
 fn a_host_whose_units_are_not_there_is_taken_in_by_the_next_plan() {
     let desired = cloud();

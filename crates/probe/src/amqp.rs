@@ -185,7 +185,7 @@ impl Publisher {
                 }
             };
             if let Some(data) = data {
-                // What the queue gave beside a consumer that gets no more is asked for
+                // Messages that the queue gave beside a consumer that gets no more is asked for
                 // at once: a pause each would last longer than any limit.
                 pause = if given { Duration::ZERO } else { PAUSE };
                 empty = 0;

@@ -197,18 +197,18 @@ pub struct DesiredEach {
 pub struct DesiredForget {
     /// The command; it has no guards.
     pub script: DesiredScript,
-    /// What a host must not have when it leaves.
+    /// Things that a host must not have when it leaves.
     pub held_by: Option<DesiredHeldBy>,
 }
 
-/// What makes a host stay in the cloud.
+/// Reason for a host to stay in the cloud.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DesiredHeldBy {
     /// Question: each row is a host and how many of them it has.
     pub query: Query,
     /// For people: `VMs`.
     pub what: String,
-    /// What the operator does about it; `{host}` is its name.
+    /// The operator's way out; `{host}` is its name.
     pub help: String,
 }
 

@@ -15,7 +15,7 @@ pub(crate) const CONF: &str = "/etc/haproxy/haproxy.cfg";
 struct Server {
     address: String,
     port: String,
-    /// What it was set to by hand.
+    /// The state that was set by hand.
     state: Option<ServerState>,
 }
 

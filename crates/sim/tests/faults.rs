@@ -59,7 +59,7 @@ fn none(found: &[String]) {
 /// Draws that did not end well once, a line each.
 const KEPT: &str = include_str!("../proptest-regressions/faults.txt");
 
-/// What was found once and mended stays so.
+/// Faults that were found once and mended stay so.
 #[test]
 fn what_was_found_stays_mended() {
     let mut all: BTreeMap<String, Vec<Start>> = BTreeMap::new();

@@ -134,7 +134,7 @@ fn members_come_and_leave() {
     }
 }
 
-/// What leaves is told by the cluster too, where the hosts' own accounts of it are gone.
+/// Leavers are told by the cluster too, where the hosts' own accounts of it are gone.
 #[test]
 fn members_leave_of_whom_no_account_tells() {
     for architecture in ARCHITECTURES {

@@ -56,7 +56,7 @@ fn measure(built: &Path, architecture: &str, services: &str, seconds: u32) -> Re
     Told::read(last).ok_or_else(|| Error::Said(format!("{} told no numbers: `{last}`", built.display())))
 }
 
-/// What one run tells.
+/// The output of one run.
 #[derive(Debug, PartialEq, Eq)]
 struct Told {
     plans: u32,

@@ -224,7 +224,7 @@ fn empty_disk(cloud: &Cloud) {
     boots(cloud, "n1", "disk2");
 }
 
-/// What OVN's database lacks of Neutron's is told and put back.
+/// Networks that OVN's database lacks are told and put back.
 fn compared(cloud: &Cloud) {
     let nbctl = |words: &str| {
         let members = ["c1", "c2", "c3"].map(|host| format!("ssl:{}:6641", cloud.address(host)));

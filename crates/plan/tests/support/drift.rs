@@ -188,7 +188,7 @@ fn what_a_balancer_runs_with_is_put_back() {
     let [Op::Tell { lines, .. }] = plan.steps[0].ops.as_slice() else {
         panic!("{:?}", plan.steps[0].ops)
     };
-    // Nobody asked it while it was out: in only by checks that come after.
+    // It was not asked while it was out: in only by checks that come after.
     assert_eq!(
         lines,
         &[
