@@ -6,6 +6,7 @@
 //! not among the last few asked for.
 
 use std::collections::BTreeSet;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -36,6 +37,8 @@ const BASE: [&str; 11] = [
 const RECIPE: &str = "2";
 /// How many images that no host uses are kept.
 const KEPT: usize = 3;
+/// The ending of an image that is being removed.
+const GONE: &str = "gone";
 /// The room that a build wants, in MiB.
 const ROOM_MIB: u64 = 4096;
 
@@ -101,7 +104,9 @@ fn mark_used(dir: &Path) {
     let _ = std::fs::write(dir.join("used"), "");
 }
 
-/// Removes the images that no host lies over, but for the newest ones.
+/// Removes the images that no host lies over, but for the newest ones, and what an earlier
+/// removal left. It goes on after this program has ended: gigabytes of small files take
+/// minutes on a disk that discards, and nobody is to wait for that.
 fn prune(progress: &dyn Fn(&str)) {
     let entries = |dir: &Path| {
         std::fs::read_dir(dir)
@@ -126,8 +131,36 @@ fn prune(progress: &dyn Fn(&str)) {
     let surplus = spare.len().saturating_sub(KEPT);
     for (_, dir) in spare.into_iter().take(surplus) {
         progress(&format!("image: removing {}, long unused", dir.display()));
-        let _ = std::fs::remove_dir_all(&dir); // the next build tries again
+        let _ = std::fs::rename(&dir, dir.with_extension(GONE)); // the next build tries again
     }
+    let gone = entries(Path::new(names::IMAGES)).into_iter();
+    let gone: Vec<PathBuf> = gone
+        .filter(|d| d.extension().is_some_and(|e| e == GONE))
+        .collect();
+    if !gone.is_empty() {
+        let _ = remover(&gone).spawn();
+    }
+}
+
+/// What removes directories in its own time.
+fn remover(all: &[PathBuf]) -> std::process::Command {
+    let mut command = std::process::Command::new("nice");
+    command
+        .args([
+            "-n",
+            "19",
+            "rm",
+            "--recursive",
+            "--force",
+            "--one-file-system",
+            "--",
+        ])
+        .args(all)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0);
+    command
 }
 
 async fn build(spec: &LabSpec, dir: &Path, progress: &dyn Fn(&str)) -> Result<(), LabError> {
@@ -235,6 +268,17 @@ fn remove_aside(aside: &Path) -> Result<(), LabError> {
 mod tests {
     use super::*;
     use crate::spec::BmcAccess;
+
+    #[test]
+    fn what_is_removed_goes_and_its_neighbour_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let [gone, stays] = ["a.gone", "b"].map(|name| dir.path().join(name));
+        for one in [&gone, &stays] {
+            std::fs::create_dir_all(one.join("root/etc")).unwrap();
+        }
+        assert!(remover(std::slice::from_ref(&gone)).status().unwrap().success());
+        assert!(!gone.exists() && stays.join("root/etc").exists());
+    }
 
     #[test]
     fn the_digest_ignores_order_and_sees_content() {
