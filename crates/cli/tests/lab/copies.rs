@@ -57,6 +57,8 @@ fn long_a_copy_of_the_databases_delays_nobody() {
     let seen = writers.stop();
     seen.kept();
     writers::kept_everywhere(&cloud, &seen.history);
+    // The address that was moved goes home.
+    cloud.apply();
     cloud.say(&["plan", "--detailed-exitcode"]).good();
     cloud.down();
 }

@@ -21,6 +21,7 @@ fn long_a_member_that_never_comes_back() {
     cloud.apply();
     cloud.until_redundant(Duration::from_secs(30));
     lost(&cloud);
+    replaced(&cloud);
     away(&cloud);
 }
 
@@ -62,25 +63,7 @@ fn lost(cloud: &Cloud) {
     let since = writers.mark("writing");
     writers.until_answer("sql", since + 3_000_000_000, WHOLE);
     writers.mark("everything is cut");
-    cloud.lab("cut", &HOSTS).good();
-    // It may be switched on by its fence device: nobody hears it.
-    cloud.lab("unplug", &[&lost]).good();
-    cloud.lab("on", &others).good();
-    until("the others to be a cluster", WHOLE, || {
-        let said = cloud.shell(others[0], "crm_mon -1 --output-as=xml");
-        let online = others.iter().all(|h| {
-            let line = said
-                .out
-                .lines()
-                .find(|l| l.contains(&format!("node name=\"{h}\"")));
-            line.is_some_and(|l| l.contains("online=\"true\"") && l.contains("pending=\"false\""))
-        });
-        if online && said.out.contains("with_quorum=\"true\"") {
-            Ok(())
-        } else {
-            Err(said.to_string())
-        }
-    });
+    all_cut_but_one_stays_away(cloud, &lost);
     // Nothing begins by itself, and no recovery begins without a word.
     std::thread::sleep(Duration::from_secs(20));
     for host in &others {
@@ -119,6 +102,60 @@ fn lost(cloud: &Cloud) {
     let there = writers::kept_on(cloud, others[1], &seen.history);
     assert_eq!(there.lost, here.lost);
     returns(cloud, &lost, &here.lost, &seen);
+    writers::clean(&[row]);
+}
+
+/// The power of all goes; all but one have it back, and are a cluster.
+fn all_cut_but_one_stays_away(cloud: &Cloud, lost: &str) {
+    let others: Vec<&str> = HOSTS.into_iter().filter(|h| *h != lost).collect();
+    cloud.lab("cut", &HOSTS).good();
+    // It may be switched on by its fence device: nobody hears it.
+    cloud.lab("unplug", &[lost]).good();
+    cloud.lab("on", &others).good();
+    until("the others to be a cluster", WHOLE, || {
+        let said = cloud.shell(others[0], "crm_mon -1 --output-as=xml");
+        let online = others.iter().all(|h| {
+            let line = said
+                .out
+                .lines()
+                .find(|l| l.contains(&format!("node name=\"{h}\"")));
+            line.is_some_and(|l| l.contains("online=\"true\"") && l.contains("pending=\"false\""))
+        });
+        if online && said.out.contains("with_quorum=\"true\"") {
+            Ok(())
+        } else {
+            Err(said.to_string())
+        }
+    });
+}
+
+/// Lost once more, with an empty machine in its place: the replacement joins.
+fn replaced(cloud: &Cloud) {
+    cloud.forget_boots();
+    let row = writers::sql(cloud, &cloud.vip("galera"), 10);
+    let writers = Writers::start(vec![row.clone()]);
+    let lost = writer(cloud);
+    writers.mark("everything is cut once more");
+    all_cut_but_one_stays_away(cloud, &lost);
+    let said = cloud.say(&["recover", "--without", &lost, "--yes"]).good();
+    tell(&said.all());
+    writers.until_good(WHOLE);
+    let seen = writers.stop();
+    let other = HOSTS.into_iter().find(|h| *h != lost).unwrap();
+    let kept = writers::kept_on(cloud, other, &seen.history);
+    cloud.lab("blank", &[&lost]).good();
+    cloud.lab("plug", &[&lost]).good();
+    cloud.up();
+    let said = cloud.say(&["host", "replace", &lost, "--yes", "--file"]).good();
+    tell(&format!(
+        "an empty machine in place of {lost} is a member after {:.1} s",
+        said.took.as_secs_f64()
+    ));
+    cloud.forget_boots();
+    cloud.until_redundant(WHOLE);
+    let there = writers::kept_on(cloud, &lost, &seen.history);
+    assert_eq!(there.lost, kept.lost, "{there:?}");
+    cloud.say(&["plan", "--detailed-exitcode"]).good();
     writers::clean(&[row]);
 }
 

@@ -122,9 +122,31 @@ fn kept_out(cloud: &Cloud) {
         "no cure: {status:#}"
     );
     tell("a host fenced too often stays out");
+    others_serve_again(cloud);
     cloud.shell("c3", "systemctl start pacemaker").good();
     cloud.until_redundant(WHOLE);
     tell("and is let in by the cure that the status tells");
+}
+
+/// The others lose their power and have it back: with the position of the one that is kept
+/// out they begin by themselves, or let it in where they are too few. Nobody lends a hand.
+fn others_serve_again(cloud: &Cloud) {
+    cloud.forget_boots();
+    let row = writers::sql(cloud, &cloud.vip("galera"), 20);
+    let writers = Writers::start(vec![row.clone()]);
+    let others = &HOSTS[..2];
+    let since = writers.mark("all but the one that is kept out are cut");
+    cloud.lab("cut", others).good();
+    cloud.lab("on", others).good();
+    writers.until_answer("sql", since + 2_000_000_000, WHOLE);
+    writers.until_good(WHOLE);
+    let seen = writers.stop();
+    seen.kept();
+    tell(&format!(
+        "with c3 kept out the others serve again after {:.1} s",
+        seen.longest("sql").as_secs_f64()
+    ));
+    writers::clean(&[row]);
 }
 
 /// Redundant again, with every acknowledged row on every member.

@@ -13,6 +13,8 @@ const TOLD: Duration = Duration::from_secs(30);
 /// `status` takes two seconds at most where nobody else works on the machine.
 const BUSY: Duration = Duration::from_secs(5);
 const CURED: Duration = Duration::from_mins(1);
+/// A member whose disk was full is started again.
+const WHOLE: Duration = Duration::from_mins(4);
 
 /// One sabotage: on which host, how, and what `status` says of it.
 struct Sabotage {
@@ -268,29 +270,45 @@ fn long_sabotage_that_takes_time() {
     cloud.down();
 }
 
+/// Nearly full, and full: with the rest that only root may use taken as well.
 fn full(cloud: &Cloud) {
-    cloud
-        .shell(
-            "c2",
-            "fallocate -l $(( $(df --output=avail -B1 / | tail -1) - (512 << 20) )) /var/tmp/full",
-        )
-        .good();
-    told(cloud, "disk", "degraded");
-    cloud.shell("c2", "rm /var/tmp/full").good();
-    cloud.until_redundant(CURED);
-    tell("a disk that is nearly full is told");
+    const NEARLY: &str =
+        "fallocate -l $(( $(df --output=avail -B1 / | tail -1) - (512 << 20) )) /var/tmp/full";
+    const FULL: &str = "fallocate -l $(df --output=avail -B1 / | tail -1) /var/tmp/full; \
+                        dd if=/dev/zero of=/var/tmp/rest bs=64k 2>/dev/null; test $(stat -f -c %f /) -lt 16";
+    for (fill, verdict) in [(NEARLY, "degraded"), (FULL, "exposed")] {
+        cloud.shell("c2", fill).good();
+        told(cloud, "disk", verdict);
+        cloud.shell("c2", "rm -f /var/tmp/full /var/tmp/rest").good();
+        cloud.until_redundant(WHOLE);
+        tell(&format!(
+            "a disk with this is told, the verdict is {verdict}: {fill}"
+        ));
+    }
 }
 
 fn bmc(cloud: &Cloud) {
     cloud
         .shell("c1", "crm_resource -r fence-c2-1 -p password -v wrong")
         .good();
-    let told = told(cloud, "fence-device", "exposed");
+    let next = told(cloud, "fence-device", "exposed");
+    let command = next.split('`').nth(1).unwrap();
     assert!(
-        told.contains("crm_resource --cleanup --resource fence-c2-1"),
-        "{told}"
+        next.contains("password, then on another host") && command.contains("fence-c2-1"),
+        "{next}"
     );
-    cloud.apply();
+    cloud
+        .shell(
+            "c1",
+            &format!(
+                "crm_resource -r fence-c2-1 -p password -v {}",
+                cloud.secret("lab/bmc-password")
+            ),
+        )
+        .good();
+    cloud.shell("c3", command).good();
     cloud.until_redundant(Duration::from_mins(2));
-    tell("a fence device that is refused is told");
+    tell(&format!(
+        "a fence device that is refused is told, and cured by {next}"
+    ));
 }

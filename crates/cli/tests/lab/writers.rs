@@ -145,6 +145,11 @@ impl Writers {
         });
     }
 
+    /// Requests of a probe that have ended.
+    pub fn made(&self, probe: &str) -> usize {
+        self.handle.snapshot().of(probe).count()
+    }
+
     /// Waits until everything asked from now on is answered again.
     #[track_caller]
     pub fn until_good(&self, limit: Duration) {
