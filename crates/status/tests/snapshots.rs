@@ -318,7 +318,14 @@ fn disks_and_clocks_are_looked_at() {
 fn without_fencing_it_is_always_remarked() {
     let found = check("no-fencing", Some("a test bench"), |d| seen(d, "healthy", &[]));
     assert_eq!(found.verdict, Verdict::Redundant);
-    assert_eq!(found.remarks, ["there is no fencing: a test bench"]);
+    assert!(
+        found
+            .remarks
+            .iter()
+            .any(|r| r == "there is no fencing: a test bench"),
+        "{:?}",
+        found.remarks
+    );
 }
 
 #[test]
@@ -412,7 +419,12 @@ fn an_address_away_from_home_is_remarked() {
     });
     assert_eq!(found.verdict, Verdict::Redundant);
     assert!(found.vips[1].is_away() && !found.vips[0].is_away());
-    assert!(found.remarks[0].contains("keystone is on c3, away from its home c2"));
+    let away = "keystone is on c3, away from its home c2";
+    assert!(
+        found.remarks.iter().any(|r| r.contains(away)),
+        "{:?}",
+        found.remarks
+    );
 }
 
 /// Two holders answer each other's clients: the split that fencing is for.

@@ -16,13 +16,14 @@ class Records(unittest.TestCase):
         self.assertEqual([r["id"] for r in RECORDS.of_hosts(SERVICES, "host", ["n2", "n3"])], [2])
         self.assertEqual(RECORDS.of_hosts(SERVICES, "host", []), [])
 
-    def told(self, status):
+    def told(self, status, lists=()):
         """Exit status where the removal of a record is answered so; and the requests."""
         asked = []
+        lists = iter(lists or [SERVICES, [], []])
 
         def opened(_, method, url, *__):
             asked.append((method, url))
-            return (200, {}, {"services": SERVICES}) if method == "GET" else (status, {}, "why")
+            return (200, {}, {"services": next(lists)}) if method == "GET" else (status, {}, "why")
 
         RECORDS.token = lambda *_: "t"
         RECORDS.opened = opened
@@ -40,7 +41,14 @@ class Records(unittest.TestCase):
 
     def test_a_record_that_is_kept_is_an_error(self):
         for status, code in [(204, 0), (404, 0), (409, 1), (500, 1)]:
-            self.assertEqual(self.told(status), [("GET", "https://x/l"), ("DELETE", "https://x/l/2"), code])
+            asked = self.told(status)
+            self.assertEqual(asked[:2], [("GET", "https://x/l"), ("DELETE", "https://x/l/2")])
+            self.assertEqual(asked[-1], code)
+
+    def test_a_list_that_lacks_a_cell_is_not_the_last(self):
+        asked = self.told(204, [[], SERVICES, []])
+        get = ("GET", "https://x/l")
+        self.assertEqual(asked, [get, get, ("DELETE", "https://x/l/2"), get, 0])
 
     def test_what_fails_for_the_moment_is_asked_for_again(self):
         records = load("common/records", ["what.json"], {})

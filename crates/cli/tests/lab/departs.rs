@@ -131,9 +131,21 @@ openstack volume service list -f value -c Binary -c Host
 mariadb -N -e \"SELECT 'provider', name FROM placement.resource_providers; SELECT 'mapped', host FROM nova_api.host_mappings\"
 ovn-sbctl --no-leader-only --format=csv --no-headings --columns=hostname list chassis | sed 's/^/chassis /'";
 
+/// Records that are kept. Nova leaves a cell whose database fails at that moment out of its
+/// list, so they are read until they are as they are to be.
+fn until_recorded(cloud: &Cloud, all: &str) {
+    until("all records to be there", Duration::from_mins(1), || {
+        let now = recorded(cloud);
+        if now == all { Ok(()) } else { Err(now) }
+    });
+}
+
 /// Hosts by which a kind of record is kept.
 fn recorded(cloud: &Cloud) -> String {
-    cloud.shell("c1", RECORDS).good().out
+    let said = cloud.shell("c1", RECORDS).good();
+    let mut lines: Vec<&str> = said.out.lines().collect();
+    lines.sort_unstable();
+    lines.join("\n")
 }
 
 #[test]
@@ -176,25 +188,18 @@ fn long_services_forget_hosts_that_left() {
     cloud
         .shell("n2", "systemctl is-active quorate-nova-compute")
         .good();
-    assert_eq!(recorded(&cloud), all);
+    until_recorded(&cloud, &all);
 
     let away = ". /root/openrc; openstack server delete --wait vm-n2; sync";
     cloud.shell("c1", away).good();
     // Lost for good: by itself nothing of it goes.
     cloud.lab("cut", &["n2"]).good();
     tell(&cloud.apply().err);
-    let left = recorded(&cloud);
-    tell(&left);
-    let words = |text: &str| -> Vec<String> { text.split_whitespace().map(str::to_owned).collect() };
-    for gone in ["n2", "c4", "c5"] {
-        assert!(!words(&left).contains(&gone.to_owned()), "{gone} in {left}");
-    }
     // Of the others everything stands.
     let keeps = |line: &&str| !line.split_whitespace().any(|w| ["n2", "c4", "c5"].contains(&w));
-    let [mut before, mut after] = [&all, &left].map(|text| text.lines().filter(keeps).collect::<Vec<_>>());
-    before.sort_unstable();
-    after.sort_unstable();
-    assert_eq!(before, after);
+    let left: Vec<&str> = all.lines().filter(keeps).collect();
+    assert!(left.len() < all.lines().count());
+    until_recorded(&cloud, &left.join("\n"));
     let plan = cloud.say(&["plan"]).good();
     assert!(plan.out.contains("nothing to do"), "{plan}");
 
