@@ -159,21 +159,29 @@ fn guessed(cloud: &Cloud) {
         }
     });
     let seen = writers.stop();
-    let (mut taken, mut braked) = (0, 0);
+    let (mut taken, mut braked, mut turned_away) = (0, 0, 0);
     for record in seen.history.of("guess") {
         let took = Duration::from_nanos(record.end_ns - record.start_ns);
         assert!(took < ANSWERED, "{record:?}");
         match &record.outcome {
             Outcome::Ok => taken += 1,
             Outcome::Failed(why) if why == "status 429" => braked += 1,
+            Outcome::Failed(why) if why == "status 503" => turned_away += 1,
             other => panic!("{other:?} to {} from {}", record.seq, ours(cloud)),
         }
     }
     tell(&format!(
-        "of {} wrong logins {taken} were looked at, {braked} braked",
-        taken + braked
+        "of {} wrong logins {taken} were looked at, {braked} braked, {turned_away} turned away",
+        taken + braked + turned_away
     ));
-    assert!(braked > taken, "{taken} looked at, {braked} braked");
+    if turned_away > 0 {
+        let log = "journalctl --unit haproxy --output cat --since=-2min | grep ' 503 ' | head -5";
+        tell(&HOSTS.map(|host| cloud.shell(host, log).out).concat());
+    }
+    assert!(
+        braked > taken + turned_away,
+        "{taken} looked at, {turned_away} turned away, {braked} braked"
+    );
     // The brake lets go: the same client with the right password.
     let right = requests(
         cloud,
