@@ -30,6 +30,9 @@ use crate::{Differs, Held, Intent, Member, Refusal, Seen, Stage, StageStep, Stor
 const VIRGIN: [&str; 4] = ["mysql", "performance_schema", "sys", "test"];
 /// The database in which the cloud's id is kept.
 const OURS: &str = "quorate";
+/// Seconds for a server that is asked for its position by somebody else: on a busy machine
+/// it takes ten.
+const ASKED_S: u64 = 20;
 /// Said of a member whose server runs and does not answer yet.
 const STARTING: &str = "its server is starting";
 /// Printed by a member that is not asked for its position, since its server runs.
@@ -58,10 +61,19 @@ const STATUS: &str = "SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_cluster_
 /// What a member counts among the others: one number (`pc.weight`, by default 1).
 const WEIGHT: &str = r"SELECT REGEXP_SUBSTR(@@GLOBAL.wsrep_provider_options, '(?<=pc\\.weight = )[0-9]+')";
 
-/// Shell words that hold where a server runs, in whatever state it is.
+/// Shell words that hold where a server runs, in whatever state it is. One that is only
+/// asked for its position serves nobody and ends by itself: it is waited for, up to
+/// [`ASKED_S`]. The cluster's agent asks so as it starts, and taken for a server it held
+/// the choice of a recovery off.
 fn runs(store: &Store) -> String {
     let process = store.option("binary").rsplit('/').next().unwrap_or_default();
-    format!("grep -qsx {process} /proc/[0-9]*/comm")
+    let tenths = ASKED_S * 10;
+    format!(
+        "{{ servers() {{ grep -lsx {process} /proc/[0-9]*/comm | sed 's/comm$/cmdline/'; }}; n=0; \
+         while [ $n -lt {tenths} ] && servers | xargs -r grep -ls -e --wsrep-recover | grep -q .; \
+         do sleep 0.1; n=$((n + 1)); done; \
+         servers | xargs -r grep -Ls -e --wsrep-recover | grep -q .; }}"
+    )
 }
 
 /// Asks the server without starting it: prints `position UUID:SEQNO`, [`RUNS`] where it is
@@ -82,7 +94,7 @@ fn position_query(store: &Store) -> Query {
     );
     Query::Run {
         argv: vec!["sh".to_owned(), "-c".to_owned(), script],
-        timeout_ms: 60_000,
+        timeout_ms: 60_000 + 1000 * ASKED_S,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use wire::{Command, Expect, FileWrite, Op, Own, Query};
 
-use super::{OWNED, State, runs, sql};
+use super::{ASKED_S, OWNED, State, runs, sql};
 use crate::{StageStep, Store};
 
 /// Lets the cluster manager forget failures of a resource and try again.
@@ -159,7 +159,7 @@ pub(super) fn choice(store: &Store, uuid: &str, seqno: i64) -> Op {
     }]);
     let running = Query::Run {
         argv: vec!["sh".to_owned(), "-c".to_owned(), runs(store)],
-        timeout_ms: 10_000,
+        timeout_ms: 10_000 + 1000 * ASKED_S,
     };
     Op::Unless {
         guards: vec![(running, Expect::Exit(0))],
@@ -186,7 +186,7 @@ pub(super) fn new_history(store: &Store, seqno: i64) -> Op {
     Op::Run(Command::new(
         format!("quorate-history-{}", store.resource),
         &argv,
-        30_000,
+        30_000 + 1000 * ASKED_S,
     ))
 }
 

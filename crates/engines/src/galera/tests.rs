@@ -147,6 +147,43 @@ fn a_server_that_is_starting_is_waited_for() {
     );
 }
 
+/// A server that is asked for its position is none: taken for one, the choice of a recovery
+/// was not made, and nobody began.
+#[test]
+fn who_is_asked_for_a_position_does_not_run() {
+    let dir = tempfile::tempdir().unwrap();
+    // Names of processes have 15 characters at most, and no other test has this one.
+    let binary = dir.path().join(format!("db{}", std::process::id()));
+    std::fs::copy("/bin/sh", &binary).unwrap();
+    let mut store = store();
+    let path = binary.display().to_string();
+    store.options.insert("binary".to_owned(), path);
+    let runs = || {
+        let status = std::process::Command::new("sh")
+            .args(["-c", &runs(&store)])
+            .status();
+        status.unwrap().success()
+    };
+    let start = |words: &[&str]| {
+        let mut command = std::process::Command::new(&binary);
+        command
+            .args(words)
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    assert!(!runs());
+    let mut server = start(&["-c", "read line", "--datadir=x"]);
+    assert!(runs());
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let begin = std::time::Instant::now();
+    let mut asked = start(&["-c", "sleep 1; exit 0", "--wsrep-recover"]);
+    let reaped = std::thread::spawn(move || asked.wait());
+    assert!(!runs() && begin.elapsed().as_millis() >= 900, "it is waited for");
+    assert!(reaped.join().unwrap().unwrap().success());
+}
+
 #[test]
 fn two_clusters_are_refused() {
     let (a, b) = (down("u", 7, None), down("w", 9, None));
