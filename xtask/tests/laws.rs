@@ -15,7 +15,8 @@ use diagnostic::{Source, draw};
 use source::Code;
 
 /// Crates that do no I/O.
-const PURE: [&str; 14] = [
+const PURE: [&str; 15] = [
+    "names",
     "diagnostic",
     "ini",
     "cloud",

@@ -8,9 +8,9 @@ use std::ops::Range;
 
 use ipnet::IpNet;
 
-use crate::names::NetworkName;
 use crate::tree::Walker;
 use crate::types::{Domain, Host, Network, NetworkUse, Role, VipSource, Vips};
+use names::NetworkName;
 
 /// Every host's addresses: once each, in its network, in each link's network.
 pub(crate) fn addresses(w: &mut Walker, hosts: &[Host], networks: &[Network]) {

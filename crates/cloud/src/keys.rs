@@ -4,8 +4,8 @@
 //! Schema is made of it (in `model`, which knows the services). It judges
 //! nothing: whether an address is one is the reader's matter.
 
-use crate::names::NetworkName;
 use crate::types::{Architecture, Distribution, NetworkUse, Profile, Role};
+use names::NetworkName;
 
 /// A key of a map.
 #[derive(Debug)]

@@ -11,7 +11,6 @@
 
 mod check;
 pub mod keys;
-mod names;
 mod read;
 pub mod tree;
 mod types;

@@ -16,10 +16,10 @@ use std::sync::Arc;
 use diagnostic::{Diagnostic, Source};
 use indexmap::IndexMap;
 
-use crate::names::{BadName, CloudName, ServiceName};
 use crate::tree::{self, Fields, Node, Spanned, Walker};
 use crate::types::{Architecture, Distribution, Keyed, Profile, Timeouts, VipPool, VipSource, Vips};
 use crate::{Cloud, check, keys};
+use names::{BadName, CloudName, ServiceName};
 
 pub use text::{FILE_MOST, too_large};
 

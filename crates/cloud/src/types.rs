@@ -9,8 +9,8 @@ use indexmap::IndexMap;
 use ipnet::IpNet;
 use serde::{Serialize, Serializer};
 
-use crate::names::{HostName, NetworkName, ServiceName};
 use crate::tree::Spanned;
+use names::{HostName, NetworkName, ServiceName};
 
 /// An enum that is a word in the file: the words are stated once.
 macro_rules! words {

@@ -8,9 +8,9 @@ use indexmap::IndexMap;
 
 use super::{address, named, reachable};
 use crate::keys;
-use crate::names::{HostName, NetworkName};
 use crate::tree::{Entry, Fields, Node, Spanned, Walker};
 use crate::types::{Domain, Host, Role, Ssh};
+use names::{HostName, NetworkName};
 
 /// The hosts as far as they could be read.
 pub(super) struct Hosts {

@@ -6,9 +6,9 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::named;
 use crate::keys;
-use crate::names::NetworkName;
 use crate::tree::{Entry, Node, Spanned, Walker};
 use crate::types::{Host, Network, NetworkUse};
+use names::NetworkName;
 
 /// The networks, management first. `None` if that one is not known.
 pub(super) fn read(w: &mut Walker, node: Option<&Node>, hosts: &[Host]) -> Option<Vec<Network>> {

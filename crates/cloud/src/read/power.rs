@@ -11,9 +11,9 @@ use std::ops::Range;
 use ipnet::IpNet;
 
 use crate::keys;
-use crate::names::NetworkName;
 use crate::tree::{Entry, Fields, Kind, Node, Spanned, Walker, quoted};
 use crate::types::{Architecture, Fencing, Host, Keyed, Network, PowerDevice, PowerLevel, PowerOption};
+use names::NetworkName;
 
 use device::devices;
 

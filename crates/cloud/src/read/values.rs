@@ -3,9 +3,9 @@
 use indexmap::IndexMap;
 
 use super::named;
-use crate::names::ServiceName;
 use crate::tree::{Entry, Kind, Node, Spanned, Value, Walker};
 use crate::types::{Keyed, Overrides, Setting, Settings};
+use names::ServiceName;
 
 /// `service: { key: value }`.
 pub(super) fn settings(w: &mut Walker, node: Option<&Node>) -> Settings {

@@ -1,9 +1,10 @@
-//! Names that cannot be wrong: made only by checking the text. What a name
-//! refers to (is there such a service?) is not known here.
+//! Names as types: a host is not taken for a resource, nor either for any text.
+//!
+//! Names that an operator writes are made only by checking the text; those that the code
+//! makes up of others (`text_type!`) are of any text. What a name refers to (is there such a
+//! service?) is not known here. It depends on no other crate of ours, so that all can use it.
 
-use std::fmt;
-
-use serde::Serialize;
+mod text;
 
 /// What is wrong with a name, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,39 +17,24 @@ pub struct BadName {
 
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $check:expr) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-        pub struct $type(String);
+        $crate::text_type! {
+            $(#[$doc])*
+            $type
+        }
 
         impl $type {
             /// The name, if it is one.
             pub fn new(text: &str) -> Result<Self, BadName> {
                 let check: fn(&str) -> Result<(), BadName> = $check;
-                check(text).map(|()| Self(text.to_owned()))
-            }
-
-            /// The name as text.
-            pub fn as_str(&self) -> &str {
-                &self.0
+                check(text).map(|()| Self(text.into()))
             }
         }
 
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(&self.0)
-            }
-        }
-
-        impl AsRef<str> for $type {
-            fn as_ref(&self) -> &str {
-                &self.0
-            }
-        }
-
-        /// Lets maps be asked with a `&str`.
-        impl std::borrow::Borrow<str> for $type {
-            fn borrow(&self) -> &str {
-                &self.0
+        /// What was written is checked again when it is read.
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let text = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(from)?;
+                Self::new(&text).map_err(|bad| serde::de::Error::custom(format!("{text:?}: {}", bad.label)))
             }
         }
     };
@@ -88,7 +74,7 @@ impl NetworkName {
 
     /// [`NetworkName::MANAGEMENT`] as a name.
     pub fn management() -> Self {
-        Self(Self::MANAGEMENT.to_owned())
+        Self(Self::MANAGEMENT.into())
     }
 }
 
@@ -170,4 +156,36 @@ fn word_from(text: &str, most: usize, digit: bool) -> Result<(), BadName> {
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "the helpers of a test may panic like the test")]
+    use std::collections::{BTreeMap, HashMap};
+
+    use super::*;
+
+    #[test]
+    fn a_name_is_asked_and_written_as_its_text() {
+        let host = HostName::new("c1").unwrap();
+        assert!(HashMap::from([(host.clone(), 1)]).contains_key("c1"));
+        assert!(BTreeMap::from([(host.clone(), 1)]).contains_key("c1"));
+        let text = String::from("c1");
+        assert_eq!(host, *"c1");
+        assert_eq!("c1", host);
+        assert_eq!(host, text);
+        assert_eq!(text, host);
+        assert_eq!(serde_json::to_string(&host).unwrap(), "\"c1\"");
+        assert_eq!(format!("{host:?} {host:>4}"), "\"c1\"   c1");
+        assert_eq!([host.clone(), host].join(" "), "c1 c1");
+    }
+
+    #[test]
+    fn what_is_read_is_checked() {
+        let read = |text: &str| serde_json::from_str::<HostName>(text);
+        assert_eq!(read("\"c1\"").unwrap(), "c1");
+        let why = read("\"C1\"").unwrap_err().to_string();
+        assert!(why.starts_with("\"C1\": has capitals"), "{why}");
+        assert!(read("\"\"").is_err());
+    }
 }
