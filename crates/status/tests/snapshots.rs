@@ -17,6 +17,10 @@ mod world;
 
 #[path = "snapshots/cluster.rs"]
 mod cluster;
+#[path = "snapshots/queues.rs"]
+mod queues;
+#[path = "snapshots/users.rs"]
+mod users;
 
 use pacemaker::{LiveCib, Monitor};
 use render::Desired;
@@ -132,6 +136,12 @@ fn check_of(
 ) -> Snapshot {
     let (_, desired) = examples::example(example);
     let found = snapshot("demo", &desired, no_fencing, &make(&desired));
+    kept(name, &found);
+    found
+}
+
+/// A snapshot holds the laws of all, and is as committed.
+fn kept(name: &str, found: &Snapshot) {
     // Whatever is wrong, the operator is told what is next.
     assert_eq!(
         found.next.is_empty(),
@@ -152,9 +162,8 @@ fn check_of(
         verdicts.iter().all(|v| *v <= found.verdict),
         "{name}: {verdicts:?}"
     );
-    let json = serde_json::to_string_pretty(&found).unwrap() + "\n";
+    let json = serde_json::to_string_pretty(found).unwrap() + "\n";
     compare::text(&format!("tests/captured/status/{name}.json"), &json);
-    found
 }
 
 #[test]
