@@ -51,7 +51,7 @@ pub use look::{Looks, observe};
 pub use losses::{Fault, Loss, Of, Until, losses, losses_page};
 pub use maintain::{Upkeep, drained, take_away, take_back};
 pub use outage::{Measures, Outage, learn, outage};
-pub use part::{needs, part, relied, turn};
+pub use part::{needs, only, part, relied, turn};
 pub use quorum::{quorate, quorum};
 pub use restore::held;
 pub use shared::is_as_wanted;

@@ -31,6 +31,37 @@ fn named(step: &Step, target: &str) -> bool {
     whole || turn(&step.id).map_or_else(|| step.id.split('/').any(|w| w == target), |host| host == target)
 }
 
+/// Steps that are kept, in their order. One that went after a step that is left out goes
+/// after those before that: two hosts do not take their turns at once since a third's
+/// turn between them is not done.
+pub fn only(steps: &[Step], keep: &dyn Fn(&Step) -> bool) -> Vec<Step> {
+    let mut out = Vec::new();
+    let mut instead: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for step in steps {
+        let mut after: Vec<String> = Vec::new();
+        for first in &step.after {
+            let own = std::slice::from_ref(first);
+            let firsts = instead.get(first.as_str()).map_or(own, Vec::as_slice);
+            after.extend(
+                firsts
+                    .iter()
+                    .filter(|f| !after.contains(f))
+                    .cloned()
+                    .collect::<Vec<_>>(),
+            );
+        }
+        if keep(step) {
+            out.push(Step {
+                after,
+                ..step.clone()
+            });
+        } else {
+            instead.insert(&step.id, after);
+        }
+    }
+    out
+}
+
 /// What of a plan belongs to these, with all that must go before. A target is a
 /// host, a service, a resource, or a step's name or its beginning. That one host
 /// is changed after another is an order and no need: their turns are left out.
@@ -61,12 +92,7 @@ pub fn part(plan: &Plan, targets: &[String]) -> Result<Plan, Vec<String>> {
                 .filter(|a| needs(&step.id, a)),
         );
     }
-    let steps: Vec<Step> = plan
-        .steps
-        .iter()
-        .filter(|s| wanted.contains(s.id.as_str()))
-        .cloned()
-        .collect();
+    let steps = only(&plan.steps, &|s| wanted.contains(s.id.as_str()));
     let mut out = plan.clone();
     let left = plan.steps.len() - steps.len();
     if left > 0 {
