@@ -19,7 +19,11 @@ use wire::{Answer, Fact, Op};
 const ID: &str = "0123456789abcdef";
 
 fn clouds(over: bool) -> impl Iterator<Item = Desired> {
-    examples::clouds().into_iter().map(move |(_, desired)| {
+    named(over).map(|(_, desired)| desired)
+}
+
+fn named(over: bool) -> impl Iterator<Item = (String, Desired)> {
+    examples::clouds().into_iter().map(move |(name, desired)| {
         let mut desired = world::known_by(desired);
         let names: Vec<String> = desired.databases.iter().flat_map(|d| d.names.clone()).collect();
         let load = engines::load(desired.sql_store().unwrap(), &names, "/copy", ID, over);
@@ -27,7 +31,7 @@ fn clouds(over: bool) -> impl Iterator<Item = Desired> {
             host: desired.sql_hosts[0].clone(),
             load: load.unwrap(),
         });
-        desired
+        (name, desired)
     })
 }
 
@@ -70,17 +74,17 @@ fn a_fresh_cloud_loads_once_the_store_is_up_and_before_anything_writes() {
 
 #[test]
 fn services_that_run_are_taken_out_first_and_come_back_when_it_is_done() {
-    for desired in clouds(true) {
+    for (name, desired) in named(true) {
         let mut observed = world::all(&desired, world::applied);
         let host = desired.sql_hosts[0].clone();
         answer(&mut observed, &host, "held", "one");
         assert_eq!(plan::held(observed.values().flatten()), ["one"]);
         let plan = world::plan(&desired, &observed).unwrap();
         let restore = step(&plan, "restore");
-        let taken_out = restore.after.contains(&"cib/foundation".to_owned());
-        assert_eq!(taken_out, !desired.gated.is_empty());
-        let waits = matches!(restore.ops.first(), Some(Op::Wait(_)));
-        assert_eq!(waits, !desired.gated.is_empty());
+        // The cluster takes out those that it runs, and is waited for; in each architecture
+        // it runs some that write.
+        assert!(restore.after.contains(&"cib/foundation".to_owned()), "{name}");
+        assert!(matches!(restore.ops.first(), Some(Op::Wait(_))), "{name}");
 
         // Once begun, what is there is its own; once done there is nothing left.
         answer(&mut observed, &host, "begun", "1");

@@ -183,6 +183,46 @@ fn who_leaves_is_emptied_until_all_count_it_no_more() {
     assert!(!ids.iter().any(|id| id.starts_with("depart/")), "{ids:?}");
 }
 
+/// The disks of a host that left hold no secret of the cloud: files with one are removed,
+/// and those that made it a member.
+#[test]
+fn who_has_left_keeps_no_secret() {
+    let (five, three) = (of(&[1, 2, 3, 4, 5]), of(&[1, 2, 3]));
+    let mut observed = world::all(&five, world::applied);
+    runs_with(
+        &mut observed,
+        &["c1", "c2", "c3", "c4", "c5"],
+        &[("c4", 0), ("c5", 0)],
+    );
+    let plan = make(&three, &observed, Intent::Converge).unwrap();
+    let step = plan.steps.iter().find(|s| s.id == "depart/c5").unwrap();
+    let [Op::Units(units), Op::Remove(files), ..] = step.ops.as_slice() else {
+        panic!("{:?}", step.ops);
+    };
+    // Units that run have secrets in memory, and go first.
+    assert!(units.iter().any(|u| u.active == Some(false)), "{units:?}");
+    let own = &five.hosts["c5"].files;
+    let secret = own.iter().filter(|f| {
+        let text = String::from_utf8_lossy(&f.write.content);
+        text.contains('\u{27e6}') && f.write.own == wire::Own::File
+    });
+    let secret: Vec<&String> = secret.map(|f| &f.write.path).collect();
+    assert!(secret.len() >= 5, "{secret:?}");
+    for path in secret {
+        assert!(files.contains(path), "{path} stays: {files:?}");
+    }
+    for path in ["/etc/corosync/corosync.conf", "/etc/corosync/authkey"] {
+        assert!(files.iter().any(|f| f == path), "{path} stays: {files:?}");
+    }
+    // Nothing that others need is lost: it is told what to make anew.
+    let told = plan.explain.join("\n");
+    assert!(
+        told.contains("c5 had secrets") && told.contains("quorate rotate"),
+        "{told}"
+    );
+    assert!(!plan.steps.iter().any(|s| s.id == "depart/c1"), "{told}");
+}
+
 /// An empty machine under the name of a member joins like one that comes, after a backup.
 #[test]
 fn an_empty_machine_takes_a_lost_ones_name() {
