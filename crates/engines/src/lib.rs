@@ -117,7 +117,12 @@ pub struct Stage {
 impl Stage {
     /// Whether there is anything to do.
     pub fn is_empty(&self) -> bool {
-        self.before.is_empty() && self.after.is_empty() && self.ready.is_empty() && self.last.is_empty()
+        self.is_ready() && self.last.is_empty()
+    }
+
+    /// True if the store serves as it should; what is left is for the end of all.
+    pub fn is_ready(&self) -> bool {
+        self.before.is_empty() && self.after.is_empty() && self.ready.is_empty()
     }
 }
 

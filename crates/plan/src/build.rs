@@ -154,6 +154,9 @@ pub fn plan(
     }
     let rolling = planner.what_can_roll(rolling, &mut out.explain);
     let (rolling, unseen) = planner.beside_known_balancers(rolling);
+    let unready = stages.iter().filter(|(_, stage)| !stage.is_ready());
+    let unready: Vec<&str> = unready.map(|(store, _)| store.resource.as_str()).collect();
+    let (rolling, later) = planner.beside_running_instances(rolling, &unready);
     // Members come before all else, and are counted once they serve: what changes for
     // those that were there changes after it.
     if !planner.votes.coming.is_empty() {
@@ -219,7 +222,7 @@ pub fn plan(
         // configuration would be waited for in vain.
         let mut base: Vec<String> = planner.prepared.clone();
         base.extend(planner.cib_repair(quorum.as_deref()).or_else(|| quorum.clone()));
-        if stages.iter().all(|(_, stage)| stage.is_empty()) {
+        if stages.iter().all(|(_, stage)| stage.is_ready()) {
             early_started = planner.start_early(&base);
             base.extend(early_started.iter().cloned());
         }
@@ -231,6 +234,9 @@ pub fn plan(
         planner.stop_surplus(quorum)
     };
     let foundation = planner.cib_foundation(quorum, &born);
+    // Those that are to take over are started by the next plan, and then hosts are changed.
+    out.barrier |= !later.is_empty();
+    out.explain.extend(later);
     let mut store_done = Vec::new();
     let mut sql_done = Vec::new();
     for (store, stage) in &stages {

@@ -6,6 +6,7 @@ use render::{DesiredUnit, UnitRun};
 use wire::{Fact, Op, UnitChange, Wait};
 
 use crate::build::{Planner, step};
+use crate::roll::{Files, Rolling};
 use crate::{Change, look};
 
 /// An instance, of those that the architecture gives to systemd.
@@ -93,6 +94,48 @@ impl Planner<'_> {
             .map(String::as_str)
             .collect();
         self.start(before, &|unit| made.contains(&unit.service.as_str()))
+    }
+
+    /// Work left to be done host by host while stores are not ready yet, without that which
+    /// takes an instance out of service beside one that is down: that one is started only when
+    /// the stores serve, so it could not take over. Gives the reasons too. A host that changes
+    /// such a store has its turn, since it may be what the store waits for.
+    pub(crate) fn beside_running_instances(
+        &self,
+        mut all: Vec<Rolling>,
+        unready: &[&str],
+    ) -> (Vec<Rolling>, Vec<String>) {
+        let mut later = Vec::new();
+        for rolling in all
+            .iter_mut()
+            .filter(|_| !unready.is_empty() && !self.restoring())
+        {
+            let resources: Vec<String> = rolling.restarts.resources().map(str::to_owned).collect();
+            if resources.iter().any(|r| unready.contains(&r.as_str())) {
+                continue;
+            }
+            let down = self.servers(&rolling.host, &resources).into_iter().find_map(|b| {
+                let mut others = b.members.iter().filter(|m| **m != rolling.host);
+                let other = others.find(|m| self.starts_when_stores_serve(&b.resource, m))?;
+                Some((&b.resource, other))
+            });
+            if let Some((resource, other)) = down {
+                later.push(format!(
+                    "{}: changed when {resource} serves on {other}, which waits for {}",
+                    rolling.host,
+                    unready.join(" and ")
+                ));
+                rolling.restarts = Files::default();
+            }
+        }
+        all.retain(|rolling| !rolling.is_empty());
+        (all, later)
+    }
+
+    /// True for an instance that does not run and waits for nothing but stores.
+    fn starts_when_stores_serve(&self, resource: &str, host: &str) -> bool {
+        self.instance(resource, host)
+            .is_some_and(|u| u.gated && self.is_made(&u.service) && !self.told_and_up(u, host))
     }
 
     /// Enables and starts what waited for the scripts of its service. Gives the steps.

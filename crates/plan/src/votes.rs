@@ -290,7 +290,10 @@ pub(crate) fn reasons(desired: &Desired, votes: &Votes, observed: &Observed) -> 
                 "{name} is not online: no members come or leave ({}) beside it",
                 changing.join(", ")
             ),
-            format!("bring {name} back first: `quorate status`, `quorate recover`"),
+            format!(
+                "bring {name} back first: `quorate status` tells why it is away; with the cloud file as it was, \
+                 `quorate recover` brings it back, also with an empty disk"
+            ),
         ));
     }
     for name in &votes.leaving {
