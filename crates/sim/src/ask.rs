@@ -71,12 +71,12 @@ impl World {
     }
 
     fn links(&self, host: &str) -> Fact<Answer> {
-        if !self.cluster.members.contains(host) {
+        if !self.cluster.loaded.contains_key(host) {
             return ran(1, "");
         }
         let mut out = String::new();
         for (node, id) in &self.desired.nodes {
-            let there = self.cluster.members.contains(node);
+            let there = self.cluster.loaded.contains_key(node) && self.reach(host, node);
             let word = if there { "connected" } else { "disconnected" };
             let _ = writeln!(out, "nodeid: {id} reachable");
             for link in 0..self.desired.links.len() {
@@ -88,10 +88,10 @@ impl World {
 
     /// Votequorum's own word, which is there in an election too.
     fn quorum(&self, host: &str) -> Fact<Answer> {
-        if !self.cluster.members.contains(host) {
+        if !self.cluster.loaded.contains_key(host) {
             return Fact::Absent;
         }
-        let has = self.cluster.is_quorate(host);
+        let has = self.is_quorate(host);
         let (status, word) = if has { (0, "Yes") } else { (2, "No") };
         ran(status, format!("Quorate:          {word}\n"))
     }
@@ -328,7 +328,8 @@ impl World {
         let found = all
             .flat_map(|(h, wanted)| wanted.units.iter().map(move |u| (h, u)))
             .find(|(_, u)| u.check.as_ref().is_some_and(|c| c.query == *query));
-        found.is_some_and(|(h, u)| self.is_active(h, &u.unit) && !self.machines[h].slow)
+        found
+            .is_some_and(|(h, u)| self.is_active(h, &u.unit) && !self.machines[h].slow && self.reach(host, h))
     }
 
     /// Output of a program that only looks.
@@ -376,48 +377,6 @@ impl World {
     pub(crate) fn is_sql(&self, resource: &str) -> bool {
         self.desired.sql_resource == resource
     }
-}
-
-/// Output of `corosync-cmapctl` after this file was loaded.
-pub(crate) fn cmap(conf: &str) -> String {
-    let mut out = String::new();
-    let mut place: Vec<String> = Vec::new();
-    let mut nodes = 0;
-    let mut say = |key: &str, value: &str| {
-        let kind = if value.parse::<u32>().is_ok() {
-            "u32"
-        } else {
-            "str"
-        };
-        let _ = writeln!(out, "{key} ({kind}) = {value}");
-    };
-    for line in conf.lines().map(str::trim) {
-        match (line.strip_suffix(" {"), line.split_once(": ")) {
-            (Some("node"), _) => {
-                place.push(format!("node.{nodes}"));
-                nodes += 1;
-            }
-            (Some(name), _) => place.push(name.to_owned()),
-            (None, Some((key, value))) => {
-                let key = format!("{}.{key}", place.join("."));
-                say(&key, &filled(value));
-                if key == "totem.token" || key == "totem.consensus" {
-                    say(&format!("runtime.config.{key}"), value);
-                }
-                if key == "totem.token" {
-                    let timeout = value.parse::<u32>().unwrap_or_default() / 2;
-                    say(
-                        "runtime.config.totem.interface.0.knet_ping_timeout",
-                        &timeout.to_string(),
-                    );
-                }
-            }
-            (None, None) if line == "}" => drop(place.pop()),
-            (None, None) => {}
-        }
-    }
-    say("config.reload_status", "1");
-    out
 }
 
 /// The digest of a text's lines, as hosts tell them of files with secrets.

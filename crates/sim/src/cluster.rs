@@ -8,7 +8,8 @@ use pacemaker::SECTIONS;
 use roxmltree::{Document, Node};
 
 use crate::World;
-use crate::ask::cmap;
+use crate::cmap::cmap;
+use crate::filled;
 
 /// Corosync's file.
 pub(crate) const CONF: &str = "/etc/corosync/corosync.conf";
@@ -44,6 +45,10 @@ pub(crate) struct Config {
     pub(crate) locations: Vec<(String, String, i64)>,
     /// Orphans are left alone.
     pub(crate) keeps_orphans: bool,
+    /// Lost members are fenced.
+    pub(crate) fences: bool,
+    /// Hosts that have a device to be fenced by.
+    pub(crate) devices: BTreeSet<String>,
 }
 
 /// A configuration with which Corosync runs.
@@ -57,7 +62,7 @@ pub(crate) struct Loaded {
 
 impl Loaded {
     pub(crate) fn of(conf: &str) -> Arc<Self> {
-        let (votes, keys) = (votes(conf), cmap(conf));
+        let (votes, keys) = (votes(conf), cmap(&filled(conf)));
         Arc::new(Self { votes, keys })
     }
 }
@@ -68,6 +73,8 @@ pub struct Cluster {
     /// Sections of the configuration as XML; none before there is one.
     pub(crate) sections: BTreeMap<String, String>,
     pub(crate) config: Config,
+    /// The sections as they were when links were cut.
+    pub(crate) old: Option<BTreeMap<String, String>>,
     /// Members that run it.
     pub members: BTreeSet<String>,
     /// Configuration with which each member's Corosync runs.
@@ -77,7 +84,7 @@ pub struct Cluster {
     /// Resources that may not run on a node.
     pub(crate) bans: BTreeSet<(String, String)>,
     /// Nodes on which each resource of the configuration runs.
-    pub(crate) running: BTreeMap<String, BTreeSet<String>>,
+    pub running: BTreeMap<String, BTreeSet<String>>,
     /// Resources that members remember.
     pub(crate) remembered: BTreeSet<String>,
     /// Nodes that are known, also those that are away.
@@ -162,10 +169,12 @@ impl Config {
                     out.locations
                         .push((attribute("rsc"), attribute("node"), score(&attribute("score"))));
                 }
-                "nvpair" => {
-                    out.keeps_orphans |=
-                        attribute("name") == "stop-orphan-resources" && attribute("value") == "false";
-                }
+                "nvpair" => match (attribute("name").as_str(), attribute("value")) {
+                    ("stop-orphan-resources", value) => out.keeps_orphans |= value == "false",
+                    ("stonith-enabled", value) => out.fences |= value == "true",
+                    ("pcmk_host_list", host) => drop(out.devices.insert(host)),
+                    _ => {}
+                },
                 _ => {}
             }
         }
@@ -201,8 +210,9 @@ impl Cluster {
         found.map_or_else(|| whole.to_owned(), |r| r.id.clone())
     }
 
-    /// True if a member sees a majority of the votes that it runs with.
-    pub fn is_quorate(&self, host: &str) -> bool {
+    /// True if a host's Corosync has a majority of the votes that it runs with, among those
+    /// that it sees.
+    pub(crate) fn has_majority(&self, host: &str, sees: impl Fn(&str) -> bool) -> bool {
         let Some(loaded) = self.loaded.get(host) else {
             return false;
         };
@@ -213,7 +223,7 @@ impl Cluster {
             all.find(|(n, _)| n == name).map_or(0, |(_, votes)| *votes)
         };
         let there: u32 = (loaded.votes.iter())
-            .filter(|(name, _)| self.members.contains(name))
+            .filter(|(name, _)| sees(name))
             .map(|(name, _)| own(name))
             .sum();
         there * 2 > expected
@@ -251,35 +261,47 @@ impl Cluster {
 }
 
 impl World {
-    /// True if Corosync and Pacemaker run on a host.
-    fn is_clustered(&self, host: &str) -> bool {
-        UNITS.iter().all(|u| self.is_active(host, u))
-    }
-
     /// Lets all state machines come to rest after something changed, and looks at the laws.
     pub(crate) fn settle(&mut self, by_plan: bool) {
-        let alive: BTreeSet<String> = (self.machines.keys())
-            .filter(|h| self.is_clustered(h))
-            .cloned()
-            .collect();
-        for host in alive.iter().filter(|h| !self.cluster.members.contains(*h)) {
-            let conf = self.machines[host].text(CONF).unwrap_or_default();
-            self.cluster.loaded.insert(host.clone(), Loaded::of(conf));
-            self.cluster.known.insert(host.clone());
+        self.join();
+        // Who is fenced is so for the links that were cut, whoever has quorum by a step.
+        let fenced = self.fence();
+        if fenced {
+            (self.tick, self.disturbed) = (self.tick + 1, self.tick + 1);
         }
-        self.cluster.loaded.retain(|host, _| alive.contains(host));
-        self.cluster.members = alive;
+        let by_plan = by_plan && !fenced;
         if !self.cluster.is_configured()
             && let Some(host) = self.cluster.members.first()
         {
             let first = self.machines[host].text(CIB).map(str::to_owned);
             self.cluster.load(&first.unwrap_or_default());
         }
+        while self.gates() {
+            self.join();
+        }
         self.schedule();
         self.follow_stores();
         self.follow_members();
         self.follow_balancers();
         self.follow_load();
+        self.look_at_sides();
         self.look_at_laws(by_plan);
+    }
+
+    /// Hosts whose Corosync runs are voters, and members where Pacemaker does too.
+    fn join(&mut self) {
+        let [corosync, pacemaker] = UNITS;
+        let voters: BTreeSet<String> = (self.machines.keys())
+            .filter(|h| self.is_active(h, corosync))
+            .cloned()
+            .collect();
+        for host in &voters {
+            let conf = || Loaded::of(self.machines[host].text(CONF).unwrap_or_default());
+            self.cluster.loaded.entry(host.clone()).or_insert_with(conf);
+        }
+        self.cluster.loaded.retain(|host, _| voters.contains(host));
+        let members = voters.into_iter().filter(|h| self.is_active(h, pacemaker));
+        self.cluster.members = members.collect();
+        self.cluster.known.extend(self.cluster.members.iter().cloned());
     }
 }

@@ -27,10 +27,14 @@ impl World {
     pub fn observe(&self) -> Observed {
         let hosts = self.machines.iter();
         // All members have the same.
-        let cib = self.cib();
+        let cib = self.cib(&self.cluster.sections);
+        // But one that was cut off and has no quorum has what it had then.
+        let old = self.cluster.old.as_ref().and_then(|old| self.cib(old));
         hosts
             .map(|(host, machine)| {
                 let told = if machine.up {
+                    let of_old = self.cluster.old.is_some() && !self.is_quorate(host);
+                    let cib = if of_old { &old } else { &cib };
                     Ok(self.facts(host, &self.asks[host], cib.as_ref()))
                 } else {
                     Err(format!("{host}: no route to host"))
@@ -162,7 +166,7 @@ impl World {
         if !self.cluster.members.contains(host) {
             return None;
         }
-        let quorate = self.cluster.is_quorate(host);
+        let quorate = self.is_quorate(host);
         let mut out = String::from("<pacemaker-result><summary>");
         if self.cluster.election {
             out.push_str("<current_dc present=\"false\"/>");
@@ -176,7 +180,7 @@ impl World {
         for node in &self.cluster.known {
             // A member without a controller tells of all nodes that they are away.
             let unclean = self.cluster.election;
-            let online = self.cluster.members.contains(node) && !unclean;
+            let online = self.cluster.members.contains(node) && self.reach(host, node) && !unclean;
             let standby = self.cluster.standby.contains(node);
             let _ = write!(
                 out,
@@ -188,7 +192,10 @@ impl World {
         for (id, nodes) in &self.cluster.running {
             let known = self.cluster.config.resources.iter().find(|r| r.id == *id);
             let managed = known.is_none_or(|r| r.managed);
-            for node in nodes.iter().filter(|n| self.seems_to_run(n, id)) {
+            for node in nodes
+                .iter()
+                .filter(|n| self.reach(host, n) && self.seems_to_run(n, id))
+            {
                 let role = match known.is_some_and(|r| r.promotable) {
                     true if self.serves_sql(node) => "Promoted",
                     true => "Unpromoted",
@@ -213,11 +220,11 @@ impl World {
     }
 
     /// The CIB as members of the cluster have it.
-    fn cib(&self) -> Option<LiveCib> {
+    fn cib(&self, sections: &BTreeMap<String, String>) -> Option<LiveCib> {
         if !self.cluster.is_configured() {
             return None;
         }
-        let mut sections: String = self.cluster.sections.values().map(String::as_str).collect();
+        let mut sections: String = sections.values().map(String::as_str).collect();
         for (whole, node) in &self.cluster.bans {
             let ban = format!(
                 "<rsc_location id=\"cli-ban-{whole}-on-{node}\" rsc=\"{whole}\" role=\"Started\" node=\"{node}\" \

@@ -29,16 +29,23 @@ pub enum Fault {
     Election(bool),
     /// Another content in a file.
     Spoilt(String, String),
+    /// A host comes back with an empty disk, where the others hold all that it had.
+    Emptied(String),
+    /// These hosts and all others do not reach each other any more.
+    Cut(BTreeSet<String>),
+    /// All hosts reach each other again.
+    Healed,
 }
 
 impl World {
     /// Lets something happen.
     pub fn suffer(&mut self, fault: &Fault) {
-        self.tick += 1;
-        self.disturbed = self.tick;
         match fault {
             Fault::Lost(host) => self.lose(host),
             Fault::Back(host) => self.bring_back(host),
+            Fault::Emptied(host) => self.empty(host),
+            Fault::Cut(side) => self.cut(side),
+            Fault::Healed => self.heal(),
             Fault::Unlisted(begins) => {
                 for machine in self.machines.values_mut() {
                     if *begins {
@@ -61,10 +68,21 @@ impl World {
                 }
             }
         }
+        self.stir();
+        if !self.partition.unaware.is_empty() {
+            self.partition.unaware.clear();
+            self.settle(false);
+        }
+    }
+
+    /// Something was done that no plan did.
+    pub(crate) fn stir(&mut self) {
+        self.tick += 1;
+        self.disturbed = self.tick;
         self.settle(false);
     }
 
-    fn lose(&mut self, host: &str) {
+    pub(crate) fn lose(&mut self, host: &str) {
         let Some(machine) = self.machines.get_mut(host) else {
             return;
         };
@@ -73,6 +91,46 @@ impl World {
             unit.active = false;
         }
         self.databases.lose(&BTreeSet::from([host.to_owned()]));
+        self.unjudged(host);
+    }
+
+    /// Replaces a host by a bare one, if a majority of the others holds what it held: it
+    /// would be data that is lost, and no plan brings it back.
+    fn empty(&mut self, host: &str) {
+        let others: Vec<String> = (self.machines.keys()).filter(|h| *h != host).cloned().collect();
+        let whole = |h: &&String| {
+            let holds = self.databases.members.get(*h).is_some_and(|m| m.joined);
+            holds && self.machines[*h].up && self.members_have(h)
+        };
+        if !self.machines.contains_key(host)
+            || self.members_change()
+            || others.iter().filter(whole).count() * 2 <= others.len() + 1
+        {
+            return;
+        }
+        self.lose(host);
+        self.databases.members.remove(host);
+        self.broker.data.remove(host);
+        self.forget_files(host);
+        let boots = self.machines.get(host).map_or(0, |m| m.boots) + 1;
+        let bare = crate::Machine {
+            boots,
+            ..crate::Machine::default()
+        };
+        self.machines.insert(host.to_owned(), bare);
+    }
+
+    /// True while members come or leave: no plan brings one back meanwhile, and so it says.
+    fn members_change(&self) -> bool {
+        let nodes: Vec<&String> = self.desired.nodes.iter().map(|(name, _)| name).collect();
+        self.cluster.loaded.values().any(|loaded| {
+            let same = loaded.votes.len() == nodes.len();
+            !same
+                || loaded
+                    .votes
+                    .iter()
+                    .any(|(name, votes)| *votes != 1 || !nodes.contains(&name))
+        })
     }
 
     /// Starts a host: units that are enabled run.
@@ -97,9 +155,7 @@ impl World {
                 (unit.active, unit.enabled) = (false, false);
             }
         }
-        self.tick += 1;
-        self.disturbed = self.tick;
-        self.settle(false);
+        self.stir();
         self
     }
 }
@@ -119,7 +175,13 @@ impl crate::Machine {
                     file.digest = crate::digest(&file.content);
                 }
             }
-            Fault::Lost(_) | Fault::Back(_) | Fault::Election(_) | Fault::Unlisted(_) => {}
+            Fault::Lost(_)
+            | Fault::Back(_)
+            | Fault::Election(_)
+            | Fault::Unlisted(_)
+            | Fault::Emptied(_)
+            | Fault::Cut(_)
+            | Fault::Healed => {}
         }
     }
 }

@@ -116,7 +116,8 @@ impl World {
         for on in self.desired.balanced.iter().filter(|b| b.members.len() > 1) {
             let stopped = self.desired.restore.is_some() && self.gated.contains(&on.resource);
             for (host, balancer) in &self.balancers {
-                let serves = |m: &String| balancer.sends(&on.resource, m) && self.serves(m, &on.resource);
+                let serves =
+                    |m: &String| balancer.sends(&on.resource, m) && self.reaches(host, m, &on.resource);
                 let key = (host.clone(), on.resource.clone());
                 if on.members.iter().any(serves) {
                     now.insert(key);

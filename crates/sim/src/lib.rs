@@ -7,26 +7,24 @@
 //! a wait waits for either holds or never will. What it does not know it refuses, so that
 //! nothing is believed to be done which was only passed over.
 //!
-//! Mends of the planner that were taken out to see whether their absence is found:
+//! Links between hosts may be cut: each side then has its own members and quorum, and the one
+//! with quorum fences the other.
 //!
-//! | taken out | found by |
-//! |---|---|
-//! | the gate before a host is drained | lint of the plan, at the first rolling change |
-//! | quorum from votequorum | `all_count_the_same`, shrunk during an election |
-//! | writers stopped before a load | "a backup is loaded while services write" |
-//! | the drop as part of the load | "a database is dropped under its own load" |
-//! | a folder that cannot be listed is unknown | not found: nothing is born beside a cluster that runs |
+//! Each mend of the planner is taken out by `xtask/tests/mutants.rs`, which expects these
+//! tests to find that it is gone.
 //!
 //! Pure: no I/O, no clock, no randomness.
 
 mod ask;
 mod balancer;
 mod cluster;
+mod cmap;
 mod facts;
 mod faults;
 mod laws;
 mod machine;
 mod ovn;
+mod partition;
 mod perform;
 mod restore;
 mod run;
@@ -52,6 +50,7 @@ pub use text::{KEY, MARK, digest, filled, known_by};
 
 use balancer::Balancer;
 use ovn::Members;
+use partition::Partition;
 use restore::Restored;
 use stores::{Broker, Databases};
 
@@ -69,6 +68,8 @@ pub struct World {
     pub machines: IndexMap<String, Machine>,
     /// Pacemaker and Corosync.
     pub cluster: Cluster,
+    /// Links that are cut, and who was fenced.
+    partition: Partition,
     /// Balancers by host, those that run.
     balancers: BTreeMap<String, Balancer>,
     databases: Databases,
@@ -124,6 +125,7 @@ impl World {
             asks: Arc::default(),
             desired: Arc::default(),
             cluster: Cluster::default(),
+            partition: Partition::default(),
             balancers: BTreeMap::new(),
             databases: Databases::default(),
             broker: Broker::default(),
@@ -198,18 +200,23 @@ impl World {
         machine.is_some_and(|m| m.units.get(unit).is_some_and(|u| u.active))
     }
 
+    /// True if an instance serves on a host that another one reaches.
+    pub(crate) fn reaches(&self, from: &str, host: &str, resource: &str) -> bool {
+        self.reach(from, host) && self.serves(host, resource)
+    }
+
     /// True if an API answers through its virtual address: a host holds the address, and
     /// a balancer there has a server that runs.
     pub fn answers(&self, resource: &str, service: &str) -> bool {
         let vip = self.desired.vips.iter().find(|v| v.service == service);
         let holder = vip.and_then(|v| self.cluster.holder(&v.resource));
-        let Some(balancer) = holder.and_then(|h| self.balancers.get(h)) else {
+        let Some((holder, balancer)) = holder.and_then(|h| self.balancers.get_key_value(h)) else {
             return false;
         };
         let Some(on) = self.desired.balanced.iter().find(|b| b.resource == resource) else {
             return false;
         };
         let mut members = on.members.iter();
-        members.any(|m| balancer.sends(resource, m) && self.serves(m, resource))
+        members.any(|m| balancer.sends(resource, m) && self.reaches(holder, m, resource))
     }
 }

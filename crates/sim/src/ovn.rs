@@ -61,6 +61,26 @@ impl World {
         has.map(|(host, _)| host.clone()).collect()
     }
 
+    /// True if a host has each database of which it is to have a member.
+    pub(crate) fn members_have(&self, host: &str) -> bool {
+        let mut wanted = UNITS
+            .iter()
+            .filter(|u| self.members_of(u).iter().any(|h| h == host));
+        wanted.all(|u| {
+            self.members
+                .files
+                .get(u)
+                .is_some_and(|files| files.contains_key(host))
+        })
+    }
+
+    /// The disk of a host is empty.
+    pub(crate) fn forget_files(&mut self, host: &str) {
+        for files in self.members.files.values_mut() {
+            files.remove(host);
+        }
+    }
+
     /// One that runs without a file gets one; false where nobody does.
     fn next_member(&mut self, unit: &'static str) -> bool {
         let all = self.members_of(unit);
@@ -70,19 +90,20 @@ impl World {
             .filter(|h| self.is_active(h, unit) && !files.contains_key(*h))
         {
             let others: Vec<Known> = (all.iter().filter(|h| *h != host))
-                .map(
-                    |other| match (self.is_active(other, unit), files.contains_key(other)) {
+                .map(|other| {
+                    let hears = self.reach(host, other) && !self.machines[other].slow;
+                    match (hears && self.is_active(other, unit), files.contains_key(other)) {
                         (false, _) => Known::Unknown,
                         (true, true) => Known::Some,
                         (true, false) => Known::None,
-                    },
-                )
+                    }
+                })
                 .collect();
             let founder = match decide(all.first() == Some(host), &others) {
                 Does::Waits => continue,
                 Does::Founds => host.clone(),
                 Does::Joins => {
-                    let there = |h: &&String| self.is_active(h, unit);
+                    let there = |h: &&String| self.is_active(h, unit) && self.reach(host, h);
                     let mut having = all.iter().filter(there).filter_map(|h| files.get(h));
                     let Some(founder) = having.next() else { continue };
                     founder.clone()
@@ -107,7 +128,11 @@ impl World {
                     founders.len()
                 ));
             }
-            if founders.is_empty() && !all.is_empty() && all.iter().all(|h| self.is_active(h, unit)) {
+            if founders.is_empty()
+                && !all.is_empty()
+                && all.iter().all(|h| self.is_active(h, unit))
+                && self.is_calm()
+            {
                 found.push(format!("{unit} runs everywhere, and nobody founds a database"));
             }
         }

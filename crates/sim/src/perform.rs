@@ -6,7 +6,7 @@ use render::UnitRun;
 use wire::{Balance, Command, Expect, Op, Query, ServerState, Sql, UnitChange};
 
 use crate::balancer::CONF as BALANCER_CONF;
-use crate::cluster::{CONF, Loaded};
+use crate::cluster::{CONF, Loaded, UNITS};
 use crate::{Failure, World};
 
 impl World {
@@ -73,7 +73,7 @@ impl World {
             }
             Op::Units(changes) => changes.iter().try_for_each(|c| self.unit_change(host, c)),
             Op::Cib(sections) => {
-                if !self.cluster.is_quorate(host) {
+                if !self.rules(host) {
                     return Err("the cluster has no quorum".to_owned());
                 }
                 let sections = sections.iter().map(|s| (s.name.clone(), s.xml.clone()));
@@ -128,8 +128,15 @@ impl World {
         let Some(machine) = self.machines.get_mut(host) else {
             return Ok(());
         };
+        // On a host whose disk was emptied meanwhile.
+        if machine.packages.is_empty() && change.active == Some(true) {
+            return Err(format!("{} is not there", change.unit));
+        }
         let told = machine.is_told(&change.unit);
         let unit = machine.change(change);
+        if change.unit == UNITS[1] && change.active.is_some() {
+            self.partition.out.remove(host);
+        }
         if unit.masked && change.active == Some(true) {
             return Err(format!("{} is masked", change.unit));
         }
@@ -184,7 +191,7 @@ impl World {
                     .balanced
                     .iter()
                     .find(|b| b.sections().any(|s| s == section));
-                if on.is_none_or(|on| !self.serves(member, &on.resource)) {
+                if on.is_none_or(|on| !self.reaches(host, member, &on.resource)) {
                     return Err(format!("{server} was let in and is not up"));
                 }
             }
@@ -232,7 +239,7 @@ impl World {
             return self.birth(host, &words[1..]);
         }
         match words.as_slice() {
-            ["crm_resource" | "crm_attribute" | "crm_node", ..] if !self.cluster.is_quorate(host) => {
+            ["crm_resource" | "crm_attribute" | "crm_node", ..] if !self.rules(host) => {
                 Err("the cluster has no quorum".to_owned())
             }
             [
@@ -273,7 +280,8 @@ impl World {
                 Ok(())
             }
             ["sh", "-c", script] if script.contains("corosync-cfgtool -R") => {
-                for member in self.cluster.members.clone() {
+                let reached = self.cluster.loaded.keys().filter(|h| self.reach(host, h));
+                for member in reached.cloned().collect::<Vec<_>>() {
                     let conf = self.machines[&member].text(CONF).unwrap_or_default();
                     let loaded = Loaded::of(conf);
                     self.cluster.loaded.insert(member, loaded);
@@ -301,7 +309,7 @@ impl World {
             .apis
             .iter()
             .filter(|a| script.asks.contains(&a.service));
-        if self.databases.serving() == 0 || !script.hosts.iter().any(|h| h == host) {
+        if !self.reaches_sql(host) || !script.hosts.iter().any(|h| h == host) {
             return Err(format!("{host} cannot ask for {}", script.name));
         }
         if apis.any(|a| !self.answers(&a.resource, &a.service)) {
@@ -317,7 +325,7 @@ impl World {
                 script.name
             ));
         }
-        if self.databases.serving() == 0 {
+        if !self.reaches_sql(host) {
             return Err("no database answers".to_owned());
         }
         let missing = script
@@ -371,7 +379,7 @@ impl World {
                 Ok(())
             }
             ["join"] if self.machines[host].slow => Err("it is not given a copy in time".to_owned()),
-            ["join"] if self.databases.serving() > 0 => {
+            ["join"] if self.reaches_sql(host) => {
                 self.databases.start(host, false);
                 Ok(())
             }

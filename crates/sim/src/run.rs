@@ -96,10 +96,17 @@ impl World {
         done.map(|()| true)
     }
 
+    /// True if all hosts answer each other.
+    pub(crate) fn is_calm(&self) -> bool {
+        self.partition.side.is_empty() && self.machines.values().all(|m| !m.slow)
+    }
+
     /// True if something is as only a fault makes it.
     fn is_disturbed(&self) -> bool {
         let mut all = self.machines.values();
-        self.cluster.election || all.any(|m| m.slow || !m.up || !m.room || !m.hidden.is_empty())
+        self.cluster.election
+            || !self.partition.side.is_empty()
+            || all.any(|m| m.slow || !m.up || !m.room || !m.hidden.is_empty())
     }
 
     /// Plans and does until a plan is empty.

@@ -12,10 +12,8 @@ type Places = BTreeMap<String, BTreeSet<String>>;
 impl World {
     /// Runs what the configuration has, where it may run.
     pub(crate) fn schedule(&mut self) {
-        let usable: Vec<String> = (self.cluster.members.iter())
-            .filter(|h| self.cluster.is_quorate(h) && !self.cluster.standby.contains(*h))
-            .cloned()
-            .collect();
+        let ruling = self.ruling().into_iter();
+        let usable: Vec<String> = ruling.filter(|h| !self.cluster.standby.contains(h)).collect();
         let config = std::mem::take(&mut self.cluster.config);
         let mut next = Places::new();
         let clones_first = config.resources.iter().filter(|r| r.clone);
@@ -25,6 +23,7 @@ impl World {
             } else {
                 self.found(resource)
             };
+            let on = self.kept(resource, on);
             if !on.is_empty() && !resource.stonith {
                 self.cluster.remembered.insert(resource.id.clone());
             }
@@ -46,6 +45,19 @@ impl World {
         }
         self.cluster.running = next;
         self.cluster.config = config;
+    }
+
+    /// The same with hosts that have not noticed yet that they lost quorum, and without what a
+    /// host may still run whose power cannot be cut.
+    fn kept(&self, resource: &Configured, mut on: BTreeSet<String>) -> BTreeSet<String> {
+        let before = self.cluster.running.get(&resource.id);
+        let before = before.into_iter().flatten();
+        if !resource.clone && !self.partition.feared.is_empty() {
+            on.retain(|h| before.clone().any(|b| b == h));
+        }
+        let unaware = before.filter(|h| self.partition.unaware.contains(*h) && self.machines[*h].up);
+        on.extend(unaware.cloned());
+        on
     }
 
     /// Nodes on which a resource is to run that the cluster rules.

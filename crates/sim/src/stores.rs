@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use engines::Store;
 
 use crate::World;
+use crate::partition::Partition;
 
 /// A member of the databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,12 +77,12 @@ impl Databases {
         }
     }
 
-    /// Starts a member: it joins those that serve, unless it is slow to be given a copy.
-    pub fn start(&mut self, host: &str, slow: bool) {
+    /// Starts a member: it joins those that serve, unless nobody gives it a copy.
+    pub fn start(&mut self, host: &str, alone: bool) {
         let (serves, writes) = (self.serving() > 0, self.writes);
         let member = self.member(host);
         (member.running, member.clean) = (true, false);
-        if serves && !member.joined && !slow {
+        if serves && !member.joined && !alone {
             (member.born, member.joined, member.position) = (true, true, writes);
             self.view = self.weight();
         }
@@ -105,6 +106,38 @@ impl Databases {
         // It was told to the process.
         member.weight = 1;
         self.view = self.weight();
+    }
+
+    /// Members no longer reach each other: those of a majority go on.
+    pub fn part(&mut self, side: &BTreeSet<String>) {
+        let of =
+            |member: &(&String, &Member), there: bool| member.1.joined && side.contains(member.0) == there;
+        let sum = |there: bool| -> usize {
+            let members = self.members.iter().filter(|m| of(m, there));
+            members.map(|(_, m)| m.weight).sum()
+        };
+        let majority = [true, false]
+            .into_iter()
+            .find(|there| sum(*there) * 2 > self.view);
+        for (host, member) in &mut self.members {
+            member.joined &= majority == Some(side.contains(host));
+        }
+        if majority.is_some() {
+            self.view = self.weight();
+        }
+    }
+
+    /// Members reach each other again: those of the last majority are one, if nobody serves.
+    pub fn meet(&mut self) {
+        let last = |m: &Member| m.running && m.position == self.writes;
+        let weight: usize = self.members.values().filter(|m| last(m)).map(|m| m.weight).sum();
+        if self.serving() == 0 && weight * 2 > self.view {
+            let writes = self.writes;
+            for member in self.members.values_mut() {
+                member.joined |= member.running && member.position == writes;
+            }
+            self.view = self.weight();
+        }
     }
 
     /// Members are lost at once: those that are left serve where they are more than half.
@@ -159,13 +192,13 @@ impl Broker {
     }
 
     /// Those whose process is there serve, where they have a majority or find somebody.
-    fn follow(&mut self, active: &BTreeSet<String>) {
+    fn follow(&mut self, active: &BTreeSet<String>, links: &Partition) {
         self.running.retain(|h| active.contains(h));
         let clusters: BTreeSet<String> = self.data.values().cloned().collect();
-        for cluster in clusters {
-            let of = |h: &&String| self.data.get(*h) == Some(&cluster);
+        for (cluster, side) in clusters.iter().flat_map(|c| [(c, true), (c, false)]) {
+            let of = |h: &&String| self.data.get(*h) == Some(cluster) && links.side.contains(*h) == side;
             let there: Vec<String> = active.iter().filter(of).cloned().collect();
-            let known = self.known.get(&cluster).map_or(0, BTreeSet::len);
+            let known = self.known.get(cluster).map_or(0, BTreeSet::len);
             if there.len() * 2 > known {
                 self.running.extend(there);
             } else {
@@ -176,7 +209,7 @@ impl Broker {
             if self.data.contains_key(host) {
                 continue;
             }
-            let cluster = match self.running.first() {
+            let cluster = match self.running.iter().find(|h| links.reach(host, h)) {
                 // Remembered as what it was, it is not let in.
                 Some(other) if self.remembers(other).any(|n| n == host) => continue,
                 Some(other) => self.data[other].clone(),
@@ -227,7 +260,7 @@ impl World {
         if let Some(unit) = self.queues().and_then(|s| s.options.get("unit")).cloned() {
             let hosts = self.machines.keys().filter(|h| self.is_active(h, &unit));
             let active = hosts.cloned().collect();
-            self.broker.follow(&active);
+            self.broker.follow(&active, &self.partition);
         }
     }
 
@@ -253,8 +286,8 @@ impl World {
             }
         }
         for host in wanted {
-            let slow = self.machines[&host].slow;
-            self.databases.start(&host, slow);
+            let alone = self.machines[&host].slow || !self.reaches_sql(&host);
+            self.databases.start(&host, alone);
         }
     }
 }

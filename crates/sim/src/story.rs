@@ -1,5 +1,7 @@
 //! Stories: what happens to a cloud while it is changed, made of a draw of numbers.
 
+use std::collections::BTreeSet;
+
 use crate::{Ended, Fault, Sense, Stop, World};
 use plan::Intent;
 
@@ -32,6 +34,11 @@ pub type Comes = (usize, usize, usize, usize, usize);
 const RUNS: usize = 40;
 /// Operations within which all begins.
 const SPAN: usize = 150;
+/// Numbers from which on something begins before all else.
+const AT_ONCE: usize = 900;
+/// Times that links flap, and operations that each of them takes.
+const TURNS: usize = 3;
+const EACH: usize = 12;
 /// The longest that anything lasts, in operations.
 const LASTS: usize = 40;
 
@@ -64,16 +71,39 @@ pub fn story(world: &World, spoils: &[Spoils], comes: &[Comes]) -> Vec<Event> {
         }
     }
     for (kind, host, sense, from, lasts) in comes {
+        let (begin, next) = (*host, *host + 1);
         let Some(host) = one(&hosts, *host) else { continue };
-        let (from, until) = (from % SPAN, from % SPAN + 1 + lasts % LASTS);
+        // Something begins before all else once in a while.
+        let from = if *from < AT_ONCE { from % SPAN } else { 0 };
+        let until = from + 1 + lasts % LASTS;
         let sense = [Sense::Answers, Sense::Files, Sense::Cluster, Sense::Data][sense % 4];
-        let (begins, ends) = match kind % 7 {
+        let (begins, ends) = match kind % 11 {
             0 => (Fault::Lost(host.clone()), Fault::Back(host)),
             1 => (Fault::Full(host.clone()), Fault::Room(host)),
             2 => (Fault::Slow(host.clone()), Fault::Quick(host)),
             3 => (Fault::Hidden(host.clone(), sense), Fault::Seen(host, sense)),
             4 => (Fault::Election(true), Fault::Election(false)),
             6 => (Fault::Unlisted(true), Fault::Unlisted(false)),
+            // A minority is cut off: two of five, or else one.
+            7 if hosts.len() > 3 => {
+                let two = [begin, next].into_iter().filter_map(|n| one(&hosts, n));
+                (Fault::Cut(two.collect()), Fault::Healed)
+            }
+            7 | 8 => (Fault::Cut(BTreeSet::from([host])), Fault::Healed),
+            // One comes with an empty disk.
+            10 => {
+                add(from, Happens::Fault(Fault::Emptied(host)));
+                continue;
+            }
+            // One is cut off again and again.
+            9 => {
+                for turn in 0..TURNS {
+                    let at = from + turn * EACH;
+                    add(at, Happens::Fault(Fault::Cut(BTreeSet::from([host.clone()]))));
+                    add(at + EACH / 2, Happens::Fault(Fault::Healed));
+                }
+                continue;
+            }
             _ => {
                 add(from, Happens::Killed);
                 continue;
@@ -113,9 +143,11 @@ impl World {
 
     /// Operators plan and do again and again while a story goes on, until it is at its end
     /// and nothing is left to do.
-    pub fn live(&mut self, mut events: Vec<Event>) -> Ended {
-        events.reverse();
-        self.events = events;
+    pub fn live(&mut self, events: Vec<Event>) -> Ended {
+        self.events.reverse();
+        self.events.extend(events);
+        self.events.sort_by_key(|e| e.at);
+        self.events.reverse();
         let mut ended = Ended::Stopped;
         for _ in 0..RUNS {
             self.happen();
@@ -130,6 +162,8 @@ impl World {
                 }
                 // Plan after plan waited for what came to its end on the way.
                 Ended::Endless(_) if self.disturbed > began => {}
+                // A host that is kept out is let in by a hand, as its status says.
+                Ended::Refused(_) if self.let_in() => {}
                 // A store that lost its majority comes back by its own verb.
                 Ended::Refused(_) | Ended::Failed(..) => {
                     ended = self.run(Intent::Recover, Stop::Never);

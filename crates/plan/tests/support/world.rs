@@ -21,6 +21,10 @@ use wire::{
     Query, Stat, UnitFact,
 };
 
+#[path = "../../../sim/src/cmap.rs"]
+mod cmap;
+use cmap::cmap;
+
 /// Stands in every value that is a secret, and nowhere else.
 pub const MARK: &str = "s3cr3t";
 /// When the last thing happened in the cluster, seconds since the epoch.
@@ -361,7 +365,9 @@ fn answer(desired: &Desired, query: &NamedQuery) -> Answer {
                 .find(|f| f.write.path.ends_with("/corosync.conf"));
             return Answer::Ran {
                 status: 0,
-                stdout: cmap(std::str::from_utf8(&conf.unwrap().write.content).unwrap()),
+                stdout: cmap(&filled(
+                    std::str::from_utf8(&conf.unwrap().write.content).unwrap(),
+                )),
                 stderr: String::new(),
             };
         }
@@ -512,42 +518,6 @@ pub fn vote(observed: &mut Observed, word: Option<&str>) {
             facts.answers.insert("corosync/quorum".to_owned(), answer);
         }
     }
-}
-
-/// What Corosync says that it runs with when it was started with this file.
-fn cmap(conf: &str) -> String {
-    let mut out = String::new();
-    let mut place: Vec<String> = Vec::new();
-    let mut nodes = 0..;
-    let mut say = |key: &str, value: &str| {
-        let kind = if value.parse::<u32>().is_ok() {
-            "u32"
-        } else {
-            "str"
-        };
-        let _ = writeln!(out, "{key} ({kind}) = {value}");
-    };
-    for line in conf.lines().map(str::trim) {
-        match (line.strip_suffix(" {"), line.split_once(": ")) {
-            (Some("node"), _) => place.push(format!("node.{}", nodes.next().unwrap())),
-            (Some(name), _) => place.push(name.to_owned()),
-            (None, Some((key, value))) => {
-                let key = format!("{}.{key}", place.join("."));
-                say(&key, &filled(value));
-                if key == "totem.token" || key == "totem.consensus" {
-                    say(&format!("runtime.config.{key}"), value);
-                }
-                if key == "totem.token" {
-                    let timeout = (value.parse::<u32>().unwrap() / 2).to_string();
-                    say("runtime.config.totem.interface.0.knet_ping_timeout", &timeout);
-                }
-            }
-            (None, None) if line == "}" => drop(place.pop()),
-            (None, None) => {}
-        }
-    }
-    say("config.reload_status", "1");
-    out
 }
 
 /// How the links to a node are told when all is well.

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "not every test wants all of it")]
 
+use std::ops::RangeInclusive;
+
 use plan::Intent;
 use render::{Desired, DesiredRestore};
 use sim::{Ended, Stop, World};
@@ -18,8 +20,13 @@ pub const EIGHT: &str = "keystone, placement, swift, glance, nova, neutron, cind
 
 /// A cloud of so many controllers in an architecture.
 pub fn of(controllers: usize, architecture: &str, services: &str) -> Desired {
+    of_hosts(1..=controllers, architecture, services)
+}
+
+/// A cloud of the controllers of these numbers.
+pub fn of_hosts(numbers: RangeInclusive<usize>, architecture: &str, services: &str) -> Desired {
     let host = |n: usize| format!("  c{n}: {{ role: controller, address: 198.18.0.1{n} }}\n");
-    let hosts = (1..=controllers).map(host).collect::<Vec<_>>().concat();
+    let hosts = numbers.map(host).collect::<Vec<_>>().concat();
     let mut text = format!(
         "cloud: grows\nrelease: \"2025.1\"\narchitecture: {architecture}\nhosts:\n{hosts}vips: {{ pool: \
          198.18.0.100-198.18.0.119 }}\nservices: [{services}]\n"

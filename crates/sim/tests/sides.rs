@@ -1,0 +1,141 @@
+//! Links that are cut: one side goes on, the other is fenced or stops, and all is one again.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "the helpers of a test may panic like the test"
+)]
+
+#[path = "support/clouds.rs"]
+mod clouds;
+#[path = "../../../tests/golden/examples.rs"]
+mod examples;
+
+use std::collections::BTreeSet;
+
+use clouds::{ARCHITECTURES, EIGHT, good, made, of};
+use plan::Intent;
+use sim::{Fault, Stop, World};
+
+fn cut(world: &mut World, hosts: &[&str]) {
+    let hosts: BTreeSet<String> = hosts.iter().map(|h| (*h).to_owned()).collect();
+    world.suffer(&Fault::Cut(hosts));
+}
+
+/// Plans and does as long as it takes, with what comes by itself meanwhile.
+#[track_caller]
+fn ends_well(world: &mut World, what: &str) {
+    world.told = Some(Vec::new());
+    let ended = world.live(Vec::new());
+    good(world, &ended, what);
+    for api in &world.desired.apis {
+        assert!(world.answers(&api.resource, &api.service), "{what}: {}", api.name);
+    }
+}
+
+#[test]
+fn the_smaller_side_is_fenced_and_comes_back() {
+    for (architecture, hosts, side) in [
+        ("full", 3, &["c1"][..]),
+        ("core", 3, &["c2"]),
+        ("full", 5, &["c1", "c4"]),
+        ("core", 5, &["c1", "c2"]),
+        // The larger side may be the one that is named.
+        ("full", 3, &["c2", "c3"]),
+    ] {
+        let what = format!("{architecture}, {side:?} of {hosts}");
+        let mut world = made(&of(hosts, architecture, "keystone"));
+        let addresses: Vec<String> = world.desired.vips.iter().map(|v| v.resource.clone()).collect();
+        cut(&mut world, side);
+        let smaller = |host: &str| side.contains(&host) == (side.len() * 2 < hosts);
+        for (host, machine) in &world.machines {
+            assert_eq!(machine.up, !smaller(host), "{what}: {host}");
+            assert_eq!(world.is_quorate(host), !smaller(host), "{what}: {host}");
+        }
+        for address in &addresses {
+            let holder = world.cluster.holder(address).unwrap();
+            assert!(!smaller(holder), "{what}: {holder} has {address}");
+        }
+        world.suffer(&Fault::Healed);
+        ends_well(&mut world, &what);
+        assert!(world.machines.values().all(|m| m.up), "{what}");
+    }
+}
+
+/// Without a majority anywhere nobody serves, and nobody is fenced.
+#[test]
+fn no_side_without_a_majority_goes_on() {
+    for architecture in ARCHITECTURES {
+        let mut world = made(&of(3, architecture, "keystone"));
+        world.suffer(&Fault::Lost("c3".to_owned()));
+        cut(&mut world, &["c1"]);
+        for host in ["c1", "c2"] {
+            assert!(world.machines[host].up && !world.is_quorate(host), "{host}");
+        }
+        assert_eq!(
+            world.cluster.running.values().map(BTreeSet::len).sum::<usize>(),
+            0
+        );
+        world.suffer(&Fault::Healed);
+        world.suffer(&Fault::Back("c3".to_owned()));
+        ends_well(&mut world, architecture);
+    }
+}
+
+/// Cuts a host off and lets it come back, again and again.
+fn flap(world: &mut World, host: &str, times: usize) {
+    for _ in 0..times {
+        cut(world, &[host]);
+        world.suffer(&Fault::Healed);
+        world.suffer(&Fault::Back(host.to_owned()));
+    }
+}
+
+#[test]
+fn a_host_that_is_fenced_again_and_again_is_kept_out() {
+    for architecture in ARCHITECTURES {
+        let desired = of(3, architecture, "keystone");
+        let mut world = made(&desired);
+        flap(&mut world, "c2", 2);
+        assert!(!world.is_kept_out("c2"), "{architecture}");
+        flap(&mut world, "c2", 1);
+        assert!(world.is_kept_out("c2"), "{architecture}");
+        // It is a voter, and its Pacemaker takes no part.
+        assert!(world.is_quorate("c2") && !world.cluster.members.contains("c2"));
+        // Another is lost: the last one is no majority, so this one is let in.
+        let mut fewer = world.clone();
+        fewer.suffer(&Fault::Lost("c3".to_owned()));
+        assert!(fewer.broken.is_empty(), "{}", fewer.broken.join("\n"));
+        assert!(!fewer.is_kept_out("c2") && fewer.cluster.members.contains("c2"));
+        // Who applies what the cloud file says lets it in by hand.
+        ends_well(&mut world, architecture);
+        assert!(!world.is_kept_out("c2"), "{architecture}");
+    }
+}
+
+/// An operator finds the links cut, and does what can be done.
+#[test]
+fn a_change_while_links_are_cut_ends_when_they_are_whole() {
+    for architecture in ARCHITECTURES {
+        let mut world = made(&of(5, architecture, "keystone"));
+        cut(&mut world, &["c1", "c2"]);
+        world.want(&of(3, architecture, "keystone"));
+        world.run(Intent::Converge, Stop::Never);
+        world.suffer(&Fault::Healed);
+        ends_well(&mut world, architecture);
+    }
+}
+
+/// Each controller in turn comes with an empty disk, also the one by which stores begin.
+#[test]
+fn a_host_with_an_empty_disk_is_what_it_was_again() {
+    for architecture in ARCHITECTURES {
+        let whole = made(&of(3, architecture, EIGHT));
+        for host in ["c1", "c2", "c3"] {
+            let mut world = whole.clone();
+            world.suffer(&Fault::Emptied(host.to_owned()));
+            assert!(world.machines[host].packages.is_empty(), "{host}");
+            ends_well(&mut world, &format!("{architecture}, {host}"));
+        }
+    }
+}
