@@ -83,7 +83,8 @@ pub fn run(args: &Args) -> Result<(), Error> {
     if args.long {
         suites.run("plans performed", || {
             let mut command = cargo();
-            command.args(["test", "--workspace", "--no-fail-fast", "--test", "faults"]);
+            command.args(["test", "--workspace", "--no-fail-fast"]);
+            command.args(["--test", "faults", "--test", "mutants"]);
             command.args(["--", "--ignored", "--nocapture", "long_"]);
             run_tests(&mut command)
         })?;
