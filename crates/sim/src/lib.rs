@@ -10,8 +10,9 @@
 //! Links between hosts may be cut: each side then has its own members and quorum, and the one
 //! with quorum fences the other.
 //!
-//! Each mend of the planner is taken out by `xtask/tests/mutants.rs`, which expects these
-//! tests to find that it is gone.
+//! Mends of the planner are taken out by `xtask/tests/mutants.rs`, which expects these tests
+//! to find that one is gone. Not among them: a store's folder that cannot be listed and is
+//! taken for empty, of which no draw is known that finds it.
 //!
 //! Pure: no I/O, no clock, no randomness.
 

@@ -13,40 +13,9 @@ pub struct Mutant {
     pub law: &'static str,
 }
 
-const KEPT: (&str, &str, &str) = ("sim", "faults", "what_was_found_stays_mended");
 const RESTORE: (&str, &str, &str) = ("sim", "performs", "a_backup_is_loaded_while_nobody_writes");
 
 pub const MUTANTS: &[Mutant] = &[
-    Mutant {
-        name: "a database folder that cannot be listed is empty",
-        file: "crates/engines/src/galera.rs",
-        edits: &[(
-            "        Fact::Unknown(why) => Err(why),\n    };\n    match answer(\"status\")",
-            "        Fact::Unknown(_) => Ok(Vec::new()),\n    };\n    match answer(\"status\")",
-        )],
-        test: KEPT,
-        law: "begins a database beside one that is there",
-    },
-    Mutant {
-        name: "a broker folder that cannot be listed is empty",
-        file: "crates/engines/src/rabbitmq.rs",
-        edits: &[(
-            "        Fact::Absent => true,\n        Fact::Unknown(_) => false,\n",
-            "        Fact::Absent => true,\n        Fact::Unknown(_) => true,\n",
-        )],
-        test: KEPT,
-        law: "is forgotten by the brokers, and has what it had",
-    },
-    Mutant {
-        name: "silence of a database member says none, to the world",
-        file: "crates/sim/src/ovn.rs",
-        edits: &[(
-            "others.iter().all(|k| *k == Known::None)",
-            "others.iter().all(|k| *k != Known::Some)",
-        )],
-        test: KEPT,
-        law: "databases, founded by",
-    },
     Mutant {
         name: "silence of a database member says none, to the script",
         file: "catalog/infra/ovn/member",
