@@ -143,8 +143,10 @@ fn replaced(cloud: &Cloud) {
     let seen = writers.stop();
     let other = HOSTS.into_iter().find(|h| *h != lost).unwrap();
     let kept = writers::kept_on(cloud, other, &seen.history);
-    cloud.lab("blank", &[&lost]).good();
+    // Its fence device may have switched it on.
+    let _ = cloud.lab("cut", &[&lost]);
     cloud.lab("plug", &[&lost]).good();
+    cloud.lab("blank", &[&lost]).good();
     cloud.up();
     let said = cloud.say(&["host", "replace", &lost, "--yes", "--file"]).good();
     tell(&format!(

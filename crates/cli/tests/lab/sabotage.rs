@@ -274,12 +274,13 @@ fn long_sabotage_that_takes_time() {
 fn full(cloud: &Cloud) {
     const NEARLY: &str =
         "fallocate -l $(( $(df --output=avail -B1 / | tail -1) - (512 << 20) )) /var/tmp/full";
-    const FULL: &str = "fallocate -l $(df --output=avail -B1 / | tail -1) /var/tmp/full; \
-                        dd if=/dev/zero of=/var/tmp/rest bs=64k 2>/dev/null; test $(stat -f -c %f /) -lt 16";
+    const FULL: &str = "i=0; for mb in 1024 256 64 16 4 1; do \
+         while fallocate -l ${mb}M /var/tmp/full.$i 2>/dev/null; do i=$((i + 1)); done; done; \
+         dd if=/dev/zero of=/var/tmp/rest bs=4k 2>/dev/null; test $(stat -f -c %f /) -lt 16";
     for (fill, verdict) in [(NEARLY, "degraded"), (FULL, "exposed")] {
         cloud.shell("c2", fill).good();
         told(cloud, "disk", verdict);
-        cloud.shell("c2", "rm -f /var/tmp/full /var/tmp/rest").good();
+        cloud.shell("c2", "rm -f /var/tmp/full* /var/tmp/rest").good();
         cloud.until_redundant(WHOLE);
         tell(&format!(
             "a disk with this is told, the verdict is {verdict}: {fill}"
