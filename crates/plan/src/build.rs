@@ -380,7 +380,10 @@ impl Planner<'_> {
     }
 
     pub(crate) fn nodes(&self) -> Vec<String> {
-        self.desired.nodes.iter().map(|(n, _)| n.clone()).collect()
+        let mut nodes: Vec<String> = self.desired.nodes.iter().map(|(n, _)| n.clone()).collect();
+        // The first that is reached does a step, and only a member can tell the cluster.
+        nodes.sort_by_key(|n| !self.clustered(n));
+        nodes
     }
 
     /// Whether a host belongs to the cluster.

@@ -98,8 +98,8 @@ impl Planner<'_> {
 
     /// Work left to be done host by host while stores are not ready yet, without that which
     /// takes an instance out of service beside one that is down: that one is started only when
-    /// the stores serve, so it could not take over. Gives the reasons too. A host that changes
-    /// such a store has its turn, since it may be what the store waits for.
+    /// the stores serve, so it could not take over. Gives the reasons too. A host on which
+    /// such a store is down has its turn, since it may be what the store waits for.
     pub(crate) fn beside_running_instances(
         &self,
         mut all: Vec<Rolling>,
@@ -111,7 +111,9 @@ impl Planner<'_> {
             .filter(|_| !unready.is_empty() && !self.restoring())
         {
             let resources: Vec<String> = rolling.restarts.resources().map(str::to_owned).collect();
-            if resources.iter().any(|r| unready.contains(&r.as_str())) {
+            let waited_for =
+                |r: &String| unready.contains(&r.as_str()) && !self.instance_runs(r, &rolling.host);
+            if resources.iter().any(waited_for) {
                 continue;
             }
             let down = self.servers(&rolling.host, &resources).into_iter().find_map(|b| {

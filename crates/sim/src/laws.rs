@@ -179,9 +179,11 @@ impl World {
     }
 
     /// Members that run count the same votes, or two of their parts might each have quorum.
-    pub(crate) fn all_count_the_same(&mut self) {
-        let counts: BTreeSet<Vec<String>> = (self.cluster.loaded.values())
-            .map(|loaded| {
+    /// One that is cut off is not told; it is of another part, as long as it is.
+    pub(crate) fn all_count_the_same(&mut self, at: &str) {
+        let counts: BTreeSet<Vec<String>> = (self.cluster.loaded.iter())
+            .filter(|(host, _)| self.reach(at, host))
+            .map(|(_, loaded)| {
                 let counted = loaded.votes.iter().filter(|(_, votes)| *votes > 0);
                 counted.map(|(name, _)| name.clone()).collect()
             })

@@ -286,7 +286,7 @@ impl World {
                     let loaded = Loaded::of(conf);
                     self.cluster.loaded.insert(member, loaded);
                 }
-                self.all_count_the_same();
+                self.all_count_the_same(host);
                 Ok(())
             }
             [_, "forget_cluster_node", node] => {

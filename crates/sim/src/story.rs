@@ -163,7 +163,7 @@ impl World {
                 // Plan after plan waited for what came to its end on the way.
                 Ended::Endless(_) if self.disturbed > began => {}
                 // A host that is kept out is let in by a hand, as its status says.
-                Ended::Refused(_) if self.let_in() => {}
+                Ended::Refused(_) | Ended::Failed(..) if self.let_in() => {}
                 // A store that lost its majority comes back by its own verb.
                 Ended::Refused(_) | Ended::Failed(..) => {
                     ended = self.run(Intent::Recover, Stop::Never);
