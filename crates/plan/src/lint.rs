@@ -2,7 +2,7 @@
 //! thought of, a plan that breaks one is not done. It judges a whole plan as the planner
 //! makes it, not a part of one, and asks nothing of the hosts.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use render::{Desired, DesiredBalanced};
 use wire::Op;
@@ -22,7 +22,7 @@ pub enum Law {
     MovesAlone,
     /// Nothing is restarted on two hosts at once, nor on the next before the last is back.
     OneAtATime,
-    /// A host is drained only after the others are known to be whole.
+    /// A host is drained, or a store's member stopped, only after the others are known to be whole.
     Gated,
     /// Balancers send nobody to what is restarted, and let it in afterwards.
     Drained,
@@ -210,21 +210,47 @@ fn restarts<'a>(plan: &'a Plan, steps: &Steps<'a>, out: &mut Vec<Flaw>) {
     }
 }
 
-/// A host is drained only after the others are known to be whole, each member of a
-/// store by its own account.
+/// Hosts that a step takes away: out of balancers, out of service, or as a member of a store.
+fn taken<'a>(step: &'a Step, desired: &Desired) -> BTreeSet<&'a str> {
+    let drained = step
+        .id
+        .strip_prefix("drain/")
+        .and_then(|rest| rest.split('/').next());
+    let stops = |resource: &str| {
+        let mut all = desired.stores.iter();
+        all.any(|s| s.resource == resource && s.members.len() > 1)
+    };
+    let stopped = step.effects.iter().filter_map(|effect| match effect {
+        Effect::Standby { host, .. } => Some(host.as_str()),
+        Effect::Restart { resource, host } => stops(resource).then_some(host.as_str()),
+        _ => None,
+    });
+    drained.into_iter().chain(stopped).collect()
+}
+
+/// A host is taken away only after the others are known to be whole, each member of a
+/// store by its own account: one that is promoted may still be getting a copy.
 fn gated<'a>(plan: &'a Plan, desired: &Desired, steps: &Steps<'a>, out: &mut Vec<Flaw>) {
-    let drains = plan
-        .steps
-        .iter()
-        .filter_map(|s| Some((s, s.id.strip_prefix("drain/")?)));
-    for (step, rest) in drains {
-        let host = rest.split('/').next().unwrap_or_default();
-        let stores = desired.stores.iter().filter(|s| s.members.len() > 1);
-        let others = stores.flat_map(|s| &s.members).filter(|m| *m != host);
-        let own = others.map(|other| format!("gate/{host}/{other}"));
-        for gate in std::iter::once(format!("gate/{host}")).chain(own) {
-            if !steps.goes_after(step, &gate) {
-                out.push(flaw(Law::Gated, step, format!("it does not go after {gate}")));
+    for step in &plan.steps {
+        for host in taken(step, desired) {
+            let mut gates = vec![(format!("gate/{host}"), Vec::new())];
+            for store in desired.stores.iter().filter(|s| s.members.len() > 1) {
+                let others = store.members.iter().filter(|m| *m != host);
+                gates.extend(others.map(|m| (format!("gate/{host}/{m}"), engines::serves(store))));
+            }
+            for (gate, waits) in gates {
+                if !steps.goes_after(step, &gate) {
+                    out.push(flaw(Law::Gated, step, format!("it does not go after {gate}")));
+                }
+                let Some(found) = steps.0.get(gate.as_str()) else {
+                    continue;
+                };
+                for wait in waits {
+                    let what = format!("{gate} does not wait until {}", wait.what);
+                    if !found.ops.contains(&Op::Wait(wait)) {
+                        out.push(flaw(Law::Gated, step, what));
+                    }
+                }
             }
         }
     }
