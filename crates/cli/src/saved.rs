@@ -131,8 +131,7 @@ impl Saved {
 
     /// What of it may be done, beside a plan made now; and what may not.
     pub fn stands(&self, fresh: &Plan, observed: &Observed, digest: Digest<'_>) -> (Plan, Vec<Refused>) {
-        let mut out = self.plan.clone();
-        out.steps.clear();
+        let mut kept: BTreeSet<&str> = BTreeSet::new();
         let mut refused: Vec<Refused> = Vec::new();
         let mut why: BTreeMap<&str, String> = BTreeMap::new();
         for (step, relied) in self.plan.steps.iter().zip(&self.relied) {
@@ -167,7 +166,7 @@ impl Saved {
                     Some(before) if !only_waits => format!("it goes after {before}"),
                     _ => {
                         if fresh.steps.iter().any(|s| s.id == step.id) {
-                            out.steps.push(step.clone());
+                            kept.insert(&step.id);
                         }
                         continue;
                     }
@@ -179,6 +178,184 @@ impl Saved {
                 why: reason,
             });
         }
+        let mut out = self.plan.clone();
+        out.steps = plan::only(&self.plan.steps, &|s| kept.contains(s.id.as_str()));
         (out, refused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plan::Step;
+    use wire::{Expect, Query, Wait};
+
+    fn step(id: &str, after: &[&str]) -> Step {
+        let host = id.rsplit('/').next().unwrap_or_default();
+        Step {
+            id: id.to_owned(),
+            hosts: vec![host.to_owned()],
+            title: id.to_owned(),
+            why: "a test".to_owned(),
+            changes: Vec::new(),
+            effects: Vec::new(),
+            after: after.iter().map(|a| (*a).to_owned()).collect(),
+            ops: vec![Op::Remove(vec![format!("/etc/{id}")])],
+        }
+    }
+
+    /// Three turns one after the other, a step beside them, and one that goes after it.
+    fn made() -> Plan {
+        let mut gate = step("gate/c2", &["change/c1"]);
+        gate.ops = vec![Op::Wait(Wait {
+            what: "all serve".to_owned(),
+            query: Query::Cluster,
+            expect: Expect::Open,
+            timeout_ms: 1,
+            every_ms: 1,
+        })];
+        let steps = vec![
+            step("prepare/c1", &[]),
+            step("database/c1", &["prepare/c1"]),
+            step("change/c1", &[]),
+            gate,
+            step("change/c2", &["gate/c2"]),
+            step("change/c3", &["change/c2"]),
+        ];
+        Plan {
+            steps,
+            ..Plan::default()
+        }
+    }
+
+    /// Every host has a file at each of these paths.
+    fn seen(paths: &[&str]) -> Observed {
+        let facts = serde_json::json!({
+            "hostname": "", "boot_id": "", "os": "Absent", "clock": 0, "memory_kib": 0, "disk_free": {},
+            "disk_size": {}, "addresses": [], "listeners": [], "files": {}, "units": {}, "packages": {},
+            "sysctls": {}, "answers": {}, "cluster": "Absent", "cib": "Absent"
+        });
+        let mut facts: wire::Facts = serde_json::from_value(facts).unwrap();
+        let file = wire::FileFact {
+            digest: "0".repeat(32),
+            stat: wire::Stat {
+                owner: "root".to_owned(),
+                group: "root".to_owned(),
+                mode: 0o644,
+            },
+            size: 0,
+            link: None,
+            lines: Vec::new(),
+            text: None,
+            keys: Vec::new(),
+        };
+        let there = |path: &&str| (format!("/etc/{path}"), wire::Fact::Known(file.clone()));
+        facts.files = paths.iter().map(there).collect();
+        ["c1", "c2", "c3"]
+            .map(|h| (h.to_owned(), Ok(facts.clone())))
+            .into()
+    }
+
+    fn digest(content: &[u8]) -> String {
+        wire::digest(&[7; 32], content)
+    }
+
+    const FILES: [&str; 5] = ["prepare/c1", "database/c1", "change/c1", "change/c2", "change/c3"];
+
+    fn saved(plan: &Plan) -> Saved {
+        let observed = seen(&FILES);
+        Saved {
+            quorate_plan: FORMAT,
+            made: String::new(),
+            cloud: "demo".to_owned(),
+            id: String::new(),
+            file: Utf8PathBuf::new(),
+            ops: plan.steps.iter().map(|s| s.ops.clone()).collect(),
+            relied: (plan.steps.iter())
+                .map(|s| plan::relied(s, &observed, &digest))
+                .collect(),
+            plan: plan.clone(),
+        }
+    }
+
+    /// Steps that may be done, and why others may not, beside the plan of this moment.
+    #[track_caller]
+    fn check(fresh: &Plan, files: &[&str], done: &[&str], refused: &[(&str, &str)]) -> Plan {
+        let (stands, no) = saved(&made()).stands(fresh, &seen(files), &digest);
+        let ids: Vec<&str> = stands.steps.iter().map(|s| s.id.as_str()).collect();
+        assert_eq!(ids, done);
+        let no: Vec<(&str, &str)> = no.iter().map(|r| (r.step.as_str(), r.why.as_str())).collect();
+        assert_eq!(no, refused);
+        // Each edge leads to a step of it.
+        for step in &stands.steps {
+            assert!(step.after.iter().all(|a| ids.contains(&a.as_str())), "{step:?}");
+        }
+        stands
+    }
+
+    const ALL: [&str; 6] = [
+        "prepare/c1",
+        "database/c1",
+        "change/c1",
+        "gate/c2",
+        "change/c2",
+        "change/c3",
+    ];
+
+    #[test]
+    fn a_kept_plan_stands_while_all_is_as_it_was() {
+        let stands = check(&made(), &FILES, &ALL, &[]);
+        assert_eq!(stands, made());
+    }
+
+    /// A step that somebody did meanwhile is left out, and its order stays.
+    #[test]
+    fn a_step_that_was_done_meanwhile_is_left_out() {
+        let mut fresh = made();
+        fresh.steps.retain(|s| !s.id.ends_with("/c2"));
+        let stands = check(
+            &fresh,
+            &FILES,
+            &["prepare/c1", "database/c1", "change/c1", "change/c3"],
+            &[],
+        );
+        // Two hosts are not changed at once since the one between them is done.
+        assert_eq!(stands.steps[3].after, ["change/c1"]);
+    }
+
+    /// A step that stands on something else now is refused with all that need it.
+    #[test]
+    fn a_step_whose_ground_has_changed_is_refused_with_those_after_it() {
+        let files: Vec<&str> = FILES.into_iter().filter(|f| *f != "prepare/c1").collect();
+        check(
+            &made(),
+            &files,
+            &ALL[2..],
+            &[
+                ("prepare/c1", "c1:/etc/prepare/c1 is not as it was"),
+                ("database/c1", "it goes after prepare/c1"),
+            ],
+        );
+    }
+
+    /// Of a host's turn all or nothing is done, its gate too; the next host's stands.
+    #[test]
+    fn a_turn_is_refused_whole() {
+        let mut fresh = made();
+        fresh.steps[4].ops = vec![Op::Remove(vec!["/etc/other".to_owned()])];
+        let other = "the cloud file, its catalogue or the hosts would have something else done now";
+        // It stands on another file, too.
+        let lacks = "c2:/etc/change/c2 is not as it was";
+        let stands = check(
+            &fresh,
+            &FILES,
+            &["prepare/c1", "database/c1", "change/c1", "change/c3"],
+            &[("gate/c2", "its host's turn is not done"), ("change/c2", lacks)],
+        );
+        assert_eq!(stands.steps[3].after, ["change/c1"]);
+        // The same files, and something else done with them.
+        let mut fresh = made();
+        fresh.steps[5].hosts.push("c1".to_owned());
+        check(&fresh, &FILES, &ALL[..5], &[("change/c3", other)]);
     }
 }
