@@ -361,6 +361,9 @@ fn log_in(means: Means<'_>, target: &Target, push: &Push<'_>) -> std::io::Result
     ssh.args(["-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=8"]);
     // A host that loses power says nothing: 3 × 3 s without an answer is lost.
     ssh.args(["-o", "ServerAliveInterval=3", "-o", "ServerAliveCountMax=3"]);
+    // Of the operator's own configuration nothing that a host could use against this machine.
+    ssh.args(["-o", "ForwardAgent=no", "-o", "ForwardX11=no"]);
+    ssh.args(["-o", "ClearAllForwardings=yes", "-o", "PermitLocalCommand=no"]);
     ssh.args(target.words()).arg(bootstrap(means.folder, push));
     ssh.stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -454,5 +457,7 @@ async fn read_frames(
     let _ = child.wait().await;
 }
 
+#[cfg(test)]
+pub(crate) mod scripted;
 #[cfg(test)]
 mod tests;

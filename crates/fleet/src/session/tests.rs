@@ -111,3 +111,47 @@ async fn a_damaged_program_is_pushed_again() {
         assert_eq!(fs_err::read_to_string(&there).unwrap(), right, "{wrong:?}");
     }
 }
+
+/// The operator's `ForwardAgent yes` for all hosts would lend the keys to each of them.
+#[tokio::test]
+async fn nothing_of_this_machine_is_lent_to_a_host() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = Utf8Path::from_path(dir.path()).unwrap();
+    let (ssh, words) = (dir.join("ssh"), dir.join("words"));
+    executable(&ssh, "#!/bin/sh\nprintf '%s\\n' \"$@\" > \"${0%/*}/words\"\n");
+    let target = Target {
+        name: "c1".to_owned(),
+        destination: "there".to_owned(),
+        user: None,
+        port: None,
+        config: Some("/dev/null".into()),
+    };
+    let means = Means {
+        ssh: ssh.as_str(),
+        folder: "/nonexistent",
+    };
+    let push = Push {
+        hash: "0",
+        packed: 0,
+        size: 0,
+        again: false,
+    };
+    let mut child = log_in(means, &target, &push).unwrap();
+    assert!(child.wait().await.unwrap().success());
+    let words = fs_err::read_to_string(&words).unwrap();
+    let words: Vec<&str> = words.lines().collect();
+    let end = words.iter().position(|w| *w == "--").unwrap();
+    for option in [
+        "BatchMode=yes",
+        "ForwardAgent=no",
+        "ForwardX11=no",
+        "ClearAllForwardings=yes",
+        "PermitLocalCommand=no",
+    ] {
+        let place = words.iter().position(|w| *w == option);
+        assert!(
+            place.is_some_and(|p| p < end && words[p - 1] == "-o"),
+            "{option}: {words:?}"
+        );
+    }
+}
