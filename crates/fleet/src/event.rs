@@ -27,6 +27,18 @@ pub enum Outcome {
     GivenUp,
 }
 
+impl Outcome {
+    /// A failure that no command tells more of.
+    pub(crate) fn failed(message: String) -> Self {
+        Self::Failed {
+            message,
+            status: None,
+            command: None,
+            tail: Vec::new(),
+        }
+    }
+}
+
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

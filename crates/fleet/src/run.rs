@@ -6,13 +6,13 @@
 //! one. A step that only waits is given up, also at Ctrl-C: nothing is half-done
 //! by it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
 use plan::{Plan, Step};
-use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{Id, JoinError, JoinSet};
 use wire::{Op, Reply};
 
 use crate::Sessions;
@@ -56,6 +56,159 @@ enum Message {
     Progress { step: usize, host: String, line: String },
 }
 
+/// A step under way.
+struct UnderWay {
+    step: usize,
+    host: String,
+    /// Milliseconds since the run began.
+    since: u64,
+}
+
+/// State of a run; the loop in [`execute`] owns it.
+struct Run<'a> {
+    plan: &'a Plan,
+    begin: Instant,
+    events: mpsc::UnboundedSender<Event>,
+    /// Steps not begun, each with those that it still waits for.
+    waiting: BTreeMap<usize, BTreeSet<usize>>,
+    tasks: JoinSet<Outcome>,
+    under_way: HashMap<Id, UnderWay>,
+    summary: Summary,
+    given_up: usize,
+}
+
+impl<'a> Run<'a> {
+    fn new(plan: &'a Plan, events: mpsc::UnboundedSender<Event>) -> Self {
+        Self {
+            plan,
+            begin: Instant::now(),
+            events,
+            waiting: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            under_way: HashMap::new(),
+            summary: Summary::default(),
+            given_up: 0,
+        }
+    }
+
+    fn ms(&self) -> u64 {
+        u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// A reader that went away is not the run's concern.
+    fn tell(&self, event: Event) {
+        let _ = self.events.send(event);
+    }
+
+    /// Reads the edges. A step that goes after none of the plan fails, so that nothing begins:
+    /// without that edge it might run beside what it has to wait for.
+    fn edges(&mut self) {
+        let plan = self.plan;
+        let steps = || plan.steps.iter().enumerate();
+        let index: BTreeMap<&str, usize> = steps().map(|(i, s)| (s.id.as_str(), i)).collect();
+        for (i, step) in steps() {
+            let lost = step.after.iter().find(|a| !index.contains_key(a.as_str()));
+            let Some(lost) = lost else {
+                let after = step.after.iter().filter_map(|a| index.get(a.as_str()).copied());
+                self.waiting.insert(i, after.collect());
+                continue;
+            };
+            let host = step.hosts.first().cloned().unwrap_or_default();
+            let message = format!("it goes after {lost}, which is no step of this plan: nothing was begun");
+            self.end(i, host, self.ms(), Outcome::failed(message));
+        }
+    }
+
+    /// Steps that may begin now, no more than may run at once.
+    fn ready(&mut self, parallel: usize) -> Vec<usize> {
+        let room = parallel.max(1).saturating_sub(self.tasks.len());
+        let free = self.waiting.iter().filter(|(_, after)| after.is_empty());
+        let ready: Vec<usize> = free.map(|(i, _)| *i).take(room).collect();
+        for i in &ready {
+            self.waiting.remove(i);
+        }
+        ready
+    }
+
+    fn start(
+        &mut self,
+        i: usize,
+        step: &Step,
+        host: String,
+        work: impl Future<Output = Outcome> + Send + 'static,
+    ) {
+        let since = self.ms();
+        self.tell(Event::Started {
+            ms: since,
+            step: step.id.clone(),
+            host: host.clone(),
+            title: step.title.clone(),
+        });
+        let id = self.tasks.spawn(work).id();
+        self.under_way.insert(id, UnderWay { step: i, host, since });
+    }
+
+    fn progress(&self, message: Message) {
+        let Message::Progress { step, host, line } = message;
+        if let Some(step) = self.plan.steps.get(step) {
+            self.tell(Event::Progress {
+                ms: self.ms(),
+                step: step.id.clone(),
+                host,
+                line,
+            });
+        }
+    }
+
+    /// A task has ended, or panicked: that is a bug, and its step failed.
+    fn joined(&mut self, joined: Result<(Id, Outcome), JoinError>) {
+        let (id, outcome) = match joined {
+            Ok(ended) => ended,
+            Err(error) => {
+                let message = "the program that did it has a fault: how far it came is not known";
+                (error.id(), Outcome::failed(message.to_owned()))
+            }
+        };
+        if let Some(UnderWay { step, host, since }) = self.under_way.remove(&id) {
+            self.end(step, host, since, outcome);
+        }
+    }
+
+    fn end(&mut self, i: usize, host: String, since: u64, outcome: Outcome) {
+        match &outcome {
+            Outcome::Done { changed } => {
+                self.summary.changed += usize::from(*changed > 0);
+                for after in self.waiting.values_mut() {
+                    after.remove(&i);
+                }
+            }
+            Outcome::Failed { .. } => self.summary.failed += 1,
+            Outcome::GivenUp => self.given_up += 1,
+        }
+        if let Some(step) = self.plan.steps.get(i) {
+            let ms = self.ms();
+            self.tell(Event::Ended {
+                ms,
+                step: step.id.clone(),
+                host,
+                took: ms.saturating_sub(since),
+                outcome,
+            });
+        }
+    }
+
+    fn finish(mut self) -> Summary {
+        self.summary.left = self.waiting.len() + self.given_up;
+        self.tell(Event::Finished {
+            ms: self.ms(),
+            changed: self.summary.changed,
+            failed: self.summary.failed,
+            left: self.summary.left,
+        });
+        self.summary
+    }
+}
+
 /// Executes `plan`; every event goes to `events`, which may be slow: it is unbounded.
 pub async fn execute(
     plan: &Plan,
@@ -63,57 +216,21 @@ pub async fn execute(
     options: RunOptions,
     events: mpsc::UnboundedSender<Event>,
 ) -> Summary {
-    let begin = Instant::now();
-    let ms = move || u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
-    // A reader that went away is not the run's concern.
-    let tell = |event: Event| {
-        let _ = events.send(event);
-    };
-    tell(Event::Began {
+    let mut run = Run::new(plan, events);
+    run.tell(Event::Began {
         at: jiff::Timestamp::now().to_string(),
         intent: plan.intent.clone(),
         steps: plan.steps.len(),
     });
-    let index: BTreeMap<&str, usize> = plan
-        .steps
-        .iter()
-        .enumerate()
-        .map(|(i, s)| (s.id.as_str(), i))
-        .collect();
-    let mut waiting: BTreeMap<usize, BTreeSet<usize>> = plan
-        .steps
-        .iter()
-        .enumerate()
-        .map(|(i, s)| {
-            (
-                i,
-                s.after
-                    .iter()
-                    .filter_map(|a| index.get(a.as_str()).copied())
-                    .collect(),
-            )
-        })
-        .collect();
-    let bound = Arc::new(Semaphore::new(options.parallel.max(1)));
+    run.edges();
     let (messages, mut inbox) = mpsc::unbounded_channel();
-    let (stop_waiting, waiting_is_vain) = watch::channel(false);
-    let mut tasks = JoinSet::new();
-    let mut summary = Summary::default();
-    let mut given_up = 0;
-    let mut began_at: BTreeMap<usize, u64> = BTreeMap::new();
+    let (stop_waiting, vain) = watch::channel(false);
     let mut interrupt = options.stop.clone();
     loop {
-        let stopped = summary.failed > 0 || *interrupt.borrow() == Stop::AfterStepsInFlight;
-        if stopped {
+        if run.summary.failed > 0 || *interrupt.borrow() == Stop::AfterStepsInFlight {
             stop_waiting.send_replace(true);
         } else {
-            let ready: Vec<usize> = waiting
-                .iter()
-                .filter(|(_, a)| a.is_empty())
-                .map(|(i, _)| *i)
-                .collect();
-            for i in ready {
-                waiting.remove(&i);
+            for i in run.ready(options.parallel) {
                 let Some(step) = plan.steps.get(i) else {
                     continue;
                 };
@@ -121,73 +238,32 @@ pub async fn execute(
                 let host = session
                     .as_ref()
                     .map_or_else(|why| why.0.clone(), |s| s.host.clone());
-                began_at.insert(i, ms());
-                tell(Event::Started {
-                    ms: ms(),
-                    step: step.id.clone(),
-                    host: host.clone(),
-                    title: step.title.clone(),
-                });
-                let (step, fill, bound, messages, vain) = (
-                    step.clone(),
-                    Arc::clone(&options.fill),
-                    Arc::clone(&bound),
-                    messages.clone(),
-                    waiting_is_vain.clone(),
-                );
-                tasks.spawn(async move {
-                    let _permit = bound.acquire_owned().await;
-                    let outcome = match session {
-                        Ok(session) => perform(i, &step, &session, &fill, &messages, vain).await,
-                        Err((_, message)) => Outcome::Failed {
-                            message,
-                            status: None,
-                            command: None,
-                            tail: Vec::new(),
-                        },
-                    };
-                    (i, host, outcome)
+                let (own, fill) = (step.clone(), Arc::clone(&options.fill));
+                let (messages, vain) = (messages.clone(), vain.clone());
+                run.start(i, step, host, async move {
+                    match session {
+                        Ok(session) => perform(i, &own, &session, &fill, &messages, vain).await,
+                        Err((_, message)) => Outcome::failed(message),
+                    }
                 });
             }
         }
-        if tasks.is_empty() {
+        if run.tasks.is_empty() {
             break;
         }
         tokio::select! {
-            Some(Message::Progress { step, host, line }) = inbox.recv() => {
-                if let Some(s) = plan.steps.get(step) {
-                    tell(Event::Progress { ms: ms(), step: s.id.clone(), host, line });
+            Some(message) = inbox.recv() => run.progress(message),
+            Some(joined) = run.tasks.join_next_with_id() => {
+                // Lines of a step stand before its end.
+                while let Ok(message) = inbox.try_recv() {
+                    run.progress(message);
                 }
-            }
-            Some(joined) = tasks.join_next() => {
-                // A task that panicked is a bug; its step counts as failed.
-                let Ok((i, host, outcome)) = joined else { summary.failed += 1; continue };
-                match &outcome {
-                    Outcome::Done { changed } => {
-                        summary.changed += usize::from(*changed > 0);
-                        for after in waiting.values_mut() {
-                            after.remove(&i);
-                        }
-                    }
-                    Outcome::Failed { .. } => summary.failed += 1,
-                    Outcome::GivenUp => given_up += 1,
-                }
-                if let Some(s) = plan.steps.get(i) {
-                    let took = ms().saturating_sub(began_at.get(&i).copied().unwrap_or_default());
-                    tell(Event::Ended { ms: ms(), step: s.id.clone(), host, took, outcome });
-                }
+                run.joined(joined);
             }
             Ok(()) = interrupt.changed() => {}
         }
     }
-    summary.left = waiting.len() + given_up;
-    tell(Event::Finished {
-        ms: ms(),
-        changed: summary.changed,
-        failed: summary.failed,
-        left: summary.left,
-    });
-    summary
+    run.finish()
 }
 
 /// The first of the step's candidates that has a live session.
@@ -218,12 +294,7 @@ async fn perform(
     for op in &step.ops {
         let mut op: Op = op.clone();
         if let Err(message) = op.fill(&|text: &str| fill(text)) {
-            return Outcome::Failed {
-                message,
-                status: None,
-                command: None,
-                tail: Vec::new(),
-            };
+            return Outcome::failed(message);
         }
         let (progress, mut lines) = mpsc::unbounded_channel();
         let (host, forward) = (session.host.clone(), messages.clone());
@@ -258,14 +329,12 @@ async fn perform(
                 };
             }
             Err(CallError::Lost) => {
-                return Outcome::Failed {
-                    message: "the connection to the host was lost".to_owned(),
-                    status: None,
-                    command: None,
-                    tail: Vec::new(),
-                };
+                return Outcome::failed("the connection to the host was lost".to_owned());
             }
         }
     }
     Outcome::Done { changed }
 }
+
+#[cfg(test)]
+mod tests;
