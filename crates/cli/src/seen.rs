@@ -83,7 +83,10 @@ pub async fn connect_gone(
         return Ok(out);
     }
     for (name, session) in fleet::connect(targets, binary()?).await {
-        let session = session.and_then(|session| is_itself(&name, session));
+        let session = session.and_then(|session| {
+            is_itself(&name, &session.hello.hostname)?;
+            Ok(session)
+        });
         out.insert(name, session);
     }
     Ok(out)
@@ -109,10 +112,9 @@ fn not_asked(name: &str, address: &str) -> ConnectError {
 }
 
 /// A machine that has another name is not what the hosts told of: nothing is done there.
-fn is_itself(name: &str, session: Arc<Session>) -> Result<Arc<Session>, ConnectError> {
-    let hostname = session.hello.hostname.clone();
+fn is_itself(name: &str, hostname: &str) -> Result<(), ConnectError> {
     if hostname.split('.').next() == Some(name) {
-        return Ok(session);
+        return Ok(());
     }
     Err(ConnectError {
         host: name.to_owned(),
@@ -179,4 +181,27 @@ pub fn warn(unseen: &[String]) -> ExitCode {
         say::errln!("warning: {why}");
     }
     ExitCode::from(u8::from(!unseen.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An address that a host had may be another machine's since it left.
+    #[test]
+    fn a_machine_of_another_name_is_not_touched() {
+        for hostname in ["c5", "c5.example.org"] {
+            assert_eq!(is_itself("c5", hostname), Ok(()), "{hostname}");
+        }
+        for hostname in ["c50", "c5-new.example.org", "db1", "", "example.c5"] {
+            let error = is_itself("c5", hostname).unwrap_err();
+            assert_eq!(error.host, "c5");
+            assert!(
+                error.message.contains(&format!("`{hostname}`")),
+                "{}",
+                error.message
+            );
+            assert!(error.cure.contains("nothing was touched there"), "{}", error.cure);
+        }
+    }
 }

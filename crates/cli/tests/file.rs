@@ -235,3 +235,36 @@ fn keys_turn_no_faster_than_tokens_end() {
     assert_eq!(judged(day, 3), [""; 0]);
     assert_eq!(judged(21 * day, 23), [""; 0]);
 }
+
+/// A file that is broken meanwhile is told, and the looks go on.
+#[test]
+fn a_cloud_is_followed_through_what_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("cloud.yaml"), "cloud: [\n").unwrap();
+    let checked = quorate(folder.path(), &["status", "--check"]);
+    assert_eq!(status(&checked), Some(3), "{checked:?}");
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(
+        said.starts_with("QUORATE UNKNOWN - ") && said.lines().count() == 1,
+        "{said}"
+    );
+    let log = folder.path().join("log");
+    let out = std::fs::File::create(&log).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quorate"));
+    command.args(["status", "--watch"]).current_dir(folder.path());
+    command.stdin(std::process::Stdio::null()).stdout(out);
+    let mut followed = command.stderr(std::process::Stdio::null()).spawn().unwrap();
+    let clocks = || {
+        let text = std::fs::read_to_string(&log).unwrap();
+        let clock = |line: &&str| line.len() == 8 && line.bytes().filter(|b| *b == b':').count() == 2;
+        text.lines().filter(clock).count()
+    };
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while clocks() < 2 && std::time::Instant::now() < end {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let (looks, ended) = (clocks(), followed.try_wait().unwrap());
+    followed.kill().unwrap();
+    followed.wait().unwrap();
+    assert!(looks >= 2 && ended.is_none(), "{looks} looks, {ended:?}");
+}

@@ -279,6 +279,16 @@ fn check(snapshot: &Snapshot) -> (String, u8) {
     (format!("{line} | {}", data.join(" ")), code)
 }
 
+/// The same of a look that failed: nothing is known then.
+fn checked(found: Result<Snapshot, Failure>) -> (String, u8) {
+    match found {
+        Ok(snapshot) => check(&snapshot),
+        Err(Failure::World { message, .. } | Failure::Input(message) | Failure::Found(message)) => {
+            (line("UNKNOWN", &message), 3)
+        }
+    }
+}
+
 /// One line: a bar begins the performance data, and a break the long text.
 fn line(word: &str, text: &str) -> String {
     let text = text.replace('|', "/");
@@ -336,12 +346,7 @@ pub async fn run(args: &StatusArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode,
     }
     let found = opened(args, catalog, walk).await;
     if args.check {
-        let (line, code) = match found {
-            Ok(snapshot) => check(&snapshot),
-            Err(Failure::World { message, .. } | Failure::Input(message) | Failure::Found(message)) => {
-                (line("UNKNOWN", &message), 3)
-            }
-        };
+        let (line, code) = checked(found);
         say::outln!("{line}");
         return Ok(ExitCode::from(code));
     }
@@ -352,4 +357,90 @@ pub async fn run(args: &StatusArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode,
     } else {
         ExitCode::SUCCESS
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use status::{Api, Host, Store};
+
+    /// A cloud of one member and a store with one of two members, with this wrong.
+    fn snapshot(verdict: Verdict, problems: Vec<Problem>) -> Snapshot {
+        let member = |host: &str, healthy: bool| engines::Member {
+            host: host.to_owned(),
+            state: "Synced".to_owned(),
+            healthy,
+            detail: String::new(),
+        };
+        Snapshot {
+            verdict,
+            reason: "a | bar\nand a break".to_owned(),
+            next: String::new(),
+            cloud: "demo".to_owned(),
+            members: vec![Host {
+                host: "c1".to_owned(),
+                state: "online".to_owned(),
+                detail: String::new(),
+            }],
+            beside: Vec::new(),
+            vips: Vec::new(),
+            links: Vec::new(),
+            stores: vec![Store {
+                name: "database".to_owned(),
+                engine: "sql".to_owned(),
+                members: vec![member("c1", true), member("c2", false)],
+            }],
+            apis: vec![Api {
+                service: "identity".to_owned(),
+                url: "https://198.18.0.100".to_owned(),
+                ok: false,
+                detail: "status 503".to_owned(),
+                instances: Vec::new(),
+            }],
+            journeys: Vec::new(),
+            bears: Vec::new(),
+            fatal: Vec::new(),
+            problems,
+            remarks: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_verdict_is_a_status_of_monitoring() {
+        let data = "database=1;;;0;2";
+        let check = |verdict, problems: Vec<Problem>, word: &str, code: u8| {
+            let count = problems.len();
+            let (line, status) = checked(Ok(snapshot(verdict, problems)));
+            assert_eq!(status, code, "{line}");
+            let word = format!(
+                "QUORATE {word} - demo {}: a / bar and a break | ",
+                verdict.as_str()
+            );
+            let data = format!("problems={count} members=1;;;0;1 apis=0;;;0;1 {data}");
+            assert_eq!(line, word + &data);
+        };
+        check(Verdict::Redundant, Vec::new(), "OK", 0);
+        check(Verdict::Degraded, vec![Problem::Electing], "WARNING", 1);
+        check(Verdict::Exposed, vec![Problem::Electing], "CRITICAL", 2);
+        check(Verdict::Down, vec![Problem::NoQuorum], "CRITICAL", 2);
+        // Seen by nobody is not down.
+        check(Verdict::Down, vec![Problem::Unseen], "UNKNOWN", 3);
+    }
+
+    /// A check that cannot look says so on its one line, and never passes for good.
+    #[test]
+    fn a_look_that_fails_is_unknown() {
+        let failures = [
+            Failure::world("the vault\nis locked | now", "unlock it"),
+            Failure::Input("the vault\nis locked | now".to_owned()),
+            Failure::Found("the vault\nis locked | now".to_owned()),
+        ];
+        for failure in failures {
+            let (line, status) = checked(Err(failure));
+            assert_eq!(
+                (line.as_str(), status),
+                ("QUORATE UNKNOWN - the vault is locked / now", 3)
+            );
+        }
+    }
 }
