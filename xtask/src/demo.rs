@@ -16,7 +16,7 @@ const NAME: &str = "demo";
 /// Builds quorate, the lab, and the cloud on it; tells how to look at it.
 fn build_all(parts: &mut Vec<(&'static str, Duration)>) -> Result<std::path::PathBuf, Error> {
     let began = Instant::now();
-    system::install()?;
+    system::install(true, false)?;
     if let Some(why) = system::no_lab() {
         return Err(Error::Said(format!("no lab can run here: {why}")));
     }

@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         Chore::Test(args) => test::run(&args),
         Chore::Bench(args) => bench::run(&args),
         Chore::Dist => dist::run().map(|_| ()),
-        Chore::Tools => system::install(),
+        Chore::Tools => system::install(true, true),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,6 +9,9 @@ use crate::shell::{Error, program, run};
 /// recommend: mmdebstrap reads the archive's keyrings with gpg.
 const MORE: [(&str, &str); 1] = [("/usr/bin/gpg", "gpg")];
 
+/// Programs that unit tests run.
+const TESTS: [(&str, &str); 1] = [("/usr/bin/shellcheck", "shellcheck")];
+
 /// `CAP_SYS_ADMIN`, as a bit of `CapEff` (capabilities(7)).
 const SYS_ADMIN: u32 = 21;
 
@@ -28,14 +31,23 @@ fn missing() -> impl Iterator<Item = (&'static str, &'static str)> {
         .filter(|(name, _)| !PATH.iter().any(|dir| Path::new(dir).join(name).exists()))
 }
 
-/// Installs the packages that are missing; prints nothing to do if there are none.
-pub fn install() -> Result<(), Error> {
-    let mut packages: Vec<&str> = missing().map(|(_, package)| package).collect();
-    packages.extend(
-        MORE.iter()
-            .filter(|(file, _)| !Path::new(file).exists())
-            .map(|(_, package)| *package),
-    );
+/// Packages of those files that are not there.
+fn lacking(files: &[(&'static str, &'static str)]) -> impl Iterator<Item = &'static str> {
+    let absent = files.iter().filter(|(file, _)| !Path::new(file).exists());
+    absent.map(|(_, package)| *package)
+}
+
+/// Installs the packages that are missing, for the lab and for unit tests; prints nothing to
+/// do if there are none.
+pub fn install(lab: bool, tests: bool) -> Result<(), Error> {
+    let mut packages: Vec<&str> = Vec::new();
+    if lab {
+        packages.extend(missing().map(|(_, package)| package));
+        packages.extend(lacking(&MORE));
+    }
+    if tests {
+        packages.extend(lacking(&TESTS));
+    }
     packages.sort_unstable();
     packages.dedup();
     if packages.is_empty() {

@@ -53,12 +53,11 @@ fn the_administrator_is_refused_for_a_moment() {
     run("identity.py");
 }
 
-/// Every script that an example's hosts get is one that its interpreter can read.
-#[test]
-fn scripts_can_be_read() {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden");
-    let mut folders = vec![golden];
-    let mut seen: BTreeMap<String, PathBuf> = BTreeMap::new();
+/// Scripts below a folder of the project, each text once, with a path of it.
+fn scripts(folder: &str) -> BTreeMap<String, PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut folders = vec![root.join(folder)];
+    let mut seen = BTreeMap::new();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).expect("a folder") {
             let path = entry.expect("an entry").path();
@@ -71,6 +70,74 @@ fn scripts_can_be_read() {
             }
         }
     }
+    seen
+}
+
+/// Warnings that stand, each by its code, a part of it or of its line, and the reason.
+const STANDS: [(&str, &str, &str); 2] = [
+    (
+        "SC2154",
+        "OCF_RES",
+        "the cluster manager gives an agent its parameters so",
+    ),
+    (
+        "SC2045",
+        "ls -t ",
+        "the newest first, and no name of ours has a space",
+    ),
+];
+
+/// Warnings in scripts of the shell are found before a host runs them.
+#[test]
+fn shellcheck_finds_nothing_in_any_script() {
+    let mut all = scripts("tests/golden");
+    // A template is looked at as hosts get it.
+    let plain = scripts("catalog")
+        .into_iter()
+        .filter(|(text, _)| !text.contains("{{"));
+    all.extend(plain);
+    all.retain(|text, _| {
+        text.lines()
+            .next()
+            .is_some_and(|l| l.ends_with("/sh") || l.ends_with("/bash"))
+    });
+    assert!(all.len() >= 30, "{} scripts only", all.len());
+    let out = Command::new("shellcheck")
+        .args(["--severity=warning", "--format=gcc"])
+        .args(all.values())
+        .output()
+        .expect("shellcheck is there: `cargo xtask tools` installs it");
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
+    let wrong = String::from_utf8_lossy(&out.stderr);
+    assert!(wrong.is_empty() && out.status.code() <= Some(1), "{wrong}");
+    let mut used = [false; STANDS.len()];
+    let mut found = Vec::new();
+    for line in said.lines() {
+        let mut place = line.splitn(3, ':');
+        let (path, number) = (place.next().unwrap_or_default(), place.next().unwrap_or_default());
+        let number: usize = number.parse().expect(line);
+        let text = all.iter().find(|(_, p)| p.as_path() == Path::new(path));
+        let text = text
+            .and_then(|(text, _)| text.lines().nth(number - 1))
+            .unwrap_or_default();
+        let stands = |(code, part, _): &(&str, &str, &str)| {
+            line.contains(&format!("[{code}]")) && (line.contains(part) || text.contains(part))
+        };
+        match STANDS.iter().position(stands) {
+            Some(place) => used[place] = true,
+            None => found.push(format!("{line}\n    {text}")),
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+    for ((code, part, _), used) in STANDS.iter().zip(used) {
+        assert!(used, "nothing is excepted by {code} {part} any more");
+    }
+}
+
+/// Every script that an example's hosts get is one that its interpreter can read.
+#[test]
+fn scripts_can_be_read() {
+    let seen = scripts("tests/golden");
     let (mut shell, mut python) = (0, 0);
     for (text, path) in &seen {
         let first = text.lines().next().unwrap_or_default();
