@@ -234,3 +234,107 @@ assert ask({"HTTP_TRANSFER_ENCODING": "chunked"}, [b"y" * (1 << 20)] * 17)[0] ==
         .unwrap();
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
 }
+
+/// Text of a file that the first host with it gets.
+fn file<'a>(desired: &'a Desired, path: &str) -> Option<&'a str> {
+    let mut files = desired.hosts.values().flat_map(|h| &h.files);
+    let file = files.find(|f| f.write.path == path)?;
+    std::str::from_utf8(&file.write.content).ok()
+}
+
+/// The number after a word.
+fn number(line: &str, word: &str) -> Option<u32> {
+    let mut words = line.split_whitespace();
+    words.find(|w| *w == word)?;
+    words.next()?.parse().ok()
+}
+
+/// A console is a process: strangers who open many take neither the balancers' connections
+/// nor the host's memory.
+#[test]
+fn strangers_at_the_consoles_take_no_host_along() {
+    let consoles = std::cell::Cell::new(0);
+    each(|name, desired, sections| {
+        let Some(lines) = sections.get("listen nova-novncproxy") else {
+            return;
+        };
+        consoles.set(consoles.get() + 1);
+        let most = |lines: &[String]| lines.iter().find_map(|l| number(l, "maxconn"));
+        let listener: Vec<String> = lines
+            .iter()
+            .filter(|l| l.starts_with("maxconn"))
+            .cloned()
+            .collect();
+        let all = most(&listener).unwrap();
+        let cfg = file(desired, "/etc/haproxy/haproxy.cfg").unwrap();
+        let whole = cfg.lines().find_map(|l| number(l, "maxconn")).unwrap();
+        assert!(all * 10 <= whole, "{name}: {all} of {whole} connections");
+        let one = lines
+            .iter()
+            .find_map(|l| number(l, "gt").filter(|_| l.contains("sc0_conn_cur")));
+        assert!(
+            one.is_some_and(|one| one * 4 <= all),
+            "{name}: one client may take {one:?}"
+        );
+        let unit = file(desired, "/etc/systemd/system/quorate-nova-novncproxy.service").unwrap();
+        let tasks = unit.lines().find_map(|l| l.strip_prefix("TasksMax=")).unwrap();
+        let tasks: u32 = tasks.parse().unwrap();
+        let servers = lines.iter().filter(|l| l.starts_with("server "));
+        for server in servers {
+            let at_once = number(server, "maxconn");
+            // Its own processes stand beside those of the consoles.
+            assert!(
+                at_once.is_some_and(|n| n * 2 < tasks),
+                "{name}: {server}, {tasks} tasks"
+            );
+        }
+        assert!(unit.contains("\nMemoryMax="), "{name}");
+    });
+    assert!(consoles.get() > 0);
+}
+
+/// A server of one's own health answers one after the other: a stranger with a thousand
+/// connections would have its instance taken for lost.
+#[test]
+fn health_is_told_to_no_stranger() {
+    let mut units = 0;
+    for name in examples::EXAMPLES {
+        let (model, desired) = examples::example(name);
+        let vips: Vec<&String> = desired.vips.iter().map(|v| &v.address).collect();
+        let addresses = |role: cloud::Role| {
+            let hosts = model.cloud.hosts.iter().filter(move |h| h.has(role));
+            hosts.flat_map(|h| h.addresses.values().map(|a| a.value.to_string()))
+        };
+        for (path, role) in [
+            ("quorate-galera-health.service", cloud::Role::Database),
+            ("quorate-nova-novnc-health.service", cloud::Role::Api),
+        ] {
+            let Some(unit) = file(&desired, &format!("/etc/systemd/system/{path}")) else {
+                continue;
+            };
+            units += 1;
+            assert!(unit.contains("\nIPAddressDeny=any\n"), "{name}: {unit}");
+            let heard = unit.lines().filter_map(|l| l.strip_prefix("IPAddressAllow="));
+            let heard: Vec<&str> = heard.flat_map(str::split_whitespace).collect();
+            assert!(heard.contains(&"localhost"), "{name}: {heard:?}");
+            for needed in addresses(cloud::Role::Balancer).chain(addresses(role)) {
+                assert!(
+                    heard.contains(&needed.as_str()),
+                    "{name}: {path}: {needed} is not heard"
+                );
+            }
+            // And each is an address of the cloud's own, not a network.
+            let own: Vec<String> = model
+                .cloud
+                .hosts
+                .iter()
+                .flat_map(|h| h.addresses.values().map(|a| a.value.to_string()))
+                .collect();
+            for one in heard.iter().filter(|one| **one != "localhost") {
+                let known = own.iter().any(|a| a == one) || vips.iter().any(|v| v == one);
+                assert!(known, "{name}: {path} hears {one}");
+            }
+        }
+    }
+    assert!(units >= 15, "{units} units only");
+}
