@@ -129,6 +129,40 @@ async fn reload(systemd: &Systemd) -> Result<(), OpError> {
         .map_err(|error| OpError::new(format!("cannot reload systemd: {}", Why(&error))))
 }
 
+/// A change of a mask: a link in the administrator's place, or one until the next boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mask {
+    Set,
+    Lift,
+    LiftUntilBoot,
+}
+
+/// Changes of the mask of a unit whose file is in this state.
+fn masks(masked: bool, now: &str) -> &'static [Mask] {
+    match (masked, now) {
+        // Only until the next boot: make it last.
+        (true, "masked-runtime") => &[Mask::LiftUntilBoot, Mask::Set],
+        (false, "masked-runtime") => &[Mask::Lift, Mask::LiftUntilBoot],
+        (false, now) if now.starts_with("masked") => &[Mask::Lift],
+        (true, "masked") | (false, _) => &[],
+        (true, _) => &[Mask::Set],
+    }
+}
+
+/// True if a unit whose file is in this state has to be enabled or disabled.
+///
+/// # Errors
+/// The reason why it cannot be enabled.
+fn enabling(enabled: bool, now: &str) -> Result<bool, &'static str> {
+    match (enabled, now) {
+        (true, "enabled" | "alias" | "generated")
+        | (false, "disabled" | "static" | "indirect" | "masked" | "") => Ok(false),
+        (true, "static") => Err("it has no [Install] section, so nothing would start it"),
+        (true, "") => Err("there is no such unit"),
+        _ => Ok(true),
+    }
+}
+
 /// Masks, unmasks, enables, disables.
 async fn files(systemd: &Systemd, change: &UnitChange) -> Result<u32, OpError> {
     let name = change.unit.as_str();
@@ -136,80 +170,52 @@ async fn files(systemd: &Systemd, change: &UnitChange) -> Result<u32, OpError> {
         |verb: &str, error: &zbus::Error| OpError::new(format!("cannot {verb} {name}: {}", Why(error)));
     let mut changed = 0;
     if let Some(masked) = change.masked {
-        let now = file_state(systemd, name).await;
-        let is_masked = now.starts_with("masked");
-        if masked && now != "masked" {
-            if is_masked {
-                // Only until the next boot: make it last.
-                systemd
-                    .manager
-                    .unmask_unit_files(&[name], true)
-                    .await
-                    .map_err(|e| cannot("unmask", &e))?;
+        let todo = masks(masked, &file_state(systemd, name).await);
+        for mask in todo {
+            match mask {
+                Mask::Set => self::mask(systemd, name).await?,
+                Mask::Lift | Mask::LiftUntilBoot => {
+                    let runtime = *mask == Mask::LiftUntilBoot;
+                    let lifted = systemd.manager.unmask_unit_files(&[name], runtime).await;
+                    lifted.map_err(|e| cannot("unmask", &e))?;
+                }
             }
-            let path = Path::new(ADMINISTRATOR).join(name);
-            if std::fs::symlink_metadata(&path).is_ok_and(|meta| !meta.is_symlink()) {
-                let path = path.display();
-                return Err(OpError::new(format!(
-                    "cannot mask {name}: {path} is a file, and a mask is a link in its place"
-                )));
-            }
-            systemd
-                .manager
-                .mask_unit_files(&[name], false, false)
-                .await
-                .map_err(|e| cannot("mask", &e))?;
-            changed += 1;
-        } else if !masked && is_masked {
-            systemd
-                .manager
-                .unmask_unit_files(&[name], false)
-                .await
-                .map_err(|e| cannot("unmask", &e))?;
-            if now == "masked-runtime" {
-                systemd
-                    .manager
-                    .unmask_unit_files(&[name], true)
-                    .await
-                    .map_err(|e| cannot("unmask", &e))?;
-            }
-            changed += 1;
         }
+        changed += u32::from(!todo.is_empty());
     }
     if let Some(enabled) = change.enabled {
-        let now = file_state(systemd, name).await;
-        match (enabled, now.as_str()) {
-            (true, "enabled" | "alias" | "generated")
-            | (false, "disabled" | "static" | "indirect" | "masked" | "") => {}
-            (true, "static") => {
-                return Err(OpError::new(format!(
-                    "cannot enable {name}: it has no [Install] section, so nothing would start it"
-                )));
-            }
-            (true, "") => {
-                return Err(OpError::new(format!(
-                    "cannot enable {name}: there is no such unit"
-                )));
-            }
-            (true, _) => {
-                let (_, links) = systemd
-                    .manager
-                    .enable_unit_files(&[name], false, false)
-                    .await
-                    .map_err(|e| cannot("enable", &e))?;
-                changed += u32::from(!links.is_empty());
-            }
-            (false, _) => {
-                let links = systemd
-                    .manager
-                    .disable_unit_files(&[name], false)
-                    .await
-                    .map_err(|e| cannot("disable", &e))?;
-                changed += u32::from(!links.is_empty());
-            }
+        let todo = enabling(enabled, &file_state(systemd, name).await)
+            .map_err(|why| OpError::new(format!("cannot enable {name}: {why}")))?;
+        if todo && enabled {
+            let (_, links) = systemd
+                .manager
+                .enable_unit_files(&[name], false, false)
+                .await
+                .map_err(|e| cannot("enable", &e))?;
+            changed += u32::from(!links.is_empty());
+        } else if todo {
+            let links = systemd
+                .manager
+                .disable_unit_files(&[name], false)
+                .await
+                .map_err(|e| cannot("disable", &e))?;
+            changed += u32::from(!links.is_empty());
         }
     }
     Ok(changed)
+}
+
+async fn mask(systemd: &Systemd, name: &str) -> Result<(), OpError> {
+    let path = Path::new(ADMINISTRATOR).join(name);
+    if std::fs::symlink_metadata(&path).is_ok_and(|meta| !meta.is_symlink()) {
+        let path = path.display();
+        return Err(OpError::new(format!(
+            "cannot mask {name}: {path} is a file, and a mask is a link in its place"
+        )));
+    }
+    let masked = systemd.manager.mask_unit_files(&[name], false, false).await;
+    masked.map_err(|error| OpError::new(format!("cannot mask {name}: {}", Why(&error))))?;
+    Ok(())
 }
 
 /// As it is on disk now; the unit's own property is as of the last reload.
@@ -222,6 +228,19 @@ async fn file_state(systemd: &Systemd, name: &str) -> String {
         .unwrap_or_default()
 }
 
+/// The job of a unit in this `ActiveState`; none where it is as it should be.
+fn job(change: &UnitChange, active: &str) -> Option<Verb> {
+    let up = matches!(active, "active" | "reloading" | "refreshing");
+    let down = matches!(active, "inactive" | "failed");
+    match change.active {
+        Some(false) => (!down).then_some(Verb::Stop),
+        _ if change.restart => Some(Verb::Restart),
+        Some(true) if !up => Some(Verb::Start),
+        // A unit that does not run has nothing to read again.
+        _ => (change.reload && up).then_some(Verb::Reload),
+    }
+}
+
 /// Starts, stops, restarts, reloads.
 async fn state(systemd: &Systemd, change: &UnitChange, progress: &Progress) -> Result<u32, OpError> {
     let name = change.unit.as_str();
@@ -230,15 +249,8 @@ async fn state(systemd: &Systemd, change: &UnitChange, progress: &Progress) -> R
     }
     let unit = look(systemd, name).await?;
     let active = unit.text("ActiveState");
-    let up = matches!(active.as_str(), "active" | "reloading" | "refreshing");
-    let verb = match change.active {
-        Some(false) if matches!(active.as_str(), "inactive" | "failed") => return Ok(0),
-        Some(false) => Verb::Stop,
-        _ if change.restart => Verb::Restart,
-        Some(true) if !up => Verb::Start,
-        // What is not running has nothing to read again.
-        _ if change.reload && up => Verb::Reload,
-        _ => return Ok(0),
+    let Some(verb) = job(change, &active) else {
+        return Ok(0);
     };
     if unit.text("LoadState") == "not-found" {
         return Err(OpError::new(format!(
@@ -278,4 +290,74 @@ async fn verify(systemd: &Systemd, name: &str, verb: Verb) -> Result<(), OpError
         command: Some(format!("systemctl {} {name}", verb.word())),
         ..OpError::new(format!("cannot {} {name}: {why}", verb.word()))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_is_brought_to_its_state_by_one_job() {
+        let check = |active, restart, reload, now: &str, expect| {
+            let change = UnitChange {
+                unit: "a.service".to_owned(),
+                active,
+                restart,
+                reload,
+                ..UnitChange::default()
+            };
+            assert_eq!(job(&change, now), expect, "{change:?} of one that is {now}");
+        };
+        check(Some(true), false, false, "active", None);
+        check(Some(true), false, false, "inactive", Some(Verb::Start));
+        check(Some(true), false, false, "failed", Some(Verb::Start));
+        // It may never come to its end.
+        check(Some(true), false, false, "activating", Some(Verb::Start));
+        check(Some(true), false, false, "deactivating", Some(Verb::Start));
+        check(Some(false), false, false, "inactive", None);
+        check(Some(false), false, false, "failed", None);
+        check(Some(false), false, false, "active", Some(Verb::Stop));
+        check(Some(false), false, false, "activating", Some(Verb::Stop));
+        // To stop it is stronger than any other wish.
+        check(Some(false), true, true, "active", Some(Verb::Stop));
+        check(Some(false), true, true, "inactive", None);
+        check(None, true, false, "active", Some(Verb::Restart));
+        check(None, true, false, "inactive", Some(Verb::Restart));
+        check(Some(true), true, true, "active", Some(Verb::Restart));
+        check(None, false, true, "active", Some(Verb::Reload));
+        check(Some(true), false, true, "reloading", Some(Verb::Reload));
+        check(Some(true), false, true, "inactive", Some(Verb::Start));
+        for down in ["inactive", "failed", "activating", "deactivating"] {
+            check(None, false, true, down, None);
+        }
+        check(None, false, false, "active", None);
+    }
+
+    #[test]
+    fn a_mask_lasts_and_leaves_whole() {
+        assert_eq!(masks(true, "enabled"), [Mask::Set]);
+        assert_eq!(masks(true, ""), [Mask::Set]);
+        assert_eq!(masks(true, "masked"), []);
+        assert_eq!(masks(true, "masked-runtime"), [Mask::LiftUntilBoot, Mask::Set]);
+        assert_eq!(masks(false, "masked"), [Mask::Lift]);
+        assert_eq!(masks(false, "masked-runtime"), [Mask::Lift, Mask::LiftUntilBoot]);
+        assert_eq!(masks(false, "enabled"), []);
+        assert_eq!(masks(false, ""), []);
+    }
+
+    #[test]
+    fn what_cannot_be_enabled_says_why() {
+        for now in ["enabled", "alias", "generated"] {
+            assert_eq!(enabling(true, now), Ok(false), "{now}");
+            assert_eq!(enabling(false, now), Ok(true), "{now}");
+        }
+        for now in ["disabled", "indirect", "masked", "linked", "enabled-runtime"] {
+            assert_eq!(enabling(true, now), Ok(true), "{now}");
+        }
+        for now in ["disabled", "static", "indirect", "masked", ""] {
+            assert_eq!(enabling(false, now), Ok(false), "{now}");
+        }
+        assert!(enabling(true, "static").unwrap_err().contains("[Install]"));
+        assert!(enabling(true, "").unwrap_err().contains("no such unit"));
+    }
 }
