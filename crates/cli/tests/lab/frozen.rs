@@ -23,9 +23,8 @@ const FROZEN: Duration = Duration::from_mins(1);
 const OUT: f64 = 3.0;
 const BACK: f64 = 30.0;
 const DONE: f64 = 15.0;
-/// How long a broker stands still; and after how long whoever looks would have noticed.
+/// How long a broker stands still.
 const BROKER: Duration = Duration::from_secs(15);
-const MISSED: f64 = 20.0;
 /// Until whatever is awaited is taken for something that never comes.
 const NEVER: Duration = Duration::from_mins(4);
 
@@ -301,25 +300,38 @@ fn workers(cloud: &Cloud, parts: &Parts, table: &mut Table) {
 /// which it has to join them again.
 fn others(cloud: &Cloud, parts: &Parts, table: &mut Table) {
     let send = |name: &str, unit: &str| signal(cloud, HOST, name, &[unit]);
-    let mut row = |unit: &str, fault: &str, from: f64| {
-        until(&format!("{unit} to be missed"), FROZEN, || {
-            if now() - from >= MISSED || cloud.redundant().is_err() {
+    let process = |unit: &str| {
+        let ask = format!("systemctl show --property=MainPID --value {unit}");
+        cloud.shell(HOST, &ask).good().out
+    };
+    // Seen by the cloud, or over so soon that only another process tells of it.
+    let missed = |unit: &str, before: &str, limit: Duration| {
+        until(&format!("{unit} to be missed"), limit, || {
+            if process(unit) != before || cloud.redundant().is_err() {
                 Ok(())
             } else {
                 Err("nothing is missed".to_owned())
             }
         });
+    };
+    let mut row = |unit: &str, fault: &str, from: f64| {
         cloud.until_redundant(NEVER);
         table.row(unit, fault, &[("whole", now() - from, NEVER.as_secs_f64())]);
     };
     for unit in parts.others.iter().chain(&parts.listeners) {
-        row(unit, "killed", send("KILL", unit));
+        let before = process(unit);
+        let from = send("KILL", unit);
+        missed(unit, &before, FROZEN);
+        row(unit, "killed", from);
     }
     for unit in &parts.listeners {
-        row(unit, "frozen", send("STOP", unit));
+        let before = process(unit);
+        let from = send("STOP", unit);
+        missed(unit, &before, FROZEN);
+        row(unit, "frozen", from);
     }
     let broker = "rabbitmq-server.service";
-    send("STOP", broker);
-    std::thread::sleep(BROKER);
+    let stopped = send("STOP", broker);
+    std::thread::sleep(BROKER.saturating_sub(Duration::from_secs_f64(now() - stopped)));
     row(broker, "15 s", send("CONT", broker));
 }
