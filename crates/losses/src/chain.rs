@@ -190,20 +190,21 @@ impl<'a> Chain<'a> {
 
     /// What is down on its only host: there is no other.
     pub fn only(&self, fault: Fault, part: &DesiredPart) -> Cost {
+        self.alone(fault, part, "is on this host alone")
+    }
+
+    /// The same, said by a clause of one's own.
+    pub fn alone(&self, fault: Fault, part: &DesiredPart, how: &str) -> Cost {
         let name = &part.resource;
         match fault {
-            Fault::Power => never(format!("{name} is on this host alone")),
+            Fault::Power => never(format!("{name} {how}")),
             Fault::Killed => {
                 let (usual, worst) = self.times.again(part);
-                cost(
-                    usual,
-                    worst,
-                    format!("{name} is on this host alone, and is started again"),
-                )
+                cost(usual, worst, format!("{name} {how}, and is started again"))
             }
             Fault::Frozen => {
                 let (usual, worst, seen) = self.times.noticed(part);
-                cost(usual, worst, format!("{name} is on this host alone; {seen}"))
+                cost(usual, worst, format!("{name} {how}; {seen}"))
             }
         }
     }

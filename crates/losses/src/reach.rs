@@ -41,12 +41,8 @@ pub fn targets(desired: &Desired) -> Vec<(String, Of, Scope)> {
 
 /// The section that a request goes through.
 fn section<'a>(desired: &'a Desired, request: &JourneyRequest) -> Option<&'a str> {
-    let rest = request.url.split_once("://").map_or("", |(_, rest)| rest);
-    let place = rest.split('/').next().unwrap_or_default();
-    let (address, port) = place.rsplit_once(':')?;
-    let address = address.trim_start_matches('[').trim_end_matches(']');
     let mut all = desired.balanced.iter();
-    let found = all.find(|b| b.address == address && b.port.to_string() == port)?;
+    let found = all.find(|b| b.resource == request.section)?;
     Some(&found.resource)
 }
 

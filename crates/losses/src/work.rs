@@ -47,11 +47,7 @@ impl Chain<'_> {
     /// it ran on the host.
     pub fn single(&self, fault: Fault, host: &str, part: &DesiredPart) -> Cost {
         if part.hosts.len() == 1 || fault != Fault::Power {
-            let mut only = self.only(fault, part);
-            only.why = only
-                .why
-                .replace("is on this host alone", "where it runs here, runs nowhere else");
-            return only;
+            return self.alone(fault, part, "where it runs here, runs nowhere else");
         }
         if let Some(stays) = self.stays(fault, host) {
             return stays;

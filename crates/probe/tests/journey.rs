@@ -56,6 +56,7 @@ fn request(base: &str, ask: &str) -> JourneyRequest {
     JourneyRequest {
         method: method.to_owned(),
         url: format!("{base}{path}"),
+        section: String::new(),
         headers: vec![],
         body: String::new(),
         expect: vec![200],

@@ -43,6 +43,10 @@ pub struct JourneyRequest {
     pub method: String,
     /// Whole URL.
     pub url: String,
+    /// Resource of the component that is asked. It stays here: foretelling wants it, and
+    /// no host does.
+    #[serde(skip)]
+    pub section: String,
     /// Headers of this request alone.
     pub headers: Vec<(String, String)>,
     /// The body; empty for none.
