@@ -1,7 +1,8 @@
 //! A law: twice the hosts cost twice the work, at every stage from the cloud file to the
 //! plan. Work is what a stage asks the allocator for, in calls and in bytes, which is the
 //! same at each run; a search through all hosts for each host shows in it as long as it
-//! gathers anything. What only compares is seen by `cargo xtask bench scale`.
+//! gathers anything. Searches that only compare show in the time of the processor alone,
+//! which differs from run to run: it is judged over three doublings.
 
 #![allow(clippy::unwrap_used, reason = "the helpers of a test may panic like the test")]
 
@@ -26,20 +27,39 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 /// The most that twice the hosts may cost.
 const TWICE: f64 = 2.3;
+/// Least time of the processor that is judged, in ns: below it the clock and other work on
+/// the machine weigh too much.
+const JUDGED: f64 = 50e6;
+/// How often the time of the processor is taken.
+const RUNS: usize = 3;
 
-/// Calls of the allocator and bytes asked for.
-type Work = (f64, f64);
+/// Calls of the allocator, bytes asked for, and time of the processor in ns.
+#[derive(Clone, Copy, Debug, Default)]
+struct Work {
+    calls: f64,
+    bytes: f64,
+    cpu: f64,
+}
+
+/// Time that this thread had of the processor, in ns.
+fn cpu() -> f64 {
+    // The kernel adds what runs now to its account when the thread gives way.
+    std::thread::yield_now();
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    text.split(' ').next().unwrap().parse().unwrap()
+}
 
 /// Does a stage, and tells its work.
 fn work<T>(stage: impl FnOnce() -> T) -> (T, Work) {
-    let region = Region::new(ALLOCATOR);
+    let (region, began) = (Region::new(ALLOCATOR), cpu());
     let out = stage();
-    let change = region.change();
+    let (change, cpu) = (region.change(), cpu() - began);
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-    let work = (
-        (change.allocations + change.reallocations) as f64,
-        (change.bytes_allocated + change.bytes_reallocated.unsigned_abs()) as f64,
-    );
+    let work = Work {
+        calls: (change.allocations + change.reallocations) as f64,
+        bytes: (change.bytes_allocated + change.bytes_reallocated.unsigned_abs()) as f64,
+        cpu,
+    };
     (out, work)
 }
 
@@ -100,7 +120,8 @@ fn twice_the_hosts_cost_twice_the_work() {
     for services in [large::ONE, large::EIGHT] {
         let (less, more) = (stages(100, services), stages(200, services));
         for ((stage, less), (_, more)) in less.into_iter().zip(more) {
-            let (calls, bytes) = (more.0 / less.0.max(1.0), more.1 / less.1.max(1.0));
+            let calls = more.calls / less.calls.max(1.0);
+            let bytes = more.bytes / less.bytes.max(1.0);
             println!("{services}: {stage}: calls × {calls:.2}, bytes × {bytes:.2}");
             if calls > TWICE || bytes > TWICE {
                 wrong.push(format!(
@@ -117,8 +138,39 @@ fn twice_the_hosts_cost_twice_the_work() {
         cost
     };
     let (less, more) = (parse(200), parse(400));
-    if more.0 > less.0 * TWICE || more.1 > less.1 * TWICE {
+    if more.calls > less.calls * TWICE || more.bytes > less.bytes * TWICE {
         wrong.push(format!("power of each host: {less:?}, {more:?}"));
     }
+    for (services, computes) in [(large::ONE, 300), (large::EIGHT, 120)] {
+        wrong.extend(slower(services, computes));
+    }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Stages whose time of the processor grows too much from so many hosts to eight times as
+/// many. The quickest of the large runs stands beside the slowest of the small ones, so
+/// other work on the machine hides growth and never shows any.
+fn slower(services: &str, computes: usize) -> Vec<String> {
+    let runs =
+        |computes| -> Vec<Vec<(&str, Work)>> { (0..RUNS).map(|_| stages(computes, services)).collect() };
+    let (less, more) = (runs(computes), runs(8 * computes));
+    let times = |runs: &[Vec<(&str, Work)>], stage: usize| -> Vec<f64> {
+        runs.iter().map(|run| run[stage].1.cpu).collect()
+    };
+    let mut wrong = Vec::new();
+    for (at, (stage, _)) in more[0].iter().enumerate() {
+        let slowest = times(&less, at).into_iter().fold(0.0, f64::max);
+        let quickest = times(&more, at).into_iter().fold(f64::INFINITY, f64::min);
+        let growth = quickest / slowest.max(1.0);
+        let line = format!(
+            "{services}: {stage}: {:.1} ms, eight times the hosts {:.1} ms, × {growth:.1}",
+            slowest / 1e6,
+            quickest / 1e6
+        );
+        println!("{line}");
+        if quickest > JUDGED && growth > TWICE.powi(3) {
+            wrong.push(line);
+        }
+    }
+    wrong
 }
