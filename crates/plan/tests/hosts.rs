@@ -182,3 +182,27 @@ fn a_host_with_vms_does_not_leave() {
         assert!(said.starts_with("host::in-use-unknown: zz "), "{said}");
     }
 }
+
+#[test]
+fn hosts_beside_the_cluster_do_not_ask_apis() {
+    let desired = cloud();
+    let apis = |host: &str| {
+        let asked = plan::observe(&desired, host, [7; 32], false);
+        asked
+            .queries
+            .iter()
+            .filter(|q| q.name.starts_with("api/"))
+            .count()
+    };
+    for host in desired.hosts.keys() {
+        // Of a thousand hosts each would ask each address at the same moment.
+        let expect = if desired.is_member(host) {
+            desired.apis.len()
+        } else {
+            0
+        };
+        assert_eq!(apis(host), expect, "{host}");
+    }
+    let beside = desired.hosts.keys().filter(|h| !desired.is_member(h)).count();
+    assert!(beside > 0 && !desired.apis.is_empty());
+}
