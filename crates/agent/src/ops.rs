@@ -86,11 +86,7 @@ pub(crate) fn perform<'a>(
             Op::Probe(all) => prober::begin(&session.prober, &all).await?,
             Op::Seen => return Ok(Reply::Seen(prober::end(&session.prober).await)),
             Op::Walk(journeys) => {
-                let mut traveller = probe::Traveller::default();
-                let mut walked = Vec::new();
-                for journey in &journeys {
-                    walked.push(traveller.walk(journey).await);
-                }
+                let walked = probe::Traveller::default().walk_all(&journeys).await;
                 return Ok(Reply::Walked(walked));
             }
             Op::Wait(wait) => wait::wait(&wait, progress).await?,

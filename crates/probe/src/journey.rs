@@ -5,6 +5,7 @@
 //! may have made is not known and stays, under a name that ends in the walk's.
 
 use std::{
+    collections::BTreeMap,
     sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -12,7 +13,7 @@ use std::{
 use indexmap::IndexMap;
 use reqwest::{Certificate, Client, Method, header::CONTENT_TYPE};
 use serde_json::Value;
-use wire::{Journey, JourneyRequest, Walked};
+use wire::{Journey, JourneyKind, JourneyRequest, Walked};
 
 use crate::{
     error::{root, short},
@@ -38,38 +39,94 @@ pub struct Traveller {
 }
 
 impl Traveller {
+    /// Walks journeys and tells of each, in their order: one after the other, or all at the
+    /// same time where every one only reads.
+    pub async fn walk_all(&mut self, journeys: &[Journey]) -> Vec<Walked> {
+        let mut walked = Vec::new();
+        // What one makes another could find in its way.
+        if journeys.iter().any(|j| j.kind != JourneyKind::Read) {
+            for journey in journeys {
+                walked.push(self.walk(journey).await);
+            }
+            return walked;
+        }
+        // Those of one session together: a session that could not be begun fails them all.
+        let mut groups: Vec<Vec<(usize, &Journey)>> = Vec::new();
+        for (at, journey) in journeys.iter().enumerate() {
+            let alike = |group: &[(usize, &Journey)]| {
+                let first = group.first();
+                first.is_some_and(|(_, of)| (&of.session, &of.ca) == (&journey.session, &journey.ca))
+            };
+            match groups.iter_mut().find(|g| alike(g)) {
+                Some(group) => group.push((at, journey)),
+                None => groups.push(vec![(at, journey)]),
+            }
+        }
+        let walks = groups.iter().filter_map(|group| {
+            let (_, first) = group.first()?;
+            let kept = self.known(&first.session);
+            Some(async move {
+                let begun = begin(first, kept).await;
+                let walks = group.iter().map(|(_, journey)| walk(journey, &begun));
+                let walked = futures::future::join_all(walks).await;
+                (begun, walked)
+            })
+        });
+        let done = futures::future::join_all(walks.collect::<Vec<_>>()).await;
+        let mut told = BTreeMap::new();
+        for (group, (begun, walked)) in groups.iter().zip(done) {
+            let good = walked.iter().all(|w| w.failed.is_none());
+            if let (Some((_, first)), Ok((_, kept)), true) = (group.first(), begun, good) {
+                self.sessions.push((first.session.clone(), kept));
+            }
+            told.extend(group.iter().map(|(at, _)| *at).zip(walked));
+        }
+        told.into_values().collect()
+    }
+
     /// Walks a journey to its end. Its session is that of an earlier one that began alike,
     /// unless that failed: a token may have been taken back meanwhile.
     pub async fn walk(&mut self, journey: &Journey) -> Walked {
-        let client = client(&journey.ca);
-        let known = self
-            .sessions
-            .iter()
-            .position(|(made, _)| *made == journey.session);
-        let kept = match (known, &client) {
-            (_, Err(why)) => Err(why.clone()),
-            (Some(at), _) => Ok(self.sessions.swap_remove(at).1),
-            (None, Ok(client)) => session(client, journey)
-                .await
-                .map_err(|why| format!("no session: {why}")),
-        };
-        let began = Instant::now();
-        let failed = match (client, kept) {
-            (Ok(client), Ok(kept)) => {
-                let outcome = requests(&client, journey, kept.clone()).await;
-                if outcome.is_ok() {
-                    self.sessions.push((journey.session.clone(), kept));
-                }
-                outcome.err()
-            }
-            (Err(why), _) | (_, Err(why)) => Some(why),
-        };
-        Walked {
-            service: journey.service.clone(),
-            kind: journey.kind,
-            took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-            failed,
+        let begun = begin(journey, self.known(&journey.session)).await;
+        let walked = walk(journey, &begun).await;
+        if let (Ok((_, kept)), None) = (begun, &walked.failed) {
+            self.sessions.push((journey.session.clone(), kept));
         }
+        walked
+    }
+
+    /// The session that began so, which is not kept any more.
+    fn known(&mut self, made: &[JourneyRequest]) -> Option<Kept> {
+        let at = self.sessions.iter().position(|(of, _)| of == made)?;
+        Some(self.sessions.swap_remove(at).1)
+    }
+}
+
+/// A client and what its session kept, or why there is none.
+type Begun = Result<(Client, Kept), String>;
+
+/// A client, and the session that is kept or a new one.
+async fn begin(journey: &Journey, kept: Option<Kept>) -> Begun {
+    let client = client(&journey.ca)?;
+    let kept = match kept {
+        Some(kept) => kept,
+        None => (session(&client, journey).await).map_err(|why| format!("no session: {why}"))?,
+    };
+    Ok((client, kept))
+}
+
+/// Walks a journey in a session, and tells how long its own requests took.
+async fn walk(journey: &Journey, session: &Begun) -> Walked {
+    let began = Instant::now();
+    let failed = match session {
+        Ok((client, kept)) => requests(client, journey, kept.clone()).await.err(),
+        Err(why) => Some(why.clone()),
+    };
+    Walked {
+        service: journey.service.clone(),
+        kind: journey.kind,
+        took_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        failed,
     }
 }
 

@@ -1,14 +1,22 @@
 //! Journeys against a server on loopback that says what the test has it say: which
 //! requests it got, in which order, and what came of the walk.
 
-#![expect(clippy::unwrap_used, reason = "a fake that fails is a test that fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a fake that fails is a test that fails"
+)]
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use probe::Traveller;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
+    sync::Barrier,
 };
 use wire::{Journey, JourneyKind, JourneyRequest};
 
@@ -144,4 +152,88 @@ async fn an_answer_without_what_is_to_be_kept_is_told() {
     let walked = Traveller::default().walk(&journey(&url)).await;
     let expect = format!("no session: POST {url}/login: the answer has no X-Token");
     assert_eq!(walked.failed.as_deref(), Some(expect.as_str()));
+}
+
+/// Answers a login at once, and everything else only when `together` requests wait for it.
+async fn serve_together(together: usize) -> (String, Got) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let got = Got::default();
+    let seen = Arc::clone(&got);
+    let all = Arc::new(Barrier::new(together));
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let (seen, all) = (Arc::clone(&seen), Arc::clone(&all));
+            tokio::spawn(async move {
+                let mut bytes = vec![0; 8192];
+                let n = stream.read(&mut bytes).await.unwrap();
+                let text = String::from_utf8_lossy(&bytes[..n]).into_owned();
+                let first: Vec<&str> = text.split(' ').take(2).collect();
+                seen.lock().unwrap().push(first.join(" "));
+                if first[1] != "/login" {
+                    all.wait().await;
+                }
+                let status = if first[1] == "/bad" { 500 } else { 200 };
+                let answer = format!(
+                    "HTTP/1.1 {status} x\r\nx-token: t1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+                );
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            });
+        }
+    });
+    (url, got)
+}
+
+fn read(base: &str, path: &str) -> Journey {
+    let mut journey = journey(base);
+    path.clone_into(&mut journey.service);
+    journey.kind = JourneyKind::Read;
+    journey.requests = vec![request(base, &format!("GET /{path}"))];
+    journey
+}
+
+#[tokio::test]
+async fn journeys_that_read_are_walked_at_the_same_time_in_one_session() {
+    let (url, got) = serve_together(3).await;
+    let journeys = ["a", "bad", "c"].map(|path| read(&url, path));
+    let mut traveller = Traveller::default();
+    let walk = traveller.walk_all(&journeys);
+    let walked = tokio::time::timeout(Duration::from_secs(10), walk).await;
+    let walked = walked.expect("one waits for the other");
+    let told: Vec<(&str, bool)> = (walked.iter())
+        .map(|w| (w.service.as_str(), w.failed.is_none()))
+        .collect();
+    assert_eq!(told, [("a", true), ("bad", false), ("c", true)]);
+    let mut got = got.lock().unwrap().clone();
+    got.sort();
+    assert_eq!(got, ["GET /a", "GET /bad", "GET /c", "POST /login"]);
+}
+
+#[tokio::test]
+async fn journeys_of_which_one_changes_something_are_walked_in_turn() {
+    let (url, got) = serve(&[
+        ("POST /login", &["200 x-token: t1\r\n|"]),
+        ("GET /a", &["200 "]),
+        ("POST /things", &[r#"200 {"thing": {"id": 7}}"#]),
+        ("GET /things/7", &[r#"200 {"status": "ready", "of": 7}"#]),
+        ("DELETE /things/7", &["200 "]),
+        ("GET /b", &["200 "]),
+    ])
+    .await;
+    let journeys = [read(&url, "a"), journey(&url), read(&url, "b")];
+    let walked = Traveller::default().walk_all(&journeys).await;
+    assert!(walked.iter().all(|w| w.failed.is_none()), "{walked:?}");
+    let asked: Vec<String> = (got.lock().unwrap().iter())
+        .map(|told| told.split(' ').take(2).collect::<Vec<_>>().join(" "))
+        .collect();
+    let expect = [
+        "POST /login",
+        "GET /a",
+        "POST /things",
+        "GET /things/7",
+        "DELETE /things/7",
+        "GET /b",
+    ];
+    assert_eq!(asked, expect);
 }

@@ -207,7 +207,7 @@ pub enum Op {
     Probe(Vec<Probed>),
     /// End that, and tell what was seen.
     Seen,
-    /// Walk journeys, one after the other.
+    /// Walk journeys: one after the other, or at the same time where all only read.
     Walk(Vec<crate::Journey>),
     /// Wait for something.
     Wait(Wait),

@@ -1,11 +1,13 @@
 //! `quorate status`: the cloud as it is, and how much more can be lost.
 
 use std::io::IsTerminal as _;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use fleet::{Fill, Sessions};
+use futures::future::{Either, select};
 use status::{Problem, Snapshot, Verdict};
 use wire::{Journey, JourneyKind, Op, Reply, Walked};
 
@@ -144,26 +146,56 @@ pub async fn look(project: &Project, walk: Walk) -> Result<Snapshot, Failure> {
     let (fill, vault) = seen::filler(project.vault()?);
     let sessions = seen::connect(project).await?;
     let key = vault.digest_key()?;
-    let (observed, due) = tokio::join!(seen::observe(project, &sessions, &fill, key, false), due(project));
-    let name = project.model.cloud.name.value.as_str();
-    let snapshot = status::snapshot(name, &project.desired, project.no_fencing(), &observed?);
-    let (problems, remarks) = due;
-    let snapshot = snapshot.with_due(problems, remarks);
-    match walk {
-        Walk::All => {
-            let journeys = project.desired.journeys.clone();
-            Ok(snapshot.walked(walked(journeys, &sessions, &fill).await?))
+    let looking = async {
+        let (observed, due) =
+            tokio::join!(seen::observe(project, &sessions, &fill, key, false), due(project));
+        let name = project.model.cloud.name.value.as_str();
+        let (problems, remarks) = due;
+        let snapshot = status::snapshot(name, &project.desired, project.no_fencing(), &observed?);
+        Ok::<_, Failure>(snapshot.with_due(problems, remarks))
+    };
+    if walk == Walk::All {
+        let snapshot = looking.await?;
+        let journeys = project.desired.journeys.clone();
+        return Ok(snapshot.walked(walked(journeys, &sessions, &fill).await?));
+    }
+    // Hosts are asked and tokens tried at the same time: neither needs the other's answers.
+    let (snapshot, read) = meanwhile(looking, reads(project, &sessions, &fill), enough).await;
+    let snapshot = snapshot?;
+    Ok(match read {
+        Some((failed, remarks)) => snapshot.walked(failed).with_due(Vec::new(), remarks),
+        None => snapshot,
+    })
+}
+
+/// True if no journey has to be walked to know how the cloud is.
+fn enough(seen: &Result<Snapshot, Failure>) -> bool {
+    seen.as_ref().map_or(true, |s| s.verdict == Verdict::Down)
+}
+
+/// Outcomes of two things done at the same time. Where the first has ended and is enough,
+/// the second is given up and has none.
+async fn meanwhile<A, B>(
+    first: impl Future<Output = A>,
+    second: impl Future<Output = B>,
+    enough: impl Fn(&A) -> bool,
+) -> (A, Option<B>) {
+    match select(pin!(first), pin!(second)).await {
+        Either::Left((seen, _)) if enough(&seen) => (seen, None),
+        Either::Left((seen, second)) => (seen, Some(second.await)),
+        Either::Right((done, first)) => {
+            let seen = first.await;
+            let done = Some(done).filter(|_| !enough(&seen));
+            (seen, done)
         }
-        Walk::Reads if snapshot.verdict == Verdict::Down => Ok(snapshot),
-        Walk::Reads => Ok(reads(project, snapshot, &sessions, &fill).await),
     }
 }
 
-/// The snapshot with the journeys that read and failed twice; one that failed once is a remark.
+/// The journeys that read and failed twice, and a remark of each that failed once.
 ///
 /// A single bad answer can be of a server that was ending at that moment, which is over
 /// before anybody has read of it. Who asks again sees the difference.
-async fn reads(project: &Project, snapshot: Snapshot, sessions: &Sessions, fill: &Fill) -> Snapshot {
+async fn reads(project: &Project, sessions: &Sessions, fill: &Fill) -> (Vec<Walked>, Vec<String>) {
     let all = project.desired.journeys.iter();
     let journeys: Vec<Journey> = all.filter(|j| j.kind == JourneyKind::Read).cloned().collect();
     let asked = tokio::time::timeout(READS, failing(journeys, sessions, fill)).await;
@@ -173,8 +205,7 @@ async fn reads(project: &Project, snapshot: Snapshot, sessions: &Sessions, fill:
                 let why = w.failed?;
                 Some(format!("the read journey of {} failed once: {why}", w.service))
             });
-            let remarks = remarks.collect();
-            return snapshot.walked(twice).with_due(Vec::new(), remarks);
+            return (twice, remarks.collect());
         }
         Ok(Err(Failure::World { message, .. } | Failure::Input(message) | Failure::Found(message))) => {
             message
@@ -182,10 +213,8 @@ async fn reads(project: &Project, snapshot: Snapshot, sessions: &Sessions, fill:
         Err(_) => format!("there was no answer within {} s", READS.as_secs()),
     };
     // Not seen is neither good nor bad.
-    snapshot.with_due(
-        Vec::new(),
-        vec![format!("it was not seen whether tokens are taken: {why}")],
-    )
+    let remark = format!("it was not seen whether tokens are taken: {why}");
+    (Vec::new(), vec![remark])
 }
 
 /// Journeys that failed two walks in a row, and those that failed the first alone.
@@ -361,8 +390,37 @@ pub async fn run(args: &StatusArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode,
 
 #[cfg(test)]
 mod tests {
+    use std::future::{pending, ready};
+
+    use tokio::sync::Barrier;
+    use tokio::time::timeout;
+
     use super::*;
     use status::{Api, Host, Store};
+
+    #[tokio::test]
+    async fn reads_do_not_wait_for_the_look() {
+        let met = Barrier::new(2);
+        let (looking, reading) = (met.wait(), met.wait());
+        let both = timeout(Duration::from_secs(5), meanwhile(looking, reading, |_| false)).await;
+        assert!(
+            matches!(both, Ok((_, Some(_)))),
+            "one was begun after the other's end"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_cloud_that_is_down_is_not_waited_for() {
+        let never = meanwhile(ready("down"), pending::<()>(), |_| true);
+        assert_eq!(
+            timeout(Duration::from_secs(5), never).await,
+            Ok(("down", None)),
+            "it waited for an answer of a cloud that is down"
+        );
+        let late = async { tokio::task::yield_now().await };
+        let read = meanwhile(late, ready(()), |()| true).await;
+        assert_eq!(read, ((), None), "an answer of a cloud that is down was told");
+    }
 
     /// A cloud of one member and a store with one of two members, with this wrong.
     fn snapshot(verdict: Verdict, problems: Vec<Problem>) -> Snapshot {
