@@ -39,15 +39,11 @@ fn named(op: &Op) -> &str {
     }
 }
 
-fn done() -> Option<Result<Reply, OpError>> {
-    Some(Ok(Reply::Changed(1)))
-}
+const DONE: Option<Result<Reply, OpError>> = Some(Ok(Reply::Changed(1)));
 
 /// A moment of work.
 fn works() -> Reaction {
-    tokio::time::sleep(Duration::from_secs(1))
-        .map(|()| done())
-        .boxed()
+    tokio::time::sleep(Duration::from_secs(1)).map(|()| DONE).boxed()
 }
 
 fn sessions(hosts: &[&str], react: impl Fn(Op) -> Reaction + Clone + Send + 'static) -> Sessions {
@@ -68,7 +64,7 @@ async fn executed(plan: &Plan, sessions: &Sessions, parallel: usize, fill: Fill)
 async fn stopped(plan: &Plan, sessions: &Sessions, options: RunOptions) -> (Summary, Vec<Event>) {
     let (events, mut inbox) = mpsc::unbounded_channel();
     let run = execute(plan, sessions, options, events);
-    let summary = tokio::time::timeout(Duration::from_secs(60), run).await.unwrap();
+    let summary = tokio::time::timeout(Duration::from_mins(1), run).await.unwrap();
     let mut told = Vec::new();
     while let Some(event) = inbox.recv().await {
         told.push(event);
