@@ -66,6 +66,8 @@ struct Gate {
     /// Attributes as this host told them last.
     told: BTreeMap<String, String>,
     alone: bool,
+    /// The membership in which this host was judged; the first one seen, after that.
+    ring: Option<String>,
     /// Looks that found quorum.
     joined: u32,
     looks: u32,
@@ -82,12 +84,27 @@ impl Gate {
         // Attributes are asked of a Pacemaker that runs.
         if !judged && self.joined > PATIENCE && quorum.quorate && others(quorum.me).await > 0 {
             self.judge(&quorum).await;
-        } else if judged
-            && self.looks.is_multiple_of(5)
-            && ask(&["systemctl", "is-active", "--quiet", OUT]).await.is_some()
-            && !gate::enough(&quorum, others(quorum.me).await)
-        {
-            eprintln!("the others are no majority without this host: it is let in");
+            self.ring = Some(quorum.ring);
+        } else if judged {
+            self.stay_out(&quorum).await;
+        }
+    }
+
+    /// Lets a host in that is kept out, where the others need it.
+    async fn stay_out(&mut self, quorum: &Quorum) {
+        let ring = self.ring.get_or_insert_with(|| quorum.ring.clone());
+        let changed = *ring != quorum.ring;
+        let soon = self.looks.is_multiple_of(5);
+        if !changed && !soon {
+            return;
+        }
+        if ask(&["systemctl", "is-active", "--quiet", OUT]).await.is_none() {
+            // Not out, or nobody to say so: that is asked a few times.
+            if soon {
+                self.ring = Some(quorum.ring.clone());
+            }
+        } else if !gate::may_stay_out(ring, quorum, others(quorum.me).await) {
+            eprintln!("others came or went, or are no majority without this host: it is let in");
             let _ = ask(&["systemctl", "start", "pacemaker.service"]).await;
         }
     }

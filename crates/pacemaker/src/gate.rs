@@ -29,6 +29,8 @@ pub struct Quorum {
     pub me: u32,
     /// Names of the members of this partition by id.
     pub members: BTreeMap<u32, String>,
+    /// Name of this membership: another after each change of it.
+    pub ring: String,
 }
 
 impl Quorum {
@@ -52,6 +54,7 @@ impl Quorum {
             expected: value("Expected votes")?.parse().ok()?,
             me: value("Node ID")?.parse().ok()?,
             members: list.lines().skip(1).filter_map(member).collect(),
+            ring: value("Ring ID")?.to_owned(),
         })
     }
 
@@ -203,6 +206,16 @@ pub fn stays_out(fenced: &BTreeSet<i64>, now: i64, quorum: &Quorum, others: usiz
         last = *at;
     }
     recent >= LIMIT && quorum.quorate && enough(quorum, others)
+}
+
+/// True when a host that was kept out in one membership may stay so: nobody has come or gone
+/// since, and the others that take part are a majority.
+///
+/// Others that were lost and are back, however soon, have no account of what runs here: the
+/// scheduler asks each member before it starts anything, a member without Pacemaker never
+/// answers, and all starts wait for it (3.0.0: "unrunnable (node is pending)").
+pub fn may_stay_out(ring: &str, quorum: &Quorum, others: usize) -> bool {
+    quorum.ring == ring && enough(quorum, others)
 }
 
 /// True when the others that take part are a majority, so that one that is out may stay so.

@@ -156,3 +156,17 @@ fn never_more_than_a_minority_is_out() {
     // Two peers tell of one fencing, a second apart.
     assert!(!stays_out(&BTreeSet::from([10, 11, 20]), 100, &quorum(), 2));
 }
+
+/// Others that were cut and are back at once are no majority that was there all the time.
+#[test]
+fn who_is_out_stays_so_in_one_membership_alone() {
+    let now = quorum();
+    assert_eq!(now.ring, "21.10");
+    assert!(may_stay_out("21.10", &now, 2));
+    assert!(!may_stay_out("21.10", &now, 1));
+    let later = Quorum {
+        ring: "15.18".to_owned(),
+        ..now
+    };
+    assert!(!may_stay_out("21.10", &later, 2));
+}
