@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 
 use fleet::Sessions;
+use names::HostName;
 use tokio::task::JoinSet;
 use wire::{Answer, Fact, Facts, NamedQuery, Observe, Op, Query, Reply};
 
@@ -35,7 +36,7 @@ async fn ask(
     sessions: &Sessions,
     host: &str,
     queries: &[NamedQuery],
-) -> Vec<(String, Option<Facts>)> {
+) -> Vec<(HostName, Option<Facts>)> {
     let mut tasks = JoinSet::new();
     for (other, _) in project.desired.nodes.iter().filter(|(name, _)| name != host) {
         let Some(Ok(session)) = sessions.get(other) else {

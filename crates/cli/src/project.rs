@@ -12,6 +12,7 @@ use diagnostic::{Diagnostic, Source};
 use fleet::Target;
 use indexmap::IndexMap;
 use model::{Model, SecretKind, SecretNeed};
+use names::HostName;
 use render::Desired;
 use vault::{Lock, SecretRequest, SecretString, Vault};
 
@@ -295,10 +296,10 @@ impl Project {
             .hosts
             .iter()
             .map(|host| {
-                let name = host.name.as_str().to_owned();
+                let name = host.name.value.clone();
                 match &lab {
                     Some(config) => Target {
-                        destination: name.clone(),
+                        destination: name.to_string(),
                         name,
                         user: (host.ssh.user != "root").then(|| host.ssh.user.clone()),
                         port: None,
@@ -322,12 +323,12 @@ impl Project {
 
     /// How a host is reached that the cloud file does not name any more: as its first is,
     /// at the address that it had.
-    pub fn target_of(&self, name: &str, address: &str) -> Option<Target> {
+    pub fn target_of(&self, name: &HostName, address: &str) -> Option<Target> {
         let like = self.targets().into_iter().next()?;
         let lab = like.destination == like.name;
         Some(Target {
-            name: name.to_owned(),
-            destination: if lab { name } else { address }.to_owned(),
+            name: name.clone(),
+            destination: if lab { name.as_str() } else { address }.to_owned(),
             ..like
         })
     }
@@ -348,7 +349,7 @@ impl Project {
 
     /// That the cloud has no host of this name, and which was meant.
     pub fn no_host(&self, host: &str) -> Failure {
-        let names: Vec<&str> = self.desired.hosts.keys().map(String::as_str).collect();
+        let names: Vec<&str> = self.desired.hosts.keys().map(HostName::as_str).collect();
         let hint = match diagnostic::did_you_mean(host, names.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("it has: {}", names.join(", ")),

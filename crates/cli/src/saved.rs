@@ -187,14 +187,19 @@ impl Saved {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use names::HostName;
     use plan::Step;
     use wire::{Expect, Query, Wait};
+
+    fn name(host: &str) -> HostName {
+        HostName::new(host).unwrap()
+    }
 
     fn step(id: &str, after: &[&str]) -> Step {
         let host = id.rsplit('/').next().unwrap_or_default();
         Step {
             id: id.to_owned(),
-            hosts: vec![host.to_owned()],
+            hosts: vec![name(host)],
             title: id.to_owned(),
             why: "a test".to_owned(),
             changes: Vec::new(),
@@ -251,9 +256,7 @@ mod tests {
         };
         let there = |path: &&str| (format!("/etc/{path}"), wire::Fact::Known(file.clone()));
         facts.files = paths.iter().map(there).collect();
-        ["c1", "c2", "c3"]
-            .map(|h| (h.to_owned(), Ok(facts.clone())))
-            .into()
+        ["c1", "c2", "c3"].map(|h| (name(h), Ok(facts.clone()))).into()
     }
 
     fn digest(content: &[u8]) -> String {
@@ -355,7 +358,7 @@ mod tests {
         assert_eq!(stands.steps[3].after, ["change/c1"]);
         // The same files, and something else done with them.
         let mut fresh = made();
-        fresh.steps[5].hosts.push("c1".to_owned());
+        fresh.steps[5].hosts.push(name("c1"));
         check(&fresh, &FILES, &ALL[..5], &[("change/c3", other)]);
     }
 }

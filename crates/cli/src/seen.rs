@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use fleet::{Binary, CallError, ConnectError, Fill, Session, Sessions, Target};
 use indexmap::IndexMap;
+use names::HostName;
 use tokio::task::JoinSet;
 use vault::Vault;
 use wire::{Facts, Op, Reply};
@@ -103,21 +104,21 @@ fn asked(name: &str, address: &str) -> Result<bool, Failure> {
     crate::commands::apply::ask()
 }
 
-fn not_asked(name: &str, address: &str) -> ConnectError {
+fn not_asked(name: &HostName, address: &str) -> ConnectError {
     ConnectError {
-        host: name.to_owned(),
+        host: name.clone(),
         message: format!("nobody logged in to {address}, an address that only the hosts tell"),
         cure: format!("`quorate host remove {name}` says that you mean it"),
     }
 }
 
 /// A machine that has another name is not what the hosts told of: nothing is done there.
-fn is_itself(name: &str, hostname: &str) -> Result<(), ConnectError> {
-    if hostname.split('.').next() == Some(name) {
+fn is_itself(name: &HostName, hostname: &str) -> Result<(), ConnectError> {
+    if hostname.split('.').next() == Some(name.as_str()) {
         return Ok(());
     }
     Err(ConnectError {
-        host: name.to_owned(),
+        host: name.clone(),
         message: format!("the machine at its address says that its name is `{hostname}`"),
         cure: format!("nothing was touched there; is {name} gone, and its address another's now?"),
     })
@@ -138,7 +139,7 @@ pub async fn observe(
     deep: bool,
 ) -> Result<plan::Observed, Failure> {
     let mut tasks = JoinSet::new();
-    let mut found: BTreeMap<String, Result<Facts, String>> = BTreeMap::new();
+    let mut found: BTreeMap<HostName, Result<Facts, String>> = BTreeMap::new();
     let mut looks = plan::Looks::new(&project.desired, key, deep);
     for (host, session) in sessions {
         let mut op = Op::Observe(looks.at(host));
@@ -146,7 +147,7 @@ pub async fn observe(
             .map_err(|e| Failure::world(e, "run `quorate apply`, which makes what is missing"))?;
         match session {
             Ok(session) => {
-                let (session, host): (Arc<Session>, String) = (Arc::clone(session), host.clone());
+                let (session, host): (Arc<Session>, HostName) = (Arc::clone(session), host.clone());
                 tasks.spawn(async move {
                     let reply = session.call(op, None).await;
                     let facts = match reply {
@@ -168,7 +169,7 @@ pub async fn observe(
             found.insert(host, facts);
         }
     }
-    let order: IndexMap<String, Result<Facts, String>> = sessions
+    let order: IndexMap<HostName, Result<Facts, String>> = sessions
         .keys()
         .filter_map(|h| found.remove(h).map(|f| (h.clone(), f)))
         .collect();
@@ -190,11 +191,12 @@ mod tests {
     /// An address that a host had may be another machine's since it left.
     #[test]
     fn a_machine_of_another_name_is_not_touched() {
+        let name = HostName::new("c5").unwrap();
         for hostname in ["c5", "c5.example.org"] {
-            assert_eq!(is_itself("c5", hostname), Ok(()), "{hostname}");
+            assert_eq!(is_itself(&name, hostname), Ok(()), "{hostname}");
         }
         for hostname in ["c50", "c5-new.example.org", "db1", "", "example.c5"] {
-            let error = is_itself("c5", hostname).unwrap_err();
+            let error = is_itself(&name, hostname).unwrap_err();
             assert_eq!(error.host, "c5");
             assert!(
                 error.message.contains(&format!("`{hostname}`")),

@@ -5,6 +5,7 @@
 
 use camino::Utf8Path;
 use fleet::Sessions;
+use names::HostName;
 use tokio::task::JoinSet;
 use vault::{Known, Vault, Version};
 use wire::{Answer, Fact, NamedQuery, Observe, Op, Query, Reply};
@@ -15,7 +16,7 @@ use crate::failure::Failure;
 const ANSWER: &str = "vault";
 
 /// Hosts and the text of the version that each keeps; those without one are left out.
-pub async fn known(sessions: &Sessions) -> Vec<(String, String)> {
+pub async fn known(sessions: &Sessions) -> Vec<(HostName, String)> {
     let mut tasks = JoinSet::new();
     for (host, session) in sessions {
         let Ok(session) = session else { continue };
@@ -37,13 +38,13 @@ pub async fn known(sessions: &Sessions) -> Vec<(String, String)> {
             }
         });
     }
-    let mut out: Vec<(String, String)> = tasks.join_all().await.into_iter().flatten().collect();
+    let mut out: Vec<(HostName, String)> = tasks.join_all().await.into_iter().flatten().collect();
     out.sort();
     out
 }
 
 /// The newest version that this copy does not hold, with the host that knows it.
-fn newest<'a>(vault: &Vault, known: &'a [(String, String)]) -> Option<(&'a str, Known, Version)> {
+fn newest<'a>(vault: &Vault, known: &'a [(HostName, String)]) -> Option<(&'a str, Known, Version)> {
     let judged = known.iter().filter_map(|(host, text)| {
         let judged = vault.compare(text);
         match &judged {
@@ -58,7 +59,7 @@ fn newest<'a>(vault: &Vault, known: &'a [(String, String)]) -> Option<(&'a str, 
 }
 
 /// Refuses a copy that is older than the hosts, or that was changed apart from theirs.
-pub fn refuse(vault: &Vault, path: &Utf8Path, known: &[(String, String)]) -> Result<(), Failure> {
+pub fn refuse(vault: &Vault, path: &Utf8Path, known: &[(HostName, String)]) -> Result<(), Failure> {
     let Some((host, judged, theirs)) = newest(vault, known) else {
         return Ok(());
     };
@@ -93,7 +94,7 @@ pub fn refuse(vault: &Vault, path: &Utf8Path, known: &[(String, String)]) -> Res
 pub fn accept(
     vault: &mut Vault,
     path: &Utf8Path,
-    known: &[(String, String)],
+    known: &[(HostName, String)],
     pass: bool,
 ) -> Result<(), Failure> {
     if !pass {
@@ -113,6 +114,10 @@ mod tests {
     use super::*;
     use crate::rotate::tests::empty;
 
+    fn host(name: &str) -> HostName {
+        HostName::new(name).unwrap()
+    }
+
     /// Copies of one vault that hold these secrets, each saved in turn.
     fn copy(values: &[&str]) -> (tempfile::TempDir, Vault) {
         let (dir, mut vault) = empty();
@@ -130,10 +135,10 @@ mod tests {
     #[track_caller]
     fn check(mine: &[&str], hosts: &[&[&str]], code: Option<&str>) {
         let (_dir, vault) = copy(mine);
-        let known: Vec<(String, String)> = hosts
+        let known: Vec<(HostName, String)> = hosts
             .iter()
             .enumerate()
-            .map(|(n, values)| (format!("c{n}"), copy(values).1.version_text()))
+            .map(|(n, values)| (host(&format!("c{n}")), copy(values).1.version_text()))
             .collect();
         let got = refuse(&vault, "v".into(), &known);
         let said = match &got {
@@ -163,14 +168,14 @@ mod tests {
     #[test]
     fn what_no_copy_has_made_locks_nobody_out() {
         let (_dir, vault) = copy(&["1"]);
-        let known = [("n1".to_owned(), "0123 99 abcd - -".to_owned())];
+        let known = [(host("n1"), "0123 99 abcd - -".to_owned())];
         assert!(refuse(&vault, "v".into(), &known).is_ok());
     }
 
     #[test]
     fn newer_secrets_are_given_up_on_request() {
         let (_dir, mut vault) = copy(&["1"]);
-        let known = [("c1".to_owned(), copy(&["1", "2"]).1.version_text())];
+        let known = [(host("c1"), copy(&["1", "2"]).1.version_text())];
         accept(&mut vault, "v".into(), &known, true).unwrap();
         vault.save().unwrap();
         assert_eq!(vault.version().counter, 3);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use camino::Utf8Path;
 use fleet::{Fill, Session, Sessions};
+use names::HostName;
 use plan::{Effect, Measures, Observed, Outage, Plan};
 use render::{Desired, DesiredBalanced};
 use serde::{Deserialize, Serialize};
@@ -36,7 +37,7 @@ pub struct Told {
 
 /// A prober under way.
 pub struct Watch {
-    hosts: Vec<String>,
+    hosts: Vec<HostName>,
     probes: Vec<Probed>,
     plan: Plan,
     /// What was seen so far by hosts that do not watch any more.
@@ -143,7 +144,7 @@ impl Watch {
             return;
         };
         if op.fill(&|text: &str| fill(text)).is_ok() && session.call(op, None).await.is_ok() {
-            self.hosts.push(host.to_owned());
+            self.hosts.push(session.host.clone());
         }
     }
 

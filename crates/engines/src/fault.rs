@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use names::HostName;
+
 use crate::{Seen, Store, galera, rabbitmq};
 
 /// One fault.
@@ -10,7 +12,7 @@ use crate::{Seen, Store, galera, rabbitmq};
 pub enum StoreFault {
     /// A member takes nothing from any client, since it is short of something.
     Alarm {
-        /// Host of the member.
+        /// Host of the member, as the broker names it.
         host: String,
         /// `disk space` or `memory`.
         of: String,
@@ -20,7 +22,7 @@ pub enum StoreFault {
     /// Queues lose their majority with this member.
     Critical {
         /// Host of the member.
-        host: String,
+        host: HostName,
         /// How many queues.
         queues: usize,
         /// One of them.
@@ -45,7 +47,7 @@ pub fn faults(store: &Store, seen: &Seen<'_>) -> Vec<StoreFault> {
 
 /// How much each member counts in a majority, by host; a member that is not named counts
 /// once.
-pub fn weights(store: &Store, seen: &Seen<'_>) -> BTreeMap<String, u32> {
+pub fn weights(store: &Store, seen: &Seen<'_>) -> BTreeMap<HostName, u32> {
     match store.engine.as_str() {
         "galera" => galera::weights(store, seen),
         _ => BTreeMap::new(),

@@ -17,6 +17,7 @@ mod recover;
 
 use std::collections::BTreeMap;
 
+use names::HostName;
 use wire::{Answer, Expect, Fact, Facts, NamedQuery, Query, Sql, Wait};
 
 pub use acts::cleanup;
@@ -387,8 +388,8 @@ pub fn serves(store: &Store) -> Vec<Wait> {
 }
 
 /// How much each member counts in a majority, by host. What cannot be seen is not there.
-pub fn weights(store: &Store, seen: &Seen<'_>) -> BTreeMap<String, u32> {
-    let weighs = |host: &String| {
+pub fn weights(store: &Store, seen: &Seen<'_>) -> BTreeMap<HostName, u32> {
+    let weighs = |host: &HostName| {
         let facts = seen.get(host).copied().flatten()?;
         match facts.answers.get(&store.answer("weight"))? {
             // Where no provider is loaded it is no number.
@@ -430,15 +431,15 @@ fn refuse(code: &'static str, message: String, cure: &str) -> Refusal {
 }
 
 /// The next stage: see the rules at the top.
-pub fn stage(store: &Store, former: &[String], seen: &Seen<'_>, intent: Intent) -> Result<Stage, Refusal> {
-    let states_of = |hosts: &'_ [String]| -> Vec<State> {
+pub fn stage(store: &Store, former: &[HostName], seen: &Seen<'_>, intent: Intent) -> Result<Stage, Refusal> {
+    let states_of = |hosts: &'_ [HostName]| -> Vec<State> {
         let hosts = hosts.iter();
         hosts
             .map(|h| state(store, seen.get(h).copied().flatten()))
             .collect()
     };
-    let states: Vec<(&String, State)> = store.members.iter().zip(states_of(&store.members)).collect();
-    let former: Vec<(&String, State)> = former.iter().zip(states_of(former)).collect();
+    let states: Vec<(&HostName, State)> = store.members.iter().zip(states_of(&store.members)).collect();
+    let former: Vec<(&HostName, State)> = former.iter().zip(states_of(former)).collect();
     for (host, state) in &states {
         if let State::Foreign(names) = state {
             return Err(refuse(
@@ -474,7 +475,7 @@ pub fn stage(store: &Store, former: &[String], seen: &Seen<'_>, intent: Intent) 
     }
     let mut out = Stage {
         ready: ready(store),
-        after: vec![claim(store)],
+        after: claim(store).into_iter().collect(),
         ..Stage::default()
     };
     let unborn = states
@@ -486,21 +487,21 @@ pub fn stage(store: &Store, former: &[String], seen: &Seen<'_>, intent: Intent) 
         out.explain.push(format!(
             "{}: no member ever held anything; {} begins, the others join it one by one",
             store.resource,
-            store.members.first().map_or("", String::as_str)
+            store.members.first().map_or("", HostName::as_str)
         ));
         // Where several are in one view already, nobody may begin beside them.
         let joined = |s: &State| matches!(s, State::Up { size, .. } if size != "1");
         let begun = states.iter().any(|(_, s)| joined(s));
-        let alone: Vec<&String> = states.iter().filter(|_| !begun).map(|(h, _)| *h).collect();
+        let alone: Vec<&HostName> = states.iter().filter(|_| !begun).map(|(h, _)| *h).collect();
         let first = store.members.first();
-        let join: Vec<&String> = states
+        let join: Vec<&HostName> = states
             .iter()
             .filter(|(h, s)| if begun { !joined(s) } else { Some(*h) != first })
             .map(|(h, _)| *h)
             .collect();
         out.before = birth(store, &alone, &join);
         out.before_cluster = true;
-        out.after = vec![claim_at_birth(store)];
+        out.after = claim_at_birth(store).into_iter().collect();
         let first = first.filter(|_| store.members.len() > 1);
         out.last = first.map(|host| weigh_alike(store, host)).into_iter().collect();
         return Ok(out);
@@ -510,7 +511,7 @@ pub fn stage(store: &Store, former: &[String], seen: &Seen<'_>, intent: Intent) 
             "{}: a primary component is up; virgin members join it one by one",
             store.resource
         ));
-        let join: Vec<&String> = states
+        let join: Vec<&HostName> = states
             .iter()
             .filter(|(_, s)| *s == State::Virgin)
             .map(|(h, _)| *h)
@@ -527,7 +528,7 @@ pub fn stage(store: &Store, former: &[String], seen: &Seen<'_>, intent: Intent) 
             store.resource
         ));
         if intent == Intent::Recover {
-            out.before.push(try_again(store, &states));
+            out.before.extend(try_again(store, &states));
         }
         return Ok(out);
     }
@@ -554,7 +555,7 @@ pub fn stage(store: &Store, former: &[String], seen: &Seen<'_>, intent: Intent) 
         out.explain.push(format!(
             "{}: no member was ever started; {} begins, since nobody has anything to lose",
             store.resource,
-            store.members.first().map_or("", String::as_str)
+            store.members.first().map_or("", HostName::as_str)
         ));
         return Ok(out);
     }
@@ -612,7 +613,7 @@ fn owner_check(store: &Store, seen: &Seen<'_>) -> Result<Vec<StageStep>, Refusal
     Ok(if some("owner").is_some() {
         Vec::new()
     } else {
-        vec![claim(store)]
+        claim(store).into_iter().collect()
     })
 }
 

@@ -17,6 +17,7 @@ pub use definitions::Definitions;
 pub use fault::{StoreFault, faults, queues_bear, weights};
 
 use indexmap::IndexMap;
+use names::HostName;
 use serde::Serialize;
 use wire::{Answer, Fact, Facts, Listing, NamedQuery, Op, Query, Wait};
 
@@ -31,15 +32,15 @@ pub struct Store {
     /// Resource id.
     pub resource: String,
     /// Members.
-    pub members: Vec<String>,
+    pub members: Vec<HostName>,
     /// Options, resolved; the same on all members.
     pub options: IndexMap<String, String>,
     /// Members that the operator gives up: what only they hold is lost.
     #[serde(skip)]
-    pub lost: Vec<String>,
+    pub lost: Vec<HostName>,
     /// Members that are away and come back as what they were.
     #[serde(skip)]
-    pub away: Vec<String>,
+    pub away: Vec<HostName>,
     /// Definitions that it should hold, as the file says that the option `definitions` names. Empty
     /// without one.
     pub definitions: Definitions,
@@ -70,7 +71,7 @@ pub enum Intent {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Member {
     /// Host.
-    pub host: String,
+    pub host: HostName,
     /// The engine's own word: `Synced`, `running`, `down`, `unknown`.
     pub state: String,
     /// Whether it serves.
@@ -85,7 +86,7 @@ pub struct StageStep {
     /// Short name, unique in the stage.
     pub name: String,
     /// Host that does it.
-    pub host: String,
+    pub host: HostName,
     /// For people.
     pub title: String,
     /// What to do.
@@ -138,10 +139,10 @@ pub struct Refusal {
 }
 
 /// What each member answered; `None` for one that could not be reached.
-pub type Seen<'a> = IndexMap<String, Option<&'a Facts>>;
+pub type Seen<'a> = IndexMap<HostName, Option<&'a Facts>>;
 
 /// Of what was observed of each host, its facts or why there are none.
-pub fn seen(observed: &IndexMap<String, Result<Facts, String>>) -> Seen<'_> {
+pub fn seen(observed: &IndexMap<HostName, Result<Facts, String>>) -> Seen<'_> {
     let hosts = observed.iter();
     hosts.map(|(h, f)| (h.clone(), f.as_ref().ok())).collect()
 }
@@ -187,7 +188,7 @@ pub fn members(store: &Store, seen: &Seen<'_>) -> Vec<Member> {
 ///
 /// # Errors
 /// A [`Refusal`] where going on could lose data or take over what is not ours.
-pub fn stage(store: &Store, former: &[String], seen: &Seen<'_>, intent: Intent) -> Result<Stage, Refusal> {
+pub fn stage(store: &Store, former: &[HostName], seen: &Seen<'_>, intent: Intent) -> Result<Stage, Refusal> {
     match store.engine.as_str() {
         "galera" => galera::stage(store, former, seen, intent),
         "rabbitmq" => rabbitmq::stage(store, seen, intent),
@@ -288,7 +289,7 @@ pub struct Differs {
     pub have: Option<String>,
     /// The member that is otherwise and is mended itself, when all else is done; `None`:
     /// any of them does.
-    pub member: Option<String>,
+    pub member: Option<HostName>,
 }
 
 /// What a store that runs should hold and does not: users, permissions, policies, the
@@ -307,6 +308,12 @@ pub fn differs(store: &Store, seen: &Seen<'_>) -> Vec<Differs> {
 fn running(id: &str) -> pacemaker::Monitor {
     let xml = format!("<pacemaker-result><resources><resource id=\"{id}\"/></resources></pacemaker-result>");
     pacemaker::Monitor::parse(&xml).unwrap()
+}
+
+/// The name of a host.
+#[cfg(test)]
+fn host(name: &str) -> HostName {
+    HostName::new(name).unwrap()
 }
 
 /// A host that nothing was asked of.

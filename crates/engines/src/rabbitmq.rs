@@ -9,6 +9,7 @@ mod lost;
 
 pub use health::{faults, queues_bear};
 
+use names::HostName;
 use serde_json::Value;
 use wire::{Answer, Command, Expect, Fact, HttpGet, NamedQuery, Op, Query, UnitChange, Wait};
 
@@ -128,7 +129,7 @@ fn strangers<'a>(store: &'a Store, seen: &Seen<'_>) -> Option<(&'a str, &'a str)
 /// Whoever is in a minority answers nobody, so nothing is forgotten by one.
 fn forget(store: &Store, seen: &Seen<'_>) -> Vec<StageStep> {
     let facts = |host: &str| seen.get(host).copied().flatten();
-    let remembers = |host: &String| Some((host.clone(), nodes(store, facts(host)?)?));
+    let remembers = |host: &HostName| Some((host.clone(), nodes(store, facts(host)?)?));
     let Some((teller, known)) = store.members.iter().find_map(remembers) else {
         return Vec::new();
     };
@@ -288,7 +289,7 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Re
             "{}: no member ever ran; they are started together and find each other",
             store.resource
         ));
-        let start = |host: &String| StageStep {
+        let start = |host: &HostName| StageStep {
             name: format!("start-{host}"),
             host: host.clone(),
             title: format!("start {} on {host}", store.resource),
@@ -374,13 +375,13 @@ mod tests {
         let store = Store {
             engine: "rabbitmq".to_owned(),
             resource: "broker".to_owned(),
-            members: vec!["c1".to_owned()],
+            members: vec![crate::host("c1")],
             ..Store::default()
         };
         let mut facts = crate::silent();
         facts.cluster = cluster;
         facts.answers.insert(store.answer("data"), data);
-        let seen: Seen<'_> = [("c1".to_owned(), Some(&facts))].into_iter().collect();
+        let seen: Seen<'_> = [(crate::host("c1"), Some(&facts))].into_iter().collect();
         let stage = stage(&store, &seen, Intent::Converge).unwrap();
         assert_eq!(stage.ready.len(), 1);
         stage.before.into_iter().map(|s| s.title).collect()
@@ -406,7 +407,7 @@ mod tests {
         let store = Store {
             engine: "rabbitmq".to_owned(),
             resource: "broker".to_owned(),
-            members: ["c1", "c2"].map(str::to_owned).to_vec(),
+            members: ["c1", "c2"].map(crate::host).to_vec(),
             ..Store::default()
         };
         // What c1 remembers, whether c2 holds anything, and whom c1 forgets.
@@ -415,7 +416,7 @@ mod tests {
             one.answers.insert(store.answer("nodes"), told(knows));
             let mut two = crate::silent();
             two.answers.insert(store.answer("data"), data.clone());
-            let seen: Seen<'_> = [("c1".to_owned(), Some(&one)), ("c2".to_owned(), Some(&two))]
+            let seen: Seen<'_> = [(crate::host("c1"), Some(&one)), (crate::host("c2"), Some(&two))]
                 .into_iter()
                 .collect();
             let stage = stage(&store, &seen, Intent::Converge).unwrap();
@@ -436,13 +437,13 @@ mod tests {
         let store = Store {
             engine: "rabbitmq".to_owned(),
             resource: "broker".to_owned(),
-            members: vec!["c1".to_owned()],
+            members: vec![crate::host("c1")],
             ..Store::default()
         };
         let state = |answer: Fact<Answer>| {
             let mut facts = crate::silent();
             facts.answers.insert(store.answer("nodes"), answer);
-            let seen: Seen<'_> = [("c1".to_owned(), Some(&facts))].into_iter().collect();
+            let seen: Seen<'_> = [(crate::host("c1"), Some(&facts))].into_iter().collect();
             let mut members = members(&store, &seen);
             let member = members.remove(0);
             (member.state, member.healthy)
@@ -458,11 +459,11 @@ mod tests {
     #[test]
     fn one_that_is_given_up_is_forgotten_and_one_that_is_away_is_not() {
         let check = |lost: &[&str], away: &[&str], forgets: &[&str]| {
-            let names = |hosts: &[&str]| hosts.iter().map(|h| (*h).to_owned()).collect();
+            let names = |hosts: &[&str]| hosts.iter().map(|h| crate::host(h)).collect();
             let store = Store {
                 engine: "rabbitmq".to_owned(),
                 resource: "broker".to_owned(),
-                members: ["c2", "c3"].map(str::to_owned).to_vec(),
+                members: ["c2", "c3"].map(crate::host).to_vec(),
                 lost: names(lost),
                 away: names(away),
                 ..Store::default()
@@ -487,8 +488,8 @@ mod tests {
             let store = Store {
                 engine: "rabbitmq".to_owned(),
                 resource: "broker".to_owned(),
-                members: ["c2", "c3"].map(str::to_owned).to_vec(),
-                lost: lost.iter().map(|h| (*h).to_owned()).collect(),
+                members: ["c2", "c3"].map(crate::host).to_vec(),
+                lost: lost.iter().map(|h| crate::host(h)).collect(),
                 ..Store::default()
             };
             let facts = crate::silent();
@@ -508,7 +509,7 @@ mod tests {
         let store = Store {
             engine: "rabbitmq".to_owned(),
             resource: "broker".to_owned(),
-            members: ["c1", "c2"].map(str::to_owned).to_vec(),
+            members: ["c1", "c2"].map(crate::host).to_vec(),
             ..Store::default()
         };
         // What each member knows, and whether that is refused.
@@ -542,7 +543,7 @@ mod tests {
     fn who_sees_no_majority_does_not_serve() {
         // How many of how many members the only one that was asked sees.
         let check = |sees: usize, of: usize, word: &str, healthy: bool| {
-            let hosts: Vec<String> = (1..=of).map(|n| format!("c{n}")).collect();
+            let hosts: Vec<HostName> = (1..=of).map(|n| crate::host(&format!("c{n}"))).collect();
             let store = Store {
                 engine: "rabbitmq".to_owned(),
                 resource: "broker".to_owned(),
@@ -553,7 +554,7 @@ mod tests {
             let nodes = hosts.iter().enumerate();
             let nodes: Vec<(&str, bool)> = nodes.map(|(n, host)| (host.as_str(), n < sees)).collect();
             facts.answers.insert(store.answer("nodes"), told(&nodes));
-            let seen: Seen<'_> = [("c1".to_owned(), Some(&facts))].into_iter().collect();
+            let seen: Seen<'_> = [(crate::host("c1"), Some(&facts))].into_iter().collect();
             let member = members(&store, &seen).swap_remove(0);
             assert_eq!(
                 (member.state.as_str(), member.healthy),

@@ -21,15 +21,16 @@ pub use session::{CallError, ConnectError, Session, Target};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use names::HostName;
 use tokio::task::JoinSet;
 
 /// The sessions of one run, by host name; a host that could not be reached has its reason.
-pub type Sessions = IndexMap<String, Result<Arc<Session>, ConnectError>>;
+pub type Sessions = IndexMap<HostName, Result<Arc<Session>, ConnectError>>;
 
 /// Opens a session to each target at the same time.
 pub async fn connect(targets: Vec<Target>, binary: Arc<Binary>) -> Sessions {
     let mut tasks = JoinSet::new();
-    let order: Vec<String> = targets.iter().map(|t| t.name.clone()).collect();
+    let order: Vec<HostName> = targets.iter().map(|t| t.name.clone()).collect();
     for target in targets {
         let binary = Arc::clone(&binary);
         tasks.spawn(async move {
@@ -37,7 +38,7 @@ pub async fn connect(targets: Vec<Target>, binary: Arc<Binary>) -> Sessions {
             (name, Session::open(target, &binary).await.map(Arc::new))
         });
     }
-    let mut found: IndexMap<String, _> = IndexMap::new();
+    let mut found: IndexMap<HostName, _> = IndexMap::new();
     while let Some(joined) = tasks.join_next().await {
         if let Ok((name, session)) = joined {
             found.insert(name, session);

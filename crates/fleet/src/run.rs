@@ -113,7 +113,7 @@ impl<'a> Run<'a> {
                 self.waiting.insert(i, after.collect());
                 continue;
             };
-            let host = step.hosts.first().cloned().unwrap_or_default();
+            let host = step.hosts.first().map_or_else(String::new, ToString::to_string);
             let message = format!("it goes after {lost}, which is no step of this plan: nothing was begun");
             self.end(i, host, self.ms(), Outcome::failed(message));
         }
@@ -237,7 +237,7 @@ pub async fn execute(
                 let session = pick(step, sessions);
                 let host = session
                     .as_ref()
-                    .map_or_else(|why| why.0.clone(), |s| s.host.clone());
+                    .map_or_else(|why| why.0.clone(), |s| s.host.to_string());
                 let (own, fill) = (step.clone(), Arc::clone(&options.fill));
                 let (messages, vain) = (messages.clone(), vain.clone());
                 run.start(i, step, host, async move {
@@ -277,7 +277,10 @@ fn pick(step: &Step, sessions: &Sessions) -> Result<Arc<Session>, (String, Strin
             None => why = format!("{host}: not connected"),
         }
     }
-    Err((step.hosts.first().cloned().unwrap_or_default(), why))
+    Err((
+        step.hosts.first().map_or_else(String::new, ToString::to_string),
+        why,
+    ))
 }
 
 async fn perform(
@@ -297,7 +300,7 @@ async fn perform(
             return Outcome::failed(message);
         }
         let (progress, mut lines) = mpsc::unbounded_channel();
-        let (host, forward) = (session.host.clone(), messages.clone());
+        let (host, forward) = (session.host.to_string(), messages.clone());
         tokio::spawn(async move {
             while let Some(line) = lines.recv().await {
                 if forward

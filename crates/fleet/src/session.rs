@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use futures::{SinkExt as _, StreamExt as _};
+use names::HostName;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{mpsc, oneshot};
@@ -26,7 +27,7 @@ use crate::Binary;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// Its name in the cloud.
-    pub name: String,
+    pub name: HostName,
     /// What `ssh` is told: an address or an alias of its configuration.
     pub destination: String,
     /// User, when not left to ssh.
@@ -59,7 +60,7 @@ impl Target {
 #[error("{host}: {message}")]
 pub struct ConnectError {
     /// The host.
-    pub host: String,
+    pub host: HostName,
     /// What failed, with ssh's own words.
     pub message: String,
     /// What may cure it.
@@ -89,7 +90,7 @@ struct Pending {
 #[derive(Debug)]
 pub struct Session {
     /// The host's name in the cloud.
-    pub host: String,
+    pub host: HostName,
     /// What the agent said first.
     pub hello: Hello,
     calls: mpsc::UnboundedSender<ToAgent>,
@@ -175,7 +176,7 @@ fn quote(text: &str) -> String {
 }
 
 /// From ssh's own words and exit status to what happened and what cures it.
-fn explain(host: &str, status: Option<i32>, stderr: &str) -> ConnectError {
+fn explain(host: &HostName, status: Option<i32>, stderr: &str) -> ConnectError {
     let last = stderr
         .lines()
         .rev()
@@ -202,7 +203,7 @@ fn explain(host: &str, status: Option<i32>, stderr: &str) -> ConnectError {
         "try the same by hand: `quorate ssh HOST`"
     };
     ConnectError {
-        host: host.to_owned(),
+        host: host.clone(),
         message: format!("cannot connect: {last}"),
         cure: cure.to_owned(),
     }

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use names::HostName;
 use render::{Desired, DesiredBalanced, DesiredPart, Kind};
 
 use super::reach::{Scope, is_worker, stands_on};
@@ -77,7 +78,7 @@ impl<'a> Chain<'a> {
     pub fn keeps_majority(&self, part: &DesiredPart, lost: &str) -> bool {
         let designed = self.designed.parts.iter().find(|p| p.resource == part.resource);
         let hosts = designed.map_or(part.hosts.as_slice(), |p| p.hosts.as_slice());
-        let members: Vec<&str> = hosts.iter().map(String::as_str).collect();
+        let members: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
         self.left.keeps_majority(&part.resource, &members, lost)
     }
 
@@ -232,7 +233,9 @@ impl<'a> Chain<'a> {
         let Some(found) = self.move_of(fault, host, part) else {
             return;
         };
-        if (self.desired.vips.iter()).any(|v| v.home == host && services.contains(&&v.service)) {
+        if (self.desired.vips.iter())
+            .any(|v| v.home.as_deref() == Some(host) && services.contains(&&v.service))
+        {
             out.push(found);
         } else {
             out.push(Cost {

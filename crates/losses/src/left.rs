@@ -6,23 +6,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use names::HostName;
 use render::{Desired, DesiredPart, Kind, UnitRun, Watched};
 
 /// Deviations of a cloud from its design. The default: none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Left {
     /// Hosts that are away.
-    pub away: BTreeSet<String>,
+    pub away: BTreeSet<HostName>,
     /// Hosts on which an instance does not serve, by resource.
-    pub out: BTreeMap<String, BTreeSet<String>>,
+    pub out: BTreeMap<String, BTreeSet<HostName>>,
     /// How much members count in a majority, by resource and host; else once.
-    pub weights: BTreeMap<String, BTreeMap<String, u32>>,
+    pub weights: BTreeMap<String, BTreeMap<HostName, u32>>,
     /// Resources on which the cluster does not act.
     pub unmanaged: BTreeSet<String>,
     /// An order by which the cluster acts on nothing.
     pub held: bool,
     /// Hosts whose death nobody could prove.
-    pub unproven: BTreeSet<String>,
+    pub unproven: BTreeSet<HostName>,
 }
 
 /// True if a component does on its host what the control plane says, such as to run VMs:

@@ -17,6 +17,7 @@ mod work;
 
 use std::collections::HashMap;
 
+use names::HostName;
 use render::{Desired, DesiredPart};
 use serde::{Deserialize, Serialize};
 use wire::JourneyKind;
@@ -79,7 +80,7 @@ pub struct Loss {
     /// What happens.
     pub fault: Fault,
     /// On which host.
-    pub host: String,
+    pub host: HostName,
     /// To which component, by its resource; empty: to the whole host.
     pub component: String,
     /// Whose service it is that is asked.
@@ -127,7 +128,9 @@ fn all(chain: &Chain<'_>, of: &dyn Fn(Fault, &str) -> bool) -> Vec<Loss> {
     let mut known: HashMap<(Fault, usize, Option<usize>), Vec<Found>> = HashMap::new();
     for (fault, host, at) in faults(desired).filter(|(fault, host, _)| of(*fault, host)) {
         let part = at.and_then(|at| desired.parts.get(at));
-        let Some(kind) = alike.get(host) else { continue };
+        let Some(kind) = alike.get(host.as_str()) else {
+            continue;
+        };
         let found = known.entry((fault, *kind, at)).or_insert_with(|| {
             let scopes = targets.iter().enumerate();
             scopes
@@ -138,7 +141,7 @@ fn all(chain: &Chain<'_>, of: &dyn Fn(Fault, &str) -> bool) -> Vec<Loss> {
             let (service, of, _) = &targets[found.target];
             Loss {
                 fault,
-                host: host.to_owned(),
+                host: host.clone(),
                 component: part.map(|p| p.resource.clone()).unwrap_or_default(),
                 service: service.clone(),
                 of: of.clone(),
@@ -183,7 +186,7 @@ fn cost_to(
 fn alike(desired: &Desired) -> HashMap<&str, usize> {
     let parts = desired.parts.iter().map(|p| p.hosts.as_slice());
     let servers = desired.balanced.iter().map(|b| b.members.as_slice());
-    let homes = desired.vips.iter().map(|v| std::slice::from_ref(&v.home));
+    let homes = desired.vips.iter().map(|v| v.home.as_slice());
     let mut marks: HashMap<&str, Vec<usize>> =
         desired.hosts.keys().map(|h| (h.as_str(), Vec::new())).collect();
     let lists = parts.chain(servers).chain(homes);
@@ -203,10 +206,10 @@ fn alike(desired: &Desired) -> HashMap<&str, usize> {
 }
 
 /// Every single fault of a cloud: how, on which host, to the component of which place.
-fn faults(desired: &Desired) -> impl Iterator<Item = (Fault, &str, Option<usize>)> {
-    let hosts = desired.hosts.keys().map(|h| (Fault::Power, h.as_str(), None));
+fn faults(desired: &Desired) -> impl Iterator<Item = (Fault, &HostName, Option<usize>)> {
+    let hosts = desired.hosts.keys().map(|h| (Fault::Power, h, None));
     let parts = desired.parts.iter().enumerate().flat_map(|(at, part)| {
-        let on = part.hosts.iter().map(String::as_str);
+        let on = part.hosts.iter();
         on.flat_map(move |host| [Fault::Killed, Fault::Frozen].map(|f| (f, host, Some(at))))
     });
     let mut parts: Vec<_> = parts.collect();

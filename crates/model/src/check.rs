@@ -8,6 +8,7 @@ use catalog::{Catalog, FileSpec, Release, Service};
 use cloud::{Architecture, Cloud, Role, Sections, ServiceName, VipSource};
 use diagnostic::{Diagnostic, Source, did_you_mean};
 use indexmap::IndexMap;
+use names::HostName;
 
 use crate::{Model, Vip, settings};
 
@@ -235,10 +236,10 @@ pub fn not_built(cloud: &Cloud, source: &Arc<Source>, findings: &mut Vec<Diagnos
 
 /// One virtual address a service that is balanced, spread over the balancers.
 pub fn vips(model: &Model, source: &Arc<Source>, findings: &mut Vec<Diagnostic>) -> IndexMap<String, Vip> {
-    let balancers: Vec<String> = model
+    let balancers: Vec<HostName> = model
         .cloud
         .hosts_with(Role::Balancer)
-        .map(|h| h.name.as_str().to_owned())
+        .map(|h| h.name.value.clone())
         .collect();
     let wanted: Vec<&str> = model
         .services

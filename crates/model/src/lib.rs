@@ -20,6 +20,7 @@ use catalog::{Catalog, Component, Cure, Endpoint, Kind, Packages, Pairs, Service
 use cloud::{Cloud, Host, Role, VipSource};
 use diagnostic::{Diagnostic, Source};
 use indexmap::IndexMap;
+use names::HostName;
 
 pub use draft::{Wanted, Wish, draft};
 pub use schema::schema;
@@ -48,7 +49,7 @@ pub struct Vip {
     /// Prefix length of its network.
     pub prefix: u8,
     /// Balancers in order of preference.
-    pub hosts: Vec<String>,
+    pub hosts: Vec<HostName>,
 }
 
 /// A component's endpoint, resolved.
@@ -67,7 +68,7 @@ pub struct Served {
     /// Its virtual address.
     pub vip: IpAddr,
     /// Hosts behind it.
-    pub members: Vec<String>,
+    pub members: Vec<HostName>,
 }
 
 /// The whole.
@@ -86,7 +87,7 @@ pub struct Model {
     /// The cloud file, for findings that only show when it is rendered.
     pub source: Arc<Source>,
     /// Place of each host in the cloud's list, by name.
-    places: HashMap<String, usize>,
+    places: HashMap<HostName, usize>,
     /// Storage is the API hosts' work: no host has the role.
     storage_by_api: bool,
 }
@@ -100,8 +101,8 @@ pub fn resource_id(service: &str, component: &str) -> String {
     }
 }
 
-fn names(hosts: &[&Host]) -> Vec<String> {
-    hosts.iter().map(|h| h.name.as_str().to_owned()).collect()
+fn names(hosts: &[&Host]) -> Vec<HostName> {
+    hosts.iter().map(|h| h.name.value.clone()).collect()
 }
 
 impl Model {
@@ -164,7 +165,7 @@ impl Model {
             catalog: Arc::clone(catalog),
             source: Arc::clone(source),
             places: (cloud.hosts.iter().enumerate())
-                .map(|(at, h)| (h.name.as_str().to_owned(), at))
+                .map(|(at, h)| (h.name.value.clone(), at))
                 .collect(),
             storage_by_api: !cloud.hosts.iter().any(|h| h.has(Role::Storage)),
         };
@@ -228,7 +229,7 @@ impl Model {
     }
 
     /// Names of [`Model::hosts_of`].
-    pub fn names_of(&self, role: &str) -> Vec<String> {
+    pub fn names_of(&self, role: &str) -> Vec<HostName> {
         names(&self.hosts_of(role))
     }
 
@@ -247,7 +248,7 @@ impl Model {
     }
 
     /// Names of [`Model::hosts_on`].
-    pub fn names_on(&self, roles: &[Spanned<String>]) -> Vec<String> {
+    pub fn names_on(&self, roles: &[Spanned<String>]) -> Vec<HostName> {
         names(&self.hosts_on(roles))
     }
 

@@ -79,18 +79,18 @@ impl Model {
         });
         let served = self.served();
         for host in &self.cloud.hosts {
-            let name = host.name.as_str().to_owned();
+            let name = &host.name.value;
             let mut addresses: Vec<IpAddr> = host.addresses.values().map(|a| a.value).collect();
             // Where the balancer passes TLS through, the member itself proves the address.
             let passed = served
                 .iter()
-                .filter(|s| !s.endpoint.tls && s.members.contains(&name));
+                .filter(|s| !s.endpoint.tls && s.members.contains(name));
             addresses.extend(passed.map(|s| s.vip));
             out.push(SecretNeed {
                 name: format!("tls/{name}"),
                 kind: SecretKind::Leaf {
-                    common_name: name.clone(),
-                    names: vec![name, "localhost".to_owned()],
+                    common_name: name.to_string(),
+                    names: vec![name.to_string(), "localhost".to_owned()],
                     addresses,
                 },
             });

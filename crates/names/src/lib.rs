@@ -4,6 +4,7 @@
 //! makes up of others (`text_type!`) are of any text. What a name refers to (is there such a
 //! service?) is not known here. It depends on no other crate of ours, so that all can use it.
 
+pub mod or_empty;
 mod text;
 
 /// What is wrong with a name, and what would be right.

@@ -326,15 +326,16 @@ impl Cib {
 
     /// The whole as one document, as `crm_verify` and `crm_simulate` take it;
     /// `nodes` are name and numeric id.
-    pub fn document(&self, nodes: &[(String, u32)]) -> String {
+    pub fn document<N: AsRef<str>>(&self, nodes: &[(N, u32)]) -> String {
         let mut out = format!(
             "<cib crm_feature_set=\"{}\" validate-with=\"{}\" epoch=\"1\" num_updates=\"0\" \
              admin_epoch=\"0\"><configuration>",
             self.features, self.schema
         );
         out.push_str(&self.section("crm_config"));
-        let node =
-            |(name, id): &(String, u32)| Element::new("node", &[("id", &id.to_string()), ("uname", name)]);
+        let node = |(name, id): &(N, u32)| {
+            Element::new("node", &[("id", &id.to_string()), ("uname", name.as_ref())])
+        };
         out.push_str(&Element::new("nodes", &[]).with(nodes.iter().map(node)).xml());
         for section in [
             "resources",

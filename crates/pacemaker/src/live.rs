@@ -184,9 +184,9 @@ impl LiveCib {
     /// # Errors
     /// Why that cannot be said: not all of `nodes` are whole members, something is
     /// under way, or the CIB does not tell. It is never taken for long ago then.
-    pub fn quiet_since(&self, nodes: &[String]) -> Result<i64, String> {
+    pub fn quiet_since<N: AsRef<str>>(&self, nodes: &[N]) -> Result<i64, String> {
         let mut last = None;
-        for name in nodes {
+        for name in nodes.iter().map(AsRef::as_ref) {
             let told = self.quiet.get(name);
             let told = told.ok_or_else(|| format!("the cluster knows nothing of {name}"))?;
             last = last.max(Some(told.clone()?));

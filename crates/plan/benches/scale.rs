@@ -33,7 +33,7 @@ use wire::Facts;
 fn make(dir: &Path, computes: usize, services: &str) {
     let text = large::cloud(computes, services);
     let observed = large::observed(&large::desired(&text));
-    let all: Vec<(String, Facts)> = observed.into_iter().map(|(h, f)| (h, f.unwrap())).collect();
+    let all: Vec<(names::HostName, Facts)> = observed.into_iter().map(|(h, f)| (h, f.unwrap())).collect();
     fs::write(dir.join("cloud.yaml"), text).unwrap();
     fs::write(dir.join("facts"), wire::encode(&all).unwrap()).unwrap();
 }
@@ -43,7 +43,7 @@ fn desired(dir: &Path) -> Desired {
 }
 
 fn observed(dir: &Path) -> Observed {
-    let all: Vec<(String, Facts)> = wire::decode(&fs::read(dir.join("facts")).unwrap()).unwrap();
+    let all: Vec<(names::HostName, Facts)> = wire::decode(&fs::read(dir.join("facts")).unwrap()).unwrap();
     all.into_iter().map(|(h, f)| (h, Ok(f))).collect()
 }
 

@@ -8,6 +8,7 @@
 //!
 //! Every stage is seen in the facts, so a run that died in between is taken up where it was.
 
+use names::HostName;
 use pacemaker::{Cib, Resource};
 use wire::{Command, Expect, Op, Query, Wait};
 
@@ -106,7 +107,7 @@ impl Planner<'_> {
     }
 
     /// The scripts of these resources' agents, where a host has not got them.
-    fn give_agents(&mut self, ids: &[String], host: &str) {
+    fn give_agents(&mut self, ids: &[String], host: &HostName) {
         let (Some(wanted), Some(facts)) = (self.desired.hosts.get(host), self.facts(host)) else {
             return;
         };
@@ -123,7 +124,7 @@ impl Planner<'_> {
         let ops = vec![Op::Files(writes)];
         self.push(
             &format!("agents/{host}"),
-            vec![host.to_owned()],
+            vec![host.clone()],
             title,
             why,
             changes,

@@ -7,6 +7,7 @@
 //! written there, and only then it serves again.
 
 use engines::Refusal;
+use names::HostName;
 use render::Desired;
 use wire::{Command, Fact, Op};
 
@@ -20,22 +21,22 @@ const MARK: &str = "quorate-away";
 
 /// Hosts that are away by the cloud file and cannot be reached, while the others are a
 /// cluster with quorum. One that can be reached is back, and is planned for.
-pub(crate) fn apart(desired: &Desired, observed: &Observed) -> Vec<String> {
+pub(crate) fn apart(desired: &Desired, observed: &Observed) -> Vec<HostName> {
     let away = desired
         .away
         .keys()
         .filter(|host| desired.hosts.contains_key(*host));
     let away = away.filter(|host| !matches!(observed.get(*host), Some(Ok(_))));
-    let away: Vec<String> = away.cloned().collect();
+    let away: Vec<HostName> = away.cloned().collect();
     // Members that the cluster itself still hears are not away.
     let Some(monitor) = quorate(observed) else {
         return Vec::new();
     };
-    let heard = |host: &String| monitor.online().any(|n| n.name == *host);
+    let heard = |host: &HostName| monitor.online().any(|n| n.name == *host);
     away.into_iter().filter(|host| !heard(host)).collect()
 }
 
-/// Hosts that were away while the others changed, and run nothing yet.
+/// Hosts that were away while the others changed, and run nothing yet, as the cluster names them.
 pub(crate) fn waiting(observed: &Observed) -> Vec<String> {
     let cib = observed.values().flatten().find_map(|f| f.cib.known());
     let marked = cib.map(|cib| cib.node_attributes(MARK)).unwrap_or_default();
@@ -122,7 +123,7 @@ impl Planner<'_> {
             what.push(format!("other resource agents for {}", self.renewed.join(", ")));
         }
         let members: Vec<&str> = (self.votes.coming.iter().chain(&self.votes.leaving))
-            .map(String::as_str)
+            .map(HostName::as_str)
             .collect();
         if !members.is_empty() {
             what.push(format!("members that come or leave ({})", members.join(", ")));
@@ -134,7 +135,7 @@ impl Planner<'_> {
                 ));
             }
         }
-        let conf = |host: &String| {
+        let conf = |host: &HostName| {
             let wanted = self.desired.hosts.get(host)?;
             let file = wanted.files.iter().find(|f| f.write.path == corosync::CONF)?;
             self.file_change(file, self.facts(host)?)
@@ -159,8 +160,8 @@ impl Planner<'_> {
     pub(crate) fn hold_absent(&mut self) {
         let waiting = waiting(self.observed);
         let absent = self.desired.apart.iter();
-        let absent: Vec<String> = absent
-            .filter(|host| !waiting.contains(host) && !self.desired.lost.contains(host))
+        let absent: Vec<HostName> = absent
+            .filter(|host| !waiting.iter().any(|w| w == *host) && !self.desired.lost.contains(host))
             .filter(|host| quorate(self.observed).is_some_and(|m| m.nodes.iter().any(|n| n.name == **host)))
             .cloned()
             .collect();
@@ -186,10 +187,9 @@ impl Planner<'_> {
     /// Takes hosts that were away back into service, once they have what came meanwhile.
     /// Gives whether there are any: then the plan ends there.
     pub(crate) fn welcome_back(&mut self, out: &mut Plan) -> bool {
-        let back: Vec<String> = waiting(self.observed)
-            .into_iter()
-            .filter(|host| self.clustered(host) && self.is_member(host))
-            .collect();
+        let waiting = waiting(self.observed);
+        let members = waiting.iter().filter_map(|name| self.member(name));
+        let back: Vec<HostName> = members.filter(|host| self.clustered(host)).cloned().collect();
         for host in &back {
             let ops = vec![attribute(host, "standby", None), attribute(host, MARK, None)];
             let mut s = step(

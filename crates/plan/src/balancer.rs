@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use names::HostName;
 use render::BalancerSection;
 use wire::{Answer, Fact, Facts, NamedQuery, Op, Query, ServerState, UnitChange};
 
@@ -90,7 +91,8 @@ fn written(sections: &[BalancerSection]) -> Balancer {
                 port: port.to_string(),
                 ..Server::default()
             };
-            out.servers.insert((section.name.clone(), name.clone()), server);
+            out.servers
+                .insert((section.name.clone(), name.to_string()), server);
         }
     }
     out
@@ -335,8 +337,8 @@ impl Planner<'_> {
                 Fact::Known(_) | Fact::Absent => None,
             }
         });
-        let unseen: Vec<(&String, &str)> = unseen.collect();
-        let mut held: Vec<String> = Vec::new();
+        let unseen: Vec<(&HostName, &str)> = unseen.collect();
+        let mut held: Vec<HostName> = Vec::new();
         for rolling in &mut all {
             let resources: Vec<String> = rolling.restarts.resources().map(str::to_owned).collect();
             if !unseen.is_empty() && !self.servers(&rolling.host, &resources).is_empty() {
@@ -394,7 +396,7 @@ mod tests {
     use super::*;
 
     fn file() -> Balancer {
-        let at = |name: &str, address: &str| (name.to_owned(), (address.parse().unwrap(), 80));
+        let at = |name: &str, address: &str| (HostName::new(name).unwrap(), (address.parse().unwrap(), 80));
         written(&[BalancerSection {
             name: "api".to_owned(),
             listens: true,

@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use engines::{Intent, Refusal};
+use names::HostName;
 use pacemaker::{LiveCib, Monitor};
 use render::{Desired, DesiredApi, DesiredScript};
 use wire::{Expect, Fact, Facts, Op, Wait};
@@ -46,15 +47,15 @@ pub(crate) struct Planner<'a> {
     /// Resources that the cluster has by another agent than they should have.
     pub(crate) renewed: Vec<String>,
     /// Instances that a step starts: host and resource.
-    pub(crate) started: BTreeSet<(String, String)>,
+    pub(crate) started: BTreeSet<(HostName, String)>,
     /// Hash rings after those that hosts have.
     pub(crate) rings: Rings,
     /// Members that come, and the votes that everybody has meanwhile.
     pub(crate) votes: Votes,
     /// Hosts that the cloud file does not name any more.
-    pub(crate) gone: Vec<String>,
+    pub(crate) gone: Vec<HostName>,
     /// Names that the members' account has and the cloud file does not.
-    pub(crate) departed: Vec<String>,
+    pub(crate) departed: Vec<HostName>,
     /// The cluster as each host sees it that runs it and tells what can be read.
     pub(crate) monitors: BTreeMap<&'a str, &'a Monitor>,
     /// Resources and clones by id in the cluster's configuration, as a member knows it.
@@ -291,7 +292,7 @@ pub fn plan(
 
 pub(crate) fn step(
     id: String,
-    hosts: Vec<String>,
+    hosts: Vec<HostName>,
     title: String,
     why: &str,
     ops: Vec<Op>,
@@ -322,10 +323,10 @@ impl<'a> Planner<'a> {
         let configured = cib.map(LiveCib::resources).unwrap_or_default();
         let votes = Votes::of(desired, observed);
         let told = depart::gone(desired, observed);
-        let mut gone: Vec<String> = told.into_iter().map(|(host, _)| host).collect();
+        let mut gone: Vec<HostName> = told.into_iter().map(|(host, _)| host).collect();
         // The cluster tells of them too, where no host's account does.
         let leaving = votes.leaving.iter().filter(|h| !gone.contains(h));
-        let leaving: Vec<String> = leaving.cloned().collect();
+        let leaving: Vec<HostName> = leaving.cloned().collect();
         gone.extend(leaving);
         Self {
             monitors: seen.collect(),
@@ -379,11 +380,17 @@ impl Planner<'_> {
         self.observed.get(host).and_then(|f| f.as_ref().ok())
     }
 
-    pub(crate) fn nodes(&self) -> Vec<String> {
-        let mut nodes: Vec<String> = self.desired.nodes.iter().map(|(n, _)| n.clone()).collect();
+    pub(crate) fn nodes(&self) -> Vec<HostName> {
+        let mut nodes: Vec<HostName> = self.desired.nodes.iter().map(|(n, _)| n.clone()).collect();
         // The first that is reached does a step, and only a member can tell the cluster.
         nodes.sort_by_key(|n| !self.clustered(n));
         nodes
+    }
+
+    /// The member of the cluster with a name that was told.
+    pub(crate) fn member(&self, name: &str) -> Option<&HostName> {
+        let nodes = self.desired.nodes.iter().map(|(host, _)| host);
+        nodes.into_iter().find(|host| **host == name)
     }
 
     /// Whether a host belongs to the cluster.

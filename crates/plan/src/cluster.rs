@@ -1,6 +1,7 @@
 //! The cluster manager: starting it, its configuration in two layers, and the
 //! wait for everything to run where it should.
 
+use names::HostName;
 use pacemaker::{Cib, LiveCib, Resource, SECTIONS};
 use render::DesiredHost;
 use similar::TextDiff;
@@ -109,7 +110,7 @@ impl Planner<'_> {
     /// Starts the cluster manager where it does not run, after some steps. Gives the step after which it is quorate.
     pub(crate) fn cluster(&mut self, before: &[String]) -> Option<String> {
         let nodes = self.nodes();
-        let down: Vec<String> = nodes.iter().filter(|n| !self.clustered(n)).cloned().collect();
+        let down: Vec<HostName> = nodes.iter().filter(|n| !self.clustered(n)).cloned().collect();
         if self.whole() && !self.votes.taken {
             return None;
         }

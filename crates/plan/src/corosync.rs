@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use names::HostName;
 use render::{Corosync, CorosyncNode, Desired};
 use wire::{Answer, Command, Expect, Fact, Facts, NamedQuery, Op, Query, Wait};
 
@@ -97,7 +98,7 @@ fn members(keys: &Keys) -> BTreeMap<String, Keys> {
 pub(crate) struct Member {
     /// Its votes.
     pub(crate) votes: u32,
-    name: String,
+    name: HostName,
     keys: Keys,
 }
 
@@ -111,12 +112,14 @@ impl Member {
     }
 }
 
-/// The members of a cluster by name, as a host runs with them.
-pub(crate) fn running_members(facts: &Facts) -> Option<BTreeMap<String, Member>> {
+/// The members of a cluster by name, as a host runs with them. None where one cannot be a
+/// host of any cloud.
+pub(crate) fn running_members(facts: &Facts) -> Option<BTreeMap<HostName, Member>> {
     let member = |(name, keys): (String, Keys)| {
         let votes = keys
             .get("quorum_votes")
             .map_or(Some(1), |votes| votes.parse().ok())?;
+        let name = HostName::new(&name).ok()?;
         Some((name.clone(), Member { votes, name, keys }))
     };
     members(&running(facts)?).into_iter().map(member).collect()
@@ -245,8 +248,8 @@ impl Planner<'_> {
     /// Loads the file on all running members, once all have it, and waits until
     /// each runs with it. `rewritten`: some running member gets another file.
     pub(crate) fn reload(&mut self, rewritten: bool) {
-        let members: Vec<String> = self.nodes().into_iter().filter(|n| self.clustered(n)).collect();
-        let drifts: Vec<(String, Vec<Drift>)> = members
+        let members: Vec<HostName> = self.nodes().into_iter().filter(|n| self.clustered(n)).collect();
+        let drifts: Vec<(HostName, Vec<Drift>)> = members
             .iter()
             .filter_map(|n| Some((n.clone(), drift(self.desired, &self.votes, n, self.facts(n)?))))
             .collect();

@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexSet;
+use names::HostName;
 use pacemaker::Monitor;
 use render::{Desired, IDENTITY, VERSION};
 use wire::{Command, Fact, FileWrite, Observe, Op, Own, ServerState, UnitChange};
@@ -20,14 +21,14 @@ use crate::{Change, Observed, balancer, corosync, leave, look, quorate, quorum};
 /// Hosts that members of the cluster were told of and the cloud file does not name, each
 /// with its management address. The operator's machine logs in there, so a host beside the
 /// cluster is not believed, nor an address that a host of the file has: it was renamed.
-pub fn gone(desired: &Desired, observed: &Observed) -> Vec<(String, String)> {
+pub fn gone(desired: &Desired, observed: &Observed) -> Vec<(HostName, String)> {
     let members = observed.iter().filter(|(host, _)| desired.is_member(host));
     let members: Observed = members.map(|(h, f)| (h.clone(), f.clone())).collect();
     let told = leave::told(desired, &members, render::hosts_told);
     if told.is_empty() {
         return Vec::new();
     }
-    let mut out: Vec<(String, String)> = Vec::new();
+    let mut out: Vec<(HostName, String)> = Vec::new();
     for (name, address) in told {
         let known = desired.named.iter().any(|(n, a)| *n == name || *a == address);
         // Two may tell of one at another address. One that is left out for now is not gone.
@@ -39,9 +40,9 @@ pub fn gone(desired: &Desired, observed: &Observed) -> Vec<(String, String)> {
 }
 
 /// Hosts that had a member of a store by any host's account and have none by the cloud file.
-pub(crate) fn former(desired: &Desired, observed: &Observed, store: &engines::Store) -> Vec<String> {
+pub(crate) fn former(desired: &Desired, observed: &Observed, store: &engines::Store) -> Vec<HostName> {
     let told = leave::told(desired, observed, render::members_told);
-    let mut out: Vec<String> = Vec::new();
+    let mut out: Vec<HostName> = Vec::new();
     for host in told
         .into_iter()
         .filter(|(id, _)| *id == store.resource)
@@ -121,8 +122,8 @@ impl Planner<'_> {
         self.prepared.extend(last);
     }
 
-    fn empty_leaver(&mut self, monitor: &Monitor, host: &str, before: &[String]) -> Vec<String> {
-        if monitor.nodes.iter().any(|n| n.name == host && n.standby) {
+    fn empty_leaver(&mut self, monitor: &Monitor, host: &HostName, before: &[String]) -> Vec<String> {
+        if monitor.nodes.iter().any(|n| n.name == *host && n.standby) {
             return before.to_vec();
         }
         let sections: Vec<&str> = self
@@ -136,14 +137,14 @@ impl Planner<'_> {
         let mut had: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for at in &self.desired.balancers {
             if let Some(all) = self.facts(at).and_then(balancer::servers) {
-                let of_host = |section: &&&str| all.contains(&((**section).to_owned(), host.to_owned()));
+                let of_host = |section: &&&str| all.contains(&((**section).to_owned(), host.to_string()));
                 let of_host = sections.iter().filter(of_host);
                 had.insert(at, of_host.map(|section| format!("{section}/{host}")).collect());
             }
         }
         let all: IndexSet<String> = had.values().flatten().cloned().collect();
         let all: Vec<String> = all.into_iter().collect();
-        let at_each: BTreeMap<String, Vec<Op>> = (self.desired.balancers.iter())
+        let at_each: BTreeMap<HostName, Vec<Op>> = (self.desired.balancers.iter())
             .map(|at| (at.clone(), had.get(at.as_str()).unwrap_or(&all).clone()))
             .filter(|(_, servers)| !servers.is_empty())
             // Its table would keep a drained writer.
@@ -233,7 +234,7 @@ impl Planner<'_> {
             .nodes
             .iter()
             .filter(|n| !n.online && !self.desired.is_member(&n.name))
-            .filter(|n| !self.desired.apart.contains(&n.name));
+            .filter(|n| !self.desired.apart.iter().any(|host| *host == n.name));
         for name in left.map(|n| n.name.clone()).collect::<Vec<_>>() {
             let run = Command::new(
                 format!("quorate-forget-node-{name}"),

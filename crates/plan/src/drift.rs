@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use engines::{Differs, Stage, Store};
+use names::HostName;
 use pacemaker::Resource;
 use render::{DesiredDatabase, DesiredScript};
 use wire::{Answer, ClusterWant, Command, Expect, Fact, Op, Query, ResourceWant, Wait};
@@ -38,10 +39,10 @@ fn change(what: String, have: Option<&str>, want: &str) -> Change {
 
 impl Planner<'_> {
     /// What hosts of the SQL store answered to a question, those that did.
-    fn answered(&self, answer: &str) -> Vec<(&str, Vec<Row>)> {
+    fn answered(&self, answer: &str) -> Vec<(&HostName, Vec<Row>)> {
         let hosts = self.desired.sql_hosts.iter();
         hosts
-            .filter_map(|h| Some((h.as_str(), rows(self.facts(h)?.answers.get(answer)?.known()?)?)))
+            .filter_map(|h| Some((h, rows(self.facts(h)?.answers.get(answer)?.known()?)?)))
             .collect()
     }
 
@@ -62,7 +63,7 @@ impl Planner<'_> {
     pub(crate) fn database_drift(
         &self,
         db: &DesiredDatabase,
-    ) -> Option<(Vec<String>, Vec<Change>, Vec<String>)> {
+    ) -> Option<(Vec<String>, Vec<Change>, Vec<HostName>)> {
         let all = self.answered(&look::database(&db.service));
         if all.is_empty() {
             return None;
@@ -78,7 +79,7 @@ impl Planner<'_> {
                 statements.extend(part.make.iter().cloned());
                 let have = (have != "missing").then_some(have);
                 changes.push(change(part.what.clone(), have, &part.want));
-                hosts.push(host.to_owned());
+                hosts.push(host.clone());
             }
         }
         hosts.extend(self.desired.sql_hosts.iter().cloned());
@@ -129,8 +130,8 @@ impl Planner<'_> {
 
     /// What a broker or store that runs should hold and does not, by the member that must
     /// put it back itself, if it is not all the same which does.
-    fn differing(&self, store: &Store) -> BTreeMap<Option<String>, Vec<Differs>> {
-        let mut out: BTreeMap<Option<String>, Vec<Differs>> = BTreeMap::new();
+    fn differing(&self, store: &Store) -> BTreeMap<Option<HostName>, Vec<Differs>> {
+        let mut out: BTreeMap<Option<HostName>, Vec<Differs>> = BTreeMap::new();
         for differs in engines::differs(store, &engines::seen(self.observed)) {
             out.entry(differs.member.clone()).or_default().push(differs);
         }
@@ -141,7 +142,7 @@ impl Planner<'_> {
     fn put_back(
         &mut self,
         store: &Store,
-        member: Option<&str>,
+        member: Option<&HostName>,
         differs: &[Differs],
         before: &[String],
     ) -> String {
@@ -149,7 +150,7 @@ impl Planner<'_> {
             None => (format!("store/{}/holds", store.resource), store.members.clone()),
             Some(host) => (
                 format!("store/{}/holds-{host}", store.resource),
-                vec![host.to_owned()],
+                vec![host.clone()],
             ),
         };
         let mut s = step(

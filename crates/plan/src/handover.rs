@@ -11,6 +11,7 @@
 //! Every stage is seen in the facts, so a run that died in between is taken up
 //! where it was. Nothing else is planned until all have changed hands.
 
+use names::HostName;
 use pacemaker::{Cib, Held, Resource};
 use render::{DesiredUnit, UnitRun};
 use wire::{CibSection, ClusterWant, Command, Expect, Fact, Op, Query, ResourceWant, UnitChange, Wait};
@@ -137,7 +138,7 @@ impl Planner<'_> {
     pub(crate) fn push(
         &mut self,
         id: &str,
-        hosts: Vec<String>,
+        hosts: Vec<HostName>,
         title: String,
         why: &str,
         changes: Vec<Change>,
@@ -207,7 +208,7 @@ impl Planner<'_> {
     }
 
     /// systemd is told on a host to run what runs there already.
-    fn take(&mut self, ids: &[String], host: &str) {
+    fn take(&mut self, ids: &[String], host: &HostName) {
         let (Some(wanted), Some(facts)) = (self.desired.hosts.get(host), self.facts(host)) else {
             return;
         };
@@ -250,7 +251,7 @@ impl Planner<'_> {
         let why = "the cluster does not rule it any more";
         self.push(
             &format!("take/{host}"),
-            vec![host.to_owned()],
+            vec![host.clone()],
             title,
             why,
             changes,
@@ -301,7 +302,7 @@ impl Planner<'_> {
 
     /// The wait for the cluster to have found what runs: as much as was seen to.
     pub(crate) fn found(&self, ids: &[String]) -> Wait {
-        let runs = |id: &String, host: &String| {
+        let runs = |id: &String, host: &HostName| {
             let wanted = self.desired.hosts.get(host);
             let unit = wanted.and_then(|w| w.units.iter().find(|u| u.resource == *id));
             let facts = self.facts(host).map(|f| &f.units);
@@ -331,7 +332,7 @@ impl Planner<'_> {
     }
 
     /// systemd is told on a host to leave what it runs.
-    fn give(&mut self, ids: &[String], host: &str) {
+    fn give(&mut self, ids: &[String], host: &HostName) {
         let Some(wanted) = self.desired.hosts.get(host) else {
             return;
         };
@@ -373,7 +374,7 @@ impl Planner<'_> {
         let why = "the cluster knows it";
         self.push(
             &format!("give/{host}"),
-            vec![host.to_owned()],
+            vec![host.clone()],
             title,
             why,
             changes,

@@ -6,6 +6,7 @@
 //! above its stickiness and put back once it is there. A run that dies between
 //! leaves a raised preference, which is drift that the next plan takes away.
 
+use names::HostName;
 use render::DesiredVip;
 use status::Verdict;
 use wire::{CibSection, Expect, Op, Wait};
@@ -17,18 +18,23 @@ use crate::{Effect, Step, quorate};
 const RAISED: &str = "INFINITY";
 
 impl Planner<'_> {
-    /// Addresses away from home, each with its holder; a shared one once.
-    fn away(&self) -> Vec<(&DesiredVip, String)> {
+    /// Addresses away from home, each with its home and its holder; a shared one once.
+    fn away(&self) -> Vec<(&DesiredVip, &HostName, String)> {
         let Some(monitor) = quorate(self.observed) else {
             return Vec::new();
         };
-        let mut out: Vec<(&DesiredVip, String)> = Vec::new();
-        for vip in self.desired.vips.iter().filter(|v| !v.home.is_empty()) {
+        let mut out: Vec<(&DesiredVip, &HostName, String)> = Vec::new();
+        let homes = self
+            .desired
+            .vips
+            .iter()
+            .filter_map(|v| Some((v, v.home.as_ref()?)));
+        for (vip, home) in homes {
             if let [holder] = monitor.nodes_of(&vip.resource, "Started").as_slice()
-                && *holder != vip.home
-                && out.iter().all(|(v, _)| v.resource != vip.resource)
+                && holder != home
+                && out.iter().all(|(v, ..)| v.resource != vip.resource)
             {
-                out.push((vip, (*holder).to_owned()));
+                out.push((vip, home, (*holder).to_owned()));
             }
         }
         out
@@ -64,7 +70,7 @@ impl Planner<'_> {
         let least = i64::from(self.desired.home_after);
         let places: Vec<String> = away
             .iter()
-            .map(|(v, holder)| format!("{}: on {holder}, home is {}", v.service, v.home))
+            .map(|(v, home, holder)| format!("{}: on {holder}, home is {home}", v.service))
             .collect();
         let quiet = !barrier && !self.starting && self.steps.iter().all(is_quiet);
         // The verdict costs as much as the rest of a plan: only where it decides.
@@ -72,9 +78,12 @@ impl Planner<'_> {
         if let Some(Ok(whole)) = whole
             && whole >= least
         {
-            let away: Vec<(DesiredVip, String)> = away.into_iter().map(|(v, h)| (v.clone(), h)).collect();
-            for (vip, holder) in away {
-                self.move_home(&vip, &holder, whole);
+            let away: Vec<(DesiredVip, HostName, String)> = away
+                .into_iter()
+                .map(|(vip, home, holder)| (vip.clone(), home.clone(), holder))
+                .collect();
+            for (vip, home, holder) in away {
+                self.move_home(&vip, &home, &holder, whole);
             }
             return;
         }
@@ -89,10 +98,10 @@ impl Planner<'_> {
         ));
     }
 
-    fn move_home(&mut self, vip: &DesiredVip, holder: &str, whole: i64) {
+    fn move_home(&mut self, vip: &DesiredVip, home: &HostName, holder: &str, whole: i64) {
         let mut raised = self.desired.cib.clone();
         for location in &mut raised.locations {
-            if location.resource == vip.resource && location.node == vip.home {
+            if location.resource == vip.resource && location.node == *home {
                 RAISED.clone_into(&mut location.score);
             }
         }
@@ -108,7 +117,7 @@ impl Planner<'_> {
             .filter(|v| v.resource == vip.resource)
             .map(|v| v.service.clone())
             .collect();
-        let arrived = self.settled_with(vip);
+        let arrived = self.settled_with(vip, home);
         // What was whole when it was looked at may not be any more: somebody was asked
         // in between, or waited for.
         let still = Wait {
@@ -125,9 +134,8 @@ impl Planner<'_> {
             format!("home/{}", vip.service),
             self.nodes(),
             format!(
-                "move the address of {} home from {holder} to {}",
-                services.join(", "),
-                vip.home
+                "move the address of {} home from {holder} to {home}",
+                services.join(", ")
             ),
             &format!("all has been whole for {whole} s"),
             ops,
@@ -137,20 +145,20 @@ impl Planner<'_> {
             resource: vip.resource.clone(),
             services,
             from: holder.to_owned(),
-            to: vip.home.clone(),
+            to: home.clone(),
         }];
         self.steps.push(s);
     }
 
     /// Everything runs where it should, and the address at home.
-    fn settled_with(&self, vip: &DesiredVip) -> Wait {
+    fn settled_with(&self, vip: &DesiredVip, home: &HostName) -> Wait {
         let mut wait = self.settled(&self.desired.cib);
         if let Expect::Cluster(want) = &mut wait.expect {
             for resource in want.resources.iter_mut().filter(|r| r.id == vip.resource) {
-                resource.node.clone_from(&vip.home);
+                resource.node = home.to_string();
             }
         }
-        wait.what = format!("{} has the address of {}, and all runs", vip.home, vip.service);
+        wait.what = format!("{home} has the address of {}, and all runs", vip.service);
         wait.timeout_ms = 60_000;
         wait
     }

@@ -12,6 +12,7 @@ use std::hash::Hash;
 
 use engines::Refusal;
 use indexmap::IndexSet;
+use names::HostName;
 use pacemaker::{Configured, LiveCib};
 use render::{Desired, DesiredAbsent, IDENTITY, UnitRun};
 use wire::{Command, FileWrite, Op, UnitChange};
@@ -157,7 +158,7 @@ impl Planner<'_> {
         &mut self,
         gate: &mut Option<String>,
         id: String,
-        hosts: Vec<String>,
+        hosts: Vec<HostName>,
         title: String,
         ops: Vec<Op>,
     ) {

@@ -40,6 +40,7 @@ mod taken_in;
 mod votes;
 
 use indexmap::IndexMap;
+use names::HostName;
 use serde::{Deserialize, Serialize};
 use wire::{Facts, Op};
 
@@ -67,14 +68,14 @@ pub enum Effect {
         /// Its resource.
         resource: String,
         /// On which host.
-        host: String,
+        host: HostName,
     },
     /// An instance reads its files again, and goes on serving.
     Reload {
         /// Its unit.
         unit: String,
         /// On which host.
-        host: String,
+        host: HostName,
     },
     /// A resource's parameters change: the cluster restarts it wherever it runs.
     Reconfigure {
@@ -95,7 +96,7 @@ pub enum Effect {
     /// A member joins, and is given a copy of what the stores hold: writes wait for it.
     Joins {
         /// The host.
-        host: String,
+        host: HostName,
     },
     /// A store that serves nowhere is brought back: until then nothing that stands on it
     /// answers.
@@ -106,12 +107,12 @@ pub enum Effect {
     /// Everything that the cluster runs on a host starts there.
     Starts {
         /// The host.
-        host: String,
+        host: HostName,
     },
     /// A host runs nothing of the cluster's any more: its addresses go elsewhere.
     Standby {
         /// The host.
-        host: String,
+        host: HostName,
         /// Services whose address it has.
         services: Vec<String>,
     },
@@ -122,10 +123,10 @@ pub enum Effect {
         resource: String,
         /// Services behind it.
         services: Vec<String>,
-        /// Who has it now.
+        /// Who has it now, as the cluster names it.
         from: String,
         /// Who gets it.
-        to: String,
+        to: HostName,
     },
 }
 
@@ -146,7 +147,7 @@ pub struct Step {
     /// Stable name: `prepare/c1`, `database/keystone`.
     pub id: String,
     /// Candidates in order; the first reachable does it.
-    pub hosts: Vec<String>,
+    pub hosts: Vec<HostName>,
     /// For people.
     pub title: String,
     /// Why it is needed.
@@ -194,7 +195,7 @@ impl Plan {
 }
 
 /// What was seen of each host: its facts, or why there are none.
-pub type Observed = IndexMap<String, Result<Facts, String>>;
+pub type Observed = IndexMap<HostName, Result<Facts, String>>;
 
 /// Digest of a text after its secrets are filled in; the planner itself never sees one.
 pub type Digest<'a> = &'a dyn Fn(&[u8]) -> String;

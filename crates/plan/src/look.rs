@@ -200,5 +200,8 @@ pub(crate) fn api_query(url: &str) -> Query {
 /// Stores that have a member on `host`.
 pub(crate) fn stores_on<'a>(desired: &'a Desired, host: &str) -> impl Iterator<Item = &'a Store> {
     let host = host.to_owned();
-    desired.stores.iter().filter(move |s| s.members.contains(&host))
+    desired
+        .stores
+        .iter()
+        .filter(move |s| s.members.iter().any(|m| *m == host))
 }

@@ -1,6 +1,7 @@
 //! Members that the operator gives up in a recovery: the cluster keeps a mark of each, by
 //! which its stores are set aside should it return (`catalog/infra/pacemaker/given-up`).
 
+use names::HostName;
 use render::{Desired, DesiredScript};
 use wire::{Command, Expect, NamedQuery, Op, Query, Wait};
 
@@ -144,7 +145,7 @@ pub(crate) fn queries(desired: &Desired, host: &str) -> Vec<NamedQuery> {
 }
 
 /// The wait for those that are left to have quorum, where the lost were a majority.
-pub(crate) fn quorum(lost: &[String]) -> Wait {
+pub(crate) fn quorum(lost: &[HostName]) -> Wait {
     let script = "corosync-quorumtool -s | grep -q '^Quorate: *Yes'";
     Wait {
         what: format!("the cluster has quorum without {}", lost.join(" and ")),
@@ -160,7 +161,7 @@ pub(crate) fn quorum(lost: &[String]) -> Wait {
 
 /// The wait until the cluster has no doubt about any of the lost: its devices proved that they
 /// are off, or the operator did.
-fn proven(lost: &[String]) -> Wait {
+fn proven(lost: &[HostName]) -> Wait {
     let pends = lost
         .iter()
         .map(|host| format!("-e 'node name=\"{host}\"[^>]* unclean=\"true\"'"));

@@ -6,6 +6,7 @@
 //! another host is away already: what is left would be too little.
 
 use engines::Refusal;
+use names::HostName;
 use pacemaker::{Monitor, Resource};
 use render::Desired;
 use wire::{ClusterWant, Command, Expect, Op, Query, ResourceWant, Wait};
@@ -102,12 +103,14 @@ pub fn take_away(
 ) -> Result<Plan, Vec<Refusal>> {
     let monitor = quorate(observed);
     let reasons = reasons(desired, observed, monitor.as_ref(), host);
-    let Some(monitor) = monitor.filter(|_| reasons.is_empty()) else {
+    let mut nodes = desired.nodes.iter().map(|(node, _)| node);
+    let host = nodes.find(|node| **node == host);
+    let Some((monitor, host)) = monitor.zip(host).filter(|_| reasons.is_empty()) else {
         return Err(reasons);
     };
     let mut planner = Planner::new(desired, observed, &no_digest);
     let mut last = Vec::new();
-    if !monitor.nodes.iter().any(|n| n.name == host && n.standby) {
+    if !monitor.nodes.iter().any(|n| *host == n.name && n.standby) {
         let gate = planner.gate(host, &[]);
         let all = planner.all_balanced();
         let out = planner.take_out(host, &all, &gate);
@@ -131,7 +134,7 @@ pub fn take_away(
         let why = "the operator wants it";
         planner
             .steps
-            .push(step(id, vec![host.to_owned()], title, why, vec![op], last));
+            .push(step(id, vec![host.clone()], title, why, vec![op], last));
     }
     Ok(Plan {
         intent: format!("take {host} out of service"),
@@ -147,11 +150,13 @@ pub fn take_away(
 pub fn take_back(desired: &Desired, observed: &Observed, host: &str) -> Result<Plan, Vec<Refusal>> {
     let monitor = quorate(observed);
     let reasons = reasons(desired, observed, monitor.as_ref(), host);
-    let Some(monitor) = monitor.filter(|_| reasons.is_empty()) else {
+    let mut nodes = desired.nodes.iter().map(|(node, _)| node);
+    let host = nodes.find(|node| **node == host);
+    let Some((monitor, host)) = monitor.zip(host).filter(|_| reasons.is_empty()) else {
         return Err(reasons);
     };
     let mut planner = Planner::new(desired, observed, &no_digest);
-    if monitor.nodes.iter().any(|n| n.name == host && n.standby) {
+    if monitor.nodes.iter().any(|n| *host == n.name && n.standby) {
         let id = format!("service/{host}");
         let words = [
             "crm_attribute",
@@ -169,15 +174,13 @@ pub fn take_back(desired: &Desired, observed: &Observed, host: &str) -> Result<P
         let title = format!("take {host} back into service");
         let mut s = step(
             id.clone(),
-            vec![host.to_owned()],
+            vec![host.clone()],
             title,
             "it is out of service",
             ops,
             Vec::new(),
         );
-        s.effects = vec![Effect::Starts {
-            host: host.to_owned(),
-        }];
+        s.effects = vec![Effect::Starts { host: host.clone() }];
         planner.steps.push(s);
         let all = planner.all_balanced();
         planner.let_in(host, &all, vec![id]);
@@ -196,11 +199,11 @@ impl Planner<'_> {
 
     /// The waits for all others to be whole, after some steps: what the cluster and their
     /// balancers tell of them, and what the members of the stores on them say themselves.
-    pub(crate) fn gate(&mut self, host: &str, before: &[String]) -> Vec<String> {
+    pub(crate) fn gate(&mut self, host: &HostName, before: &[String]) -> Vec<String> {
         let gate = format!("gate/{host}");
         self.steps.push(step(
             gate.clone(),
-            vec![host.to_owned()],
+            vec![host.clone()],
             format!("wait for all hosts but {host} to be whole"),
             "they have to serve without it",
             self.others(host),
@@ -232,7 +235,7 @@ impl Planner<'_> {
     pub(crate) fn standby(
         &mut self,
         monitor: &Monitor,
-        host: &str,
+        host: &HostName,
         why: &str,
         before: &[String],
     ) -> Vec<String> {
@@ -282,7 +285,7 @@ impl Planner<'_> {
         let id = format!("standby/{host}");
         let mut s = step(
             id.clone(),
-            vec![host.to_owned()],
+            vec![host.clone()],
             format!("take {host} out of service"),
             why,
             vec![run, Op::Wait(gone)],
@@ -297,7 +300,7 @@ impl Planner<'_> {
             .collect();
         services.dedup();
         s.effects = vec![Effect::Standby {
-            host: host.to_owned(),
+            host: host.clone(),
             services,
         }];
         self.steps.push(s);

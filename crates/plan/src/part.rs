@@ -195,7 +195,7 @@ mod tests {
         let after = after.iter().map(|a| (*a).to_owned()).collect();
         crate::build::step(
             id.to_owned(),
-            vec!["c1".to_owned()],
+            vec![names::HostName::new("c1").unwrap()],
             id.to_owned(),
             "",
             vec![],

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use engines::Refusal;
+use names::HostName;
 use render::{Desired, DesiredForget, DesiredHeldBy, IDENTITY};
 use wire::{Answer, Command, Fact, NamedQuery, Op};
 
@@ -16,7 +17,7 @@ use crate::{Change, Observed, leave};
 
 /// Names that members were told of and the cloud file does not have, also those of hosts that
 /// were renamed. An account of another cloud tells of none.
-pub(crate) fn departed(desired: &Desired, observed: &Observed) -> Vec<String> {
+pub(crate) fn departed(desired: &Desired, observed: &Observed) -> Vec<HostName> {
     let members = observed.iter().filter(|(host, _)| desired.is_member(host));
     let members: Observed = members.map(|(h, f)| (h.clone(), f.clone())).collect();
     let cloud = account(desired).and_then(render::cloud_told);
@@ -27,8 +28,8 @@ pub(crate) fn departed(desired: &Desired, observed: &Observed) -> Vec<String> {
     if told.is_empty() {
         return Vec::new();
     }
-    let named: BTreeSet<&String> = desired.named.iter().map(|(name, _)| name).collect();
-    let told: BTreeSet<String> = told.into_iter().map(|(name, _)| name).collect();
+    let named: BTreeSet<&HostName> = desired.named.iter().map(|(name, _)| name).collect();
+    let told: BTreeSet<HostName> = told.into_iter().map(|(name, _)| name).collect();
     let left = told.into_iter().filter(|name| !named.contains(name));
     left.filter(|name| !desired.apart.contains(name)).collect()
 }
@@ -138,7 +139,7 @@ impl Planner<'_> {
         for forget in &self.desired.forget {
             let mut script = forget.script.clone();
             if let Op::Run(Command { argv, .. }) = &mut script.op {
-                argv.extend(self.departed.iter().cloned());
+                argv.extend(self.departed.iter().map(ToString::to_string));
             }
             let mut new = self.script(&script, Vec::new(), after.clone());
             new.id = format!("records/{}/{}", script.service, script.name);

@@ -2,6 +2,7 @@
 //! the cloud file says, or that belong to somebody else. All reasons at once.
 
 use engines::Refusal;
+use names::HostName;
 use render::Desired;
 use wire::{Fact, Facts};
 
@@ -58,7 +59,7 @@ fn unseen_configuration(desired: &Desired, observed: &Observed) -> Vec<Refusal> 
         .nodes
         .iter()
         .filter_map(|(host, _)| Some((host, observed.get(host)?.as_ref().ok()?)));
-    let running: Vec<(&String, &Facts)> = members.filter(|(_, f)| f.cluster.known().is_some()).collect();
+    let running: Vec<(&HostName, &Facts)> = members.filter(|(_, f)| f.cluster.known().is_some()).collect();
     if running.iter().any(|(_, facts)| facts.cib.known().is_some()) {
         return Vec::new();
     }

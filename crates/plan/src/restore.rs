@@ -4,6 +4,7 @@
 //! done. Nothing is loaded while a member sees a client of these databases.
 
 use engines::Refusal;
+use names::HostName;
 use render::{Desired, DesiredRestore, DesiredUnit};
 use wire::{Answer, Expect, Fact, Facts, NamedQuery, Op, Query, UnitChange, Wait};
 
@@ -73,7 +74,7 @@ pub fn held<'a>(facts: impl Iterator<Item = &'a Facts> + Clone) -> Vec<String> {
 impl Planner<'_> {
     /// Whether databases are still to be loaded.
     pub(crate) fn restoring(&self) -> bool {
-        let done = |host: &String| self.facts(host).is_some_and(|f| some_row(f, DONE));
+        let done = |host: &HostName| self.facts(host).is_some_and(|f| some_row(f, DONE));
         self.desired.restore.is_some() && !self.desired.sql_hosts.iter().any(done)
     }
 

@@ -10,6 +10,7 @@
 //! Not `crm_resource --restart`: it looks every two seconds, twice a restart.
 
 use indexmap::IndexSet;
+use names::HostName;
 use pacemaker::{Cib, Resource};
 use render::{DesiredBalanced, UnitRun};
 use wire::{
@@ -49,7 +50,7 @@ impl Files {
 
 /// What is changed on one host under running instances.
 pub(crate) struct Rolling {
-    pub(crate) host: String,
+    pub(crate) host: HostName,
     /// What is read by instances that are restarted for it.
     pub(crate) restarts: Files,
     /// What is read by instances that are told to read it.
@@ -57,9 +58,9 @@ pub(crate) struct Rolling {
 }
 
 impl Rolling {
-    pub(crate) fn of(host: &str) -> Self {
+    pub(crate) fn of(host: &HostName) -> Self {
         Self {
-            host: host.to_owned(),
+            host: host.clone(),
             restarts: Files::default(),
             reloads: Files::default(),
         }
@@ -101,7 +102,7 @@ impl Planner<'_> {
         let reloads = hosts
             .iter_mut()
             .map(|r| (r.host.clone(), std::mem::take(&mut r.reloads)));
-        let reloads: Vec<(String, Files)> = reloads.filter(|(_, files)| !files.writes.is_empty()).collect();
+        let reloads: Vec<(HostName, Files)> = reloads.filter(|(_, files)| !files.writes.is_empty()).collect();
         for (host, files) in reloads {
             last = self.turn_reload(&host, files, &before);
             before.clone_from(&last);
@@ -115,7 +116,7 @@ impl Planner<'_> {
         self.prepared.extend(last);
     }
 
-    fn turn_reload(&mut self, host: &str, files: Files, before: &[String]) -> Vec<String> {
+    fn turn_reload(&mut self, host: &HostName, files: Files, before: &[String]) -> Vec<String> {
         let units = self.units(host, &files.resources);
         let mut ops = self.others(host);
         ops.push(Op::Files(files.writes));
@@ -133,7 +134,7 @@ impl Planner<'_> {
         let id = format!("reload/{host}");
         let mut s = step(
             id.clone(),
-            vec![host.to_owned()],
+            vec![host.clone()],
             format!(
                 "change {host}, where {} reads it without a restart",
                 units.join(", ")
@@ -147,14 +148,14 @@ impl Planner<'_> {
             .into_iter()
             .map(|unit| Effect::Reload {
                 unit,
-                host: host.to_owned(),
+                host: host.clone(),
             })
             .collect();
         self.steps.push(s);
         vec![id]
     }
 
-    fn turn_restart(&mut self, host: &str, files: Files, before: &[String]) -> Vec<String> {
+    fn turn_restart(&mut self, host: &HostName, files: Files, before: &[String]) -> Vec<String> {
         let runs = |r: &&String| !r.starts_with("unit/") && self.instance_runs(r, host);
         let resources: Vec<String> = files.resources.iter().filter(runs).cloned().collect();
         let units: Vec<String> = files
@@ -197,7 +198,7 @@ impl Planner<'_> {
             .collect();
         let mut s = step(
             id.clone(),
-            vec![host.to_owned()],
+            vec![host.clone()],
             format!("change {host}, restarting {} there", names.join(", ")),
             "files of running services differ",
             ops,
@@ -208,7 +209,7 @@ impl Planner<'_> {
             .iter()
             .map(|resource| Effect::Restart {
                 resource: resource.clone(),
-                host: host.to_owned(),
+                host: host.clone(),
             })
             .collect();
         self.steps.push(s);
@@ -409,7 +410,7 @@ impl Planner<'_> {
                         id: clone.primitive.id.clone(),
                         role: wanted_role(clone).to_owned(),
                         count: 1,
-                        node: node.clone(),
+                        node: node.to_string(),
                     });
                 }
             }

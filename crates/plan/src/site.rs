@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use engines::Refusal;
+use names::HostName;
 use render::{Desired, DesiredUnit, UnitRun};
 use wire::{Command, Fact, Op, ServerState, UnitChange};
 
@@ -17,7 +18,7 @@ use crate::roll::balance;
 use crate::{Observed, Plan, Step, away, orders, quorate};
 
 /// Names of the machines that run on each host, or why they are not known.
-pub type Machines = BTreeMap<String, Result<Vec<String>, String>>;
+pub type Machines = BTreeMap<HostName, Result<Vec<String>, String>>;
 
 /// Everything on a member may take so long to stop, in milliseconds: its resources one
 /// after the other.
@@ -34,12 +35,12 @@ pub struct SiteOff {
     /// The steps.
     pub plan: Plan,
     /// The member that stops last, and so has the newest data; none where nothing runs.
-    pub last: Option<String>,
+    pub last: Option<HostName>,
 }
 
 /// Members in the order in which they stop: first those of whose stores one does not serve,
 /// last the first of the cloud file that is well.
-fn order(desired: &Desired, observed: &Observed) -> Vec<String> {
+fn order(desired: &Desired, observed: &Observed) -> Vec<HostName> {
     let seen = engines::seen(observed);
     let stores: Vec<_> = desired
         .stores
@@ -50,7 +51,7 @@ fn order(desired: &Desired, observed: &Observed) -> Vec<String> {
         let mut all = stores.iter().flatten();
         all.any(|m| m.host == host && !m.healthy)
     };
-    let mut out: Vec<String> = desired.nodes.iter().rev().map(|(host, _)| host.clone()).collect();
+    let mut out: Vec<HostName> = desired.nodes.iter().rev().map(|(host, _)| host.clone()).collect();
     out.sort_by_key(|host| !ill(host));
     out
 }
@@ -121,15 +122,15 @@ struct Steps<'a> {
 }
 
 impl Steps<'_> {
-    fn add(&mut self, id: String, host: &str, title: String, why: &str, ops: Vec<Op>) -> String {
+    fn add(&mut self, id: String, host: &HostName, title: String, why: &str, ops: Vec<Op>) -> String {
         let base = self.base.clone();
         self.all
-            .push(step(id.clone(), vec![host.to_owned()], title, why, ops, base));
+            .push(step(id.clone(), vec![host.clone()], title, why, ops, base));
         id
     }
 
     /// Has the machines of users on a host shut down.
-    fn guests(&mut self, host: &str, machines: &Machines) -> Vec<String> {
+    fn guests(&mut self, host: &HostName, machines: &Machines) -> Vec<String> {
         let Some(wanted) = self.desired.hosts.get(host) else {
             return Vec::new();
         };
@@ -151,7 +152,7 @@ impl Steps<'_> {
         out
     }
 
-    fn power_off(&mut self, host: &str, why: &str) -> String {
+    fn power_off(&mut self, host: &HostName, why: &str) -> String {
         let run = Command::new("quorate-off".to_owned(), &["sh", "-c", POWER_OFF], 30_000);
         let title = format!("switch {host} off");
         self.add(format!("off/{host}"), host, title, why, vec![Op::Run(run)])
@@ -184,7 +185,7 @@ impl Steps<'_> {
 
     /// Waits for the member that stops last to have every write, before another stops. It may
     /// have lost the others for a moment since it was looked at, and be getting a copy.
-    fn gate(&mut self, host: &str, last: &str) -> String {
+    fn gate(&mut self, host: &HostName, last: &HostName) -> String {
         let waits = self.desired.sql_store().map(engines::serves).unwrap_or_default();
         let ops = waits.into_iter().map(Op::Wait).collect();
         let title = format!("wait for what {last} stores to serve, before {host} stops");
@@ -193,7 +194,7 @@ impl Steps<'_> {
     }
 
     /// Stops what a member runs: by systemd, then by the cluster.
-    fn stop(&mut self, host: &str, why: &str) -> String {
+    fn stop(&mut self, host: &HostName, why: &str) -> String {
         let units = self.desired.hosts.get(host).into_iter().flat_map(|h| &h.units);
         let own = |u: &&DesiredUnit| u.run == UnitRun::Systemd && !u.resource.is_empty();
         let changes: Vec<UnitChange> = units
@@ -237,7 +238,7 @@ pub fn switch_off(
         return Err(reasons);
     }
     let members = order(desired, observed);
-    let (run_machines, others): (Vec<&String>, Vec<&String>) = desired
+    let (run_machines, others): (Vec<&HostName>, Vec<&HostName>) = desired
         .hosts
         .keys()
         .partition(|host| desired.hosts.get(*host).is_some_and(|h| !h.guests.is_empty()));
@@ -294,7 +295,7 @@ pub fn switch_off(
 }
 
 /// The meaning of the whole, before its steps.
-fn told(desired: &Desired, members: &[String], last: Option<&str>) -> Vec<String> {
+fn told(desired: &Desired, members: &[HostName], last: Option<&str>) -> Vec<String> {
     let mut out = vec![format!(
         "all {} hosts are switched off: nothing of the cloud answers until `quorate power on`",
         desired.hosts.len()

@@ -4,6 +4,7 @@
 //! Not for starting what runs on them (`hosts`): that is done one plan earlier, or by the
 //! same plan.
 
+use names::HostName;
 use render::DesiredScript;
 use wire::{Expect, Fact, Query, Wait};
 
@@ -35,7 +36,7 @@ impl Planner<'_> {
         let scripts = self.desired.scripts.iter();
         for script in scripts.filter(|s| s.each.is_some()) {
             let Some(each) = &script.each else { continue };
-            let hosts: Vec<&String> = each.hosts.iter().filter(|h| self.is_seen(h)).collect();
+            let hosts: Vec<&HostName> = each.hosts.iter().filter(|h| self.is_seen(h)).collect();
             if hosts.is_empty() || self.is_done(script) {
                 continue;
             }
@@ -43,7 +44,7 @@ impl Planner<'_> {
                 later = true;
                 continue;
             }
-            let hosts: Vec<String> = hosts.into_iter().cloned().collect();
+            let hosts: Vec<String> = hosts.into_iter().map(ToString::to_string).collect();
             let waits = each.ready.iter().map(|query| Wait {
                 what: format!("{} hears of {}", script.service, some(&hosts)),
                 query: query.clone(),

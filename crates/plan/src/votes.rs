@@ -15,6 +15,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use engines::Refusal;
+use names::HostName;
 use pacemaker::{Monitor, Resource};
 use render::{Corosync, CorosyncNode, Desired, IDENTITY};
 use wire::{ClusterWant, Expect, Fact, Op, Query, ResourceWant, Wait};
@@ -33,13 +34,13 @@ const ARRIVES_MS: u64 = 1_200_000;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Votes {
     /// Votes in the file, where they are not one.
-    weights: BTreeMap<String, u32>,
+    weights: BTreeMap<HostName, u32>,
     /// Members that the cluster does not count yet.
-    pub(crate) coming: Vec<String>,
+    pub(crate) coming: Vec<HostName>,
     /// All of those are in the cluster.
     pub(crate) arrived: bool,
     /// Members that the cloud file does not name and that are in the cluster still.
-    pub(crate) leaving: Vec<String>,
+    pub(crate) leaving: Vec<HostName>,
     /// None of those has a vote any more.
     pub(crate) uncounted: bool,
     /// Their part of the file.
@@ -49,8 +50,8 @@ pub(crate) struct Votes {
 }
 
 /// What the members of a quorate cluster run with, by name, and what one sees.
-fn running(desired: &Desired, observed: &Observed) -> Option<(BTreeMap<String, Member>, Monitor)> {
-    let tells = |host: &String| {
+fn running(desired: &Desired, observed: &Observed) -> Option<(BTreeMap<HostName, Member>, Monitor)> {
+    let tells = |host: &HostName| {
         let facts = observed.get(host)?.as_ref().ok()?;
         let monitor = quorum::monitor(facts)?;
         Some((corosync::running_members(facts)?, monitor))
@@ -77,8 +78,8 @@ impl Votes {
             return out;
         };
         // Those that were given up count again when they are members again.
-        let uncounted = |name: &&String| running.get(*name).is_some_and(|member| member.votes == 0);
-        let away: Vec<String> = desired.apart.iter().filter(uncounted).cloned().collect();
+        let uncounted = |name: &&HostName| running.get(*name).is_some_and(|member| member.votes == 0);
+        let away: Vec<HostName> = desired.apart.iter().filter(uncounted).cloned().collect();
         if !away.is_empty() {
             out.weigh(left, &away);
             return out;
@@ -98,7 +99,7 @@ impl Votes {
                 .all(|(name, m)| !out.leaving.contains(name) || m.votes == 0)
         });
         let counted = |name: &str| running.get(name).is_some_and(|member| member.votes > 0);
-        let (there, coming): (Vec<&String>, Vec<&String>) = desired
+        let (there, coming): (Vec<&HostName>, Vec<&HostName>) = desired
             .nodes
             .iter()
             .map(|(name, _)| name)
@@ -119,7 +120,7 @@ impl Votes {
     }
 
     /// Makes those that are left a majority by themselves, and gives the others no vote.
-    fn weigh<'a>(&mut self, left: impl ExactSizeIterator<Item = &'a String>, others: &[String]) {
+    fn weigh<'a>(&mut self, left: impl ExactSizeIterator<Item = &'a HostName>, others: &[HostName]) {
         let many = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let weight = weight(many(left.len()), many(others.len()));
         self.weights = left.map(|name| (name.clone(), weight)).collect();
@@ -183,7 +184,7 @@ fn not_known(desired: &Desired, observed: &Observed) -> Vec<Refusal> {
     }
     let nodes = desired.nodes.iter().map(|(name, _)| name);
     // Those that are given up are members still, by the account of the others.
-    let wanted: BTreeSet<&str> = nodes.chain(&desired.lost).map(String::as_str).collect();
+    let wanted: BTreeSet<&str> = nodes.chain(&desired.lost).map(HostName::as_str).collect();
     let mut out = Vec::new();
     for (host, facts) in observed.iter().filter_map(|(h, f)| Some((h, f.as_ref().ok()?))) {
         if facts.cluster.known().is_none() {
@@ -205,7 +206,7 @@ fn not_known(desired: &Desired, observed: &Observed) -> Vec<Refusal> {
         if same {
             continue;
         }
-        let names: Vec<&str> = members.keys().map(String::as_str).collect();
+        let names: Vec<&str> = members.keys().map(HostName::as_str).collect();
         let said = format!(
             "{host}: the cluster runs with the members {}, the cloud file names {}",
             names.join(", "),
@@ -247,7 +248,7 @@ pub(crate) fn reasons(desired: &Desired, votes: &Votes, observed: &Observed) -> 
     if !unknown.is_empty() {
         return unknown;
     }
-    let changing: Vec<&String> = votes.coming.iter().chain(&votes.leaving).collect();
+    let changing: Vec<&HostName> = votes.coming.iter().chain(&votes.leaving).collect();
     let Some(monitor) = quorate(observed).filter(|_| !changing.is_empty()) else {
         return Vec::new();
     };
@@ -264,7 +265,7 @@ pub(crate) fn reasons(desired: &Desired, votes: &Votes, observed: &Observed) -> 
              others back",
         ));
     }
-    let there: Vec<&String> = desired
+    let there: Vec<&HostName> = desired
         .nodes
         .iter()
         .map(|(name, _)| name)
@@ -468,7 +469,7 @@ mod tests {
     #[test]
     fn votes_stand_in_their_nodes() {
         let node = |name: &str| CorosyncNode {
-            name: name.to_owned(),
+            name: HostName::new(name).unwrap(),
             keys: vec![("nodeid".to_owned(), "7".to_owned())],
         };
         let whole = Corosync {
@@ -476,7 +477,7 @@ mod tests {
             ..Corosync::default()
         };
         let votes = Votes {
-            weights: BTreeMap::from([("c2".to_owned(), 0)]),
+            weights: BTreeMap::from([(HostName::new("c2").unwrap(), 0)]),
             leavers: vec![node("c3").with_votes(0)],
             ..Votes::default()
         };

@@ -36,7 +36,7 @@ fn cloud(replaced: &[(&str, &str)]) -> Desired {
 /// A cloud that runs and of which one member is not there.
 fn lacking(desired: &Desired, host: &str) -> Observed {
     let mut out = world::all(desired, world::applied);
-    out.insert(host.to_owned(), Err(GONE.to_owned()));
+    out.insert(world::host(host), Err(GONE.to_owned()));
     for facts in out.values_mut().flatten() {
         if let Fact::Known(seen) = &mut facts.cluster {
             let node = seen.nodes.iter_mut().find(|n| n.name == host);
@@ -87,7 +87,7 @@ fn a_cloud_without_one_that_is_away_is_as_it_should_be() {
 fn one_that_the_cluster_hears_is_not_away() {
     let desired = cloud(&[]);
     let mut observed = world::all(&desired, world::applied);
-    observed.insert("c1".to_owned(), Err(GONE.to_owned()));
+    observed.insert(world::host("c1"), Err(GONE.to_owned()));
     let refused = make(&desired, &observed, Intent::Converge).unwrap_err();
     assert_eq!(codes(&refused), ["host::unreachable"]);
 }
@@ -100,7 +100,7 @@ fn what_restarts_nothing_reaches_the_others_after_the_absent_is_held() {
     let plan = make(&desired, &observed, Intent::Converge).unwrap();
     assert_eq!(ids(&plan), ["away/c1", "prepare/c2"]);
     assert_eq!(plan.steps[1].after, ["away/c1"]);
-    assert!(plan.steps.iter().all(|s| !s.hosts.contains(&"c1".to_owned())));
+    assert!(plan.steps.iter().all(|s| !s.hosts.contains(&world::host("c1"))));
 }
 
 /// The law: nothing that has but two instances left is restarted, and no store or voter.
@@ -206,7 +206,7 @@ fn a_recovery_without_a_host_marks_it_first_and_asks_nothing_of_it() {
     // One that is away is not given up by it: its position is not known.
     let refused = make(&whole, &observed, Intent::Recover).unwrap_err();
     assert_eq!(codes(&refused), ["store::member-unknown"]);
-    let desired = whole.given_up(&["c1".to_owned()]);
+    let desired = whole.given_up(&[world::host("c1")]);
     let plan = make(&desired, &observed, Intent::Recover).unwrap();
     let all = ids(&plan);
     let at = |id: &str| {
@@ -229,7 +229,7 @@ fn a_recovery_without_a_host_marks_it_first_and_asks_nothing_of_it() {
         assert!(at("lost/mark") < at(id));
         assert!(plan.steps[at(id)].after.contains(&"lost/mark".to_owned()), "{id}");
     }
-    assert!(plan.steps.iter().all(|s| !s.hosts.contains(&"c1".to_owned())));
+    assert!(plan.steps.iter().all(|s| !s.hosts.contains(&world::host("c1"))));
     // It is to be replaced under its name: the cluster does not forget it.
     assert!(!all.contains(&"forget/c1"), "{all:?}");
 }
@@ -256,7 +256,7 @@ fn a_recovery_without_a_majority_takes_quorum_first() {
     assert!(plan::quorate(&observed).is_none());
     let refused = make(&whole, &observed, Intent::Recover).unwrap_err();
     assert!(codes(&refused).contains(&"host::unreachable"), "{refused:?}");
-    let desired = whole.given_up(&["c1", "c2"].map(str::to_owned));
+    let desired = whole.given_up(&["c1", "c2"].map(world::host));
     let plan = make(&desired, &observed, Intent::Recover).unwrap();
     let all = ids(&plan);
     let at = |id: &str| {
@@ -318,7 +318,7 @@ fn what_most_members_of_are_lost_is_told_to_go_on() {
                     .insert(format!("left-alone/ovn/{name}"), Fact::Known(ran));
             }
         }
-        let lost: Vec<String> = lost.iter().map(|h| (*h).to_owned()).collect();
+        let lost: Vec<_> = lost.iter().map(|h| world::host(h)).collect();
         make(&whole.given_up(&lost), &observed, Intent::Recover).unwrap()
     };
     let check = |lost: &[&str], answer: Option<i32>, told: &[&str]| {
@@ -375,7 +375,7 @@ fn who_is_gone_is_told_by_members_and_has_an_address_of_its_own() {
 /// An API whose store is down does not answer before that is back, and that is foretold.
 #[test]
 fn what_a_recovery_costs_is_foretold() {
-    let desired = cloud(&[]).given_up(&["c1".to_owned()]);
+    let desired = cloud(&[]).given_up(&[world::host("c1")]);
     let observed = after_an_outage(&cloud(&[]));
     let plan = make(&desired, &observed, Intent::Recover).unwrap();
     for outage in plan::outage(&plan, &desired, &plan::Measures::new()) {

@@ -61,7 +61,7 @@ fn plan(desired: &Desired, observed: &Observed) -> Plan {
 }
 
 /// Hosts whose file a plan changes, in order, with the text that goes.
-fn changed(plan: &Plan) -> Vec<(String, String)> {
+fn changed(plan: &Plan) -> Vec<(names::HostName, String)> {
     let mut out = Vec::new();
     for step in &plan.steps {
         let files = step.ops.iter().filter_map(|op| match op {
@@ -82,11 +82,10 @@ fn what_is_asked_for_is_done_and_what_is_not_is_undone() {
     let check = |cures: &str, digests: [&str; 3], expect: &[&str], from: &str| {
         let desired = cloud("keystone, heat", cures);
         let made = plan(&desired, &seen(&desired, digests));
-        let expect: Vec<(String, String)> = expect
-            .iter()
-            .map(|h| ((*h).to_owned(), from.to_owned()))
-            .collect();
-        assert_eq!(changed(&made), expect, "{cures} {digests:?}");
+        let found = changed(&made);
+        let found: Vec<(&str, &str)> = found.iter().map(|(h, f)| (h.as_str(), f.as_str())).collect();
+        let expect: Vec<(&str, &str)> = expect.iter().map(|h| (*h, from)).collect();
+        assert_eq!(found, expect, "{cures} {digests:?}");
         made
     };
     check("slow", [AFTER; 3], &[], "");
@@ -146,7 +145,7 @@ fn a_file_that_is_not_known_is_told_and_left() {
 fn on_a_new_host_it_is_done_where_the_package_comes() {
     let desired = cloud("keystone, heat", "slow");
     let bare = world::all(&desired, world::bare);
-    let hosts: Vec<String> = changed(&plan(&desired, &bare))
+    let hosts: Vec<_> = changed(&plan(&desired, &bare))
         .into_iter()
         .map(|(host, _)| host)
         .collect();

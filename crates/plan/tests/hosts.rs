@@ -88,7 +88,7 @@ fn a_host_whose_units_are_not_there_is_taken_in_by_the_next_plan() {
     let desired = cloud();
     let mut observed = world::all(&desired, world::applied);
     answers(&mut observed, TAKEN_IN, &rows(&[]));
-    observed.insert("n1".to_owned(), Ok(world::bare(&desired, "n1")));
+    observed.insert(world::host("n1"), Ok(world::bare(&desired, "n1")));
     let plan = world::plan(&desired, &observed).unwrap();
     assert!(find(&plan, "prepare/n1").is_some());
     assert!(find(&plan, "script/nova/hosts").is_none() && plan.barrier);
@@ -100,7 +100,7 @@ fn a_host_that_is_away_is_not_waited_for() {
     let desired = cloud();
     let mut observed = world::all(&desired, world::applied);
     answers(&mut observed, TAKEN_IN, &rows(&[]));
-    observed.insert("n1".to_owned(), Err("n1: cannot connect".to_owned()));
+    observed.insert(world::host("n1"), Err("n1: cannot connect".to_owned()));
     let plan = world::plan(&desired, &observed).unwrap();
     assert!(plan.is_empty() && !plan.barrier, "{}", plan::show(&plan, true));
 }
@@ -122,7 +122,12 @@ fn records_of_hosts_that_left_are_removed_before_it_is_forgotten_that_they_were(
                 panic!("{:?}", step.ops)
             };
             assert_eq!(command.argv.last().unwrap(), "zz");
-            assert!(!command.argv.iter().any(|word| desired.hosts.contains_key(word)));
+            assert!(
+                !command
+                    .argv
+                    .iter()
+                    .any(|word| desired.hosts.contains_key(word.as_str()))
+            );
             let account = find(&plan, "leave/c1").unwrap();
             assert!(account.after.contains(&id.to_owned()), "{:?}", account.after);
         }

@@ -339,7 +339,7 @@ fn a_file_that_cannot_be_seen_is_not_written() {
             .files
             .insert(path, Fact::Unknown("Input/output error".to_owned()));
         let refusals = make(desired, &observed, Intent::Converge).unwrap_err();
-        let named = |r: &Refusal| r.message.contains(&host);
+        let named = |r: &Refusal| r.message.contains(host.as_str());
         assert!(refusals.iter().any(named), "{cloud}: {refusals:?}");
     }
 }
@@ -363,7 +363,8 @@ fn drawn(
     let first = make(desired, &observed, intent);
     match &first {
         Ok(plan) => {
-            let seen = |(host, facts): (&String, &Result<_, _>)| facts.is_ok() || !desired.is_member(host);
+            let seen =
+                |(host, facts): (&names::HostName, &Result<_, _>)| facts.is_ok() || !desired.is_member(host);
             prop_assert!(
                 observed.iter().all(seen),
                 "planned over a member that cannot be seen"
@@ -438,7 +439,7 @@ fn writes_wait_where_a_member_of_the_database_stops() {
         );
     };
     let standby = |host: &str, services: &[&str]| Effect::Standby {
-        host: host.to_owned(),
+        host: world::host(host),
         services: services.iter().map(|s| (*s).to_owned()).collect(),
     };
     check(standby("c3", &[]), "galera", (600, 1500));
@@ -451,7 +452,7 @@ fn writes_wait_where_a_member_of_the_database_stops() {
     check(standby("c5", &[]), "keystone-api", (0, 500));
     let restart = |resource: &str| Effect::Restart {
         resource: resource.to_owned(),
-        host: "c3".to_owned(),
+        host: world::host("c3"),
     };
     check(restart("galera"), "galera", (600, 3000));
     check(restart("keystone-api"), "keystone-api", (0, 500));

@@ -13,6 +13,7 @@ mod world;
 
 use std::collections::{HashMap, HashSet};
 
+use names::HostName;
 use plan::{Effect, Flaw, Law, Plan, Step, lint};
 use render::Desired;
 use wire::{Answer, Fact, Op};
@@ -37,7 +38,11 @@ fn rolling() -> (Desired, Plan) {
 fn homeward() -> (Desired, Plan) {
     let desired = world::known_by(examples::example("three-controllers").1);
     let mut observed = world::all(&desired, world::applied);
-    let vip = desired.vips.iter().find(|v| v.home == "c1").unwrap();
+    let vip = desired
+        .vips
+        .iter()
+        .find(|v| v.home.as_deref() == Some("c1"))
+        .unwrap();
     world::put(&desired, &mut observed, &vip.resource, "c2");
     world::later(&mut observed, 1000);
     let plan = world::plan(&desired, &observed).unwrap();
@@ -79,7 +84,7 @@ fn each_law_is_looked_at() {
     );
     check(
         &of,
-        |p| step(p, "change/c1").hosts = vec!["elsewhere".to_owned()],
+        |p| step(p, "change/c1").hosts = vec![world::host("elsewhere")],
         Law::Known,
         "change/c1",
     );
@@ -112,7 +117,7 @@ fn each_law_is_looked_at() {
     check(&of, hurried, Law::OneAtATime, "");
     check(
         &of,
-        |p| step(p, "change/c1").hosts.push("c2".to_owned()),
+        |p| step(p, "change/c1").hosts.push(world::host("c2")),
         Law::OneAtATime,
         "change/c1",
     );
@@ -146,7 +151,7 @@ fn a_move_is_looked_at() {
     let beside = |p: &mut Plan| {
         step(p, &id).effects.push(Effect::Reload {
             unit: "x".to_owned(),
-            host: "c1".to_owned(),
+            host: world::host("c1"),
         });
     };
     check(&of, beside, Law::MovesAlone, &id);
@@ -176,7 +181,7 @@ fn member(state: &str) -> Fact<Answer> {
 fn no_member_is_stopped_while_another_copies() {
     let (desired, plan) = rolling();
     let steps: Vec<&str> = plan.steps.iter().map(|s| s.id.as_str()).collect();
-    let hosts: Vec<&String> = desired.hosts.keys().collect();
+    let hosts: Vec<&HostName> = desired.hosts.keys().collect();
     let lets_on = |gate: &str, state: &str| {
         let step = plan.steps.iter().find(|s| s.id == gate);
         let ops = &step.unwrap_or_else(|| panic!("no step {gate}: {steps:?}")).ops;

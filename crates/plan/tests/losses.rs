@@ -69,8 +69,14 @@ fn each_kind_costs_what_its_chain_says() {
         assert_eq!(is, (usual, worst), "{fault:?} {host} {component} {target:?}");
     };
     let mut homes = desired.vips.iter();
-    let home = &homes.find(|v| v.service == "keystone").unwrap().home;
-    let away = &desired.vips.iter().find(|v| v.home != *home).unwrap().home;
+    let home = &homes
+        .find(|v| v.service == "keystone")
+        .unwrap()
+        .home
+        .clone()
+        .unwrap();
+    let mut others = desired.vips.iter().filter_map(|v| v.home.as_ref());
+    let away = others.find(|h| *h != home).unwrap();
     let identity = endpoint("keystone", "keystone-api");
     let write = journey("keystone", JourneyKind::Write);
     let volume = journey("cinder", JourneyKind::Action);

@@ -162,7 +162,11 @@ fn half_a_restore_is_refused_by_everybody_else() {
         answer(&mut observed, &host, "unfinished", ID);
         let refusals = world::plan(&desired, &observed).unwrap_err();
         assert_eq!(refusals[0].code, "restore::unfinished");
-        assert!(refusals[0].message.contains(&host), "{}", refusals[0].message);
+        assert!(
+            refusals[0].message.contains(host.as_str()),
+            "{}",
+            refusals[0].message
+        );
     }
 }
 

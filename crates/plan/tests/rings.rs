@@ -50,7 +50,7 @@ fn then(before: &Desired, after: &Desired) -> Observed {
 }
 
 /// The rings that a plan writes, with their hosts; all of one content.
-fn written(plan: &Plan) -> (Vec<String>, Option<Ring>) {
+fn written(plan: &Plan) -> (Vec<names::HostName>, Option<Ring>) {
     let mut hosts = Vec::new();
     let mut found: Vec<Vec<u8>> = Vec::new();
     for step in &plan.steps {
@@ -99,7 +99,7 @@ fn a_host_that_has_another_ring_gets_that_of_the_others() {
     let facts = all["s2"].as_mut().unwrap();
     facts.files.insert(PATH.to_owned(), Fact::Absent);
     let (hosts, ring) = written(&world::plan(&four, &all).unwrap());
-    assert_eq!((hosts, ring.unwrap().version), (vec!["s2".to_owned()], 1));
+    assert_eq!((hosts, ring.unwrap().version), (vec![world::host("s2")], 1));
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn what_is_still_to_move_waits_and_is_told() {
     let seen = have(&four, &bytes);
     // Ports differ between the rings of one service: this one alone is compared.
     let (hosts, _) = written(&world::plan(&four, &seen).unwrap());
-    assert_eq!(hosts, Vec::<String>::new());
+    assert_eq!(hosts, [] as [&str; 0]);
     let mut seen = have(&five, &bytes);
     let (_, known) = written(&world::plan(&five, &seen).unwrap());
     let bytes = known.unwrap().encode().unwrap();

@@ -24,7 +24,7 @@ fn cloud() -> Desired {
 }
 
 fn machines() -> Machines {
-    [("n1".to_owned(), Ok(vec!["instance-1".to_owned()]))].into()
+    [(world::host("n1"), Ok(vec!["instance-1".to_owned()]))].into()
 }
 
 fn off(desired: &Desired, observed: &Observed) -> SiteOff {
@@ -134,7 +134,7 @@ fn it_is_refused_where_the_newest_data_is_not_known() {
         codes(&desired, &observed)
     };
     let lose = |o: &mut Observed, host: &str| {
-        o.insert(host.to_owned(), Err(format!("{host}: cannot connect")));
+        o.insert(world::host(host), Err(format!("{host}: cannot connect")));
     };
     assert_eq!(with(&|o| lose(o, "n1")), ["host::unreachable"]);
     assert_eq!(with(&|o| lose(o, "c2")), ["host::unreachable"]);

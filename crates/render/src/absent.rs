@@ -7,6 +7,7 @@
 use catalog::{FileSpec, Spanned, UnitRun};
 use indexmap::IndexMap;
 use model::Model;
+use names::HostName;
 
 use crate::context::{Scope, Templates};
 use crate::{Desired, DesiredScript, DesiredUnit, files, periodic, scripts, systemd};
@@ -15,9 +16,9 @@ use crate::{Desired, DesiredScript, DesiredUnit, files, periodic, scripts, syste
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DesiredAbsent {
     /// Files by host, those in a directory before it. State that grows on a host is not among them.
-    pub files: IndexMap<String, Vec<String>>,
+    pub files: IndexMap<HostName, Vec<String>>,
     /// Units by host. The distribution's, which are masked, stay so: the package stays too.
-    pub units: IndexMap<String, Vec<DesiredUnit>>,
+    pub units: IndexMap<HostName, Vec<DesiredUnit>>,
     /// What takes back what its scripts did elsewhere.
     pub undo: Vec<DesiredScript>,
     /// Its databases, which stay; the first is their user's name too.

@@ -2,17 +2,19 @@
 //! is asked of them and nothing waits for them. What the others have is the same: files and
 //! the cluster's configuration name every host of the cloud file.
 
+use names::HostName;
+
 use crate::Desired;
 
 impl Desired {
     /// The cloud as it is planned for while `hosts` are not there.
     #[must_use]
-    pub fn without(&self, hosts: &[String]) -> Self {
+    pub fn without(&self, hosts: &[HostName]) -> Self {
         let mut out = self.clone();
         if hosts.is_empty() {
             return out;
         }
-        let apart = |host: &String| hosts.contains(host);
+        let apart = |host: &HostName| hosts.contains(host);
         out.hosts.retain(|host, _| !apart(host));
         out.nodes.retain(|(host, _)| !apart(host));
         for store in &mut out.stores {
@@ -43,7 +45,7 @@ impl Desired {
 
     /// The same where what only `hosts` hold is given up for good.
     #[must_use]
-    pub fn given_up(&self, hosts: &[String]) -> Self {
+    pub fn given_up(&self, hosts: &[HostName]) -> Self {
         let mut out = self.without(hosts);
         for (store, whole) in out.stores.iter_mut().zip(&self.stores) {
             let lost = whole.members.iter().filter(|host| hosts.contains(host));

@@ -16,6 +16,7 @@ use catalog::{Component, Kind, UnitRun};
 use cloud::{Fencing, PowerDevice, PowerOption};
 use indexmap::IndexMap;
 use model::{Model, Placed, resource_id};
+use names::HostName;
 use pacemaker::{
     Cib, Clone as Cloned, Colocation, Level, Location, Operation, Order, OrderKind, Primitive, Resource,
     UNIT_AGENT,
@@ -58,8 +59,8 @@ fn operation(name: &str, interval: &str, options: &[(&str, &str)]) -> Operation 
 /// It follows from the name and not from the place in the file: a host more or less
 /// must not renumber the others, whose numbers cannot change while they run. Corosync
 /// takes 16 bits over knet; where two names meet in one, the later takes the next.
-pub fn node_ids<'a>(names: impl Iterator<Item = &'a str>) -> IndexMap<&'a str, u32> {
-    let mut out: IndexMap<&str, u32> = IndexMap::new();
+pub fn node_ids<'a>(names: impl Iterator<Item = &'a HostName>) -> IndexMap<&'a HostName, u32> {
+    let mut out: IndexMap<&HostName, u32> = IndexMap::new();
     for name in names {
         let digest = wire::digest(&NODE_IDS, name.as_bytes());
         let digits: String = digest.chars().take(4).collect();
@@ -73,11 +74,11 @@ pub fn node_ids<'a>(names: impl Iterator<Item = &'a str>) -> IndexMap<&'a str, u
 }
 
 /// Members of the cluster with their node ids.
-pub fn nodes(model: &Model) -> Vec<(String, u32)> {
+pub fn nodes(model: &Model) -> Vec<(HostName, u32)> {
     let members = model.hosts_of("cluster");
-    node_ids(members.iter().map(|h| h.name.as_str()))
+    node_ids(members.iter().map(|h| &h.name.value))
         .into_iter()
-        .map(|(name, id)| (name.to_owned(), id))
+        .map(|(name, id)| (name.clone(), id))
         .collect()
 }
 
@@ -290,7 +291,7 @@ pub fn addresses(model: &Model) -> Vec<DesiredVip> {
             service: service.clone(),
             address: vip.address.to_string(),
             resource: vip_id(model, service),
-            home: vip.hosts.first().cloned().unwrap_or_default(),
+            home: vip.hosts.first().cloned(),
         })
         .collect()
 }
@@ -354,7 +355,7 @@ fn vips(model: &Model, all: &[Clustered<'_>], out: &mut Cib) {
         if let Some(host) = vip.hosts.first() {
             out.locations.push(Location {
                 resource: id,
-                node: host.clone(),
+                node: host.to_string(),
                 score: PREFERENCE.to_string(),
             });
         }
@@ -401,7 +402,7 @@ pub fn cib(model: &Model, templates: &mut Templates) -> Cib {
             if !members.contains(&node) {
                 out.locations.push(Location {
                     resource: clone_id(component, id),
-                    node,
+                    node: node.to_string(),
                     score: "-INFINITY".to_owned(),
                 });
             }

@@ -11,6 +11,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 use model::Model;
+use names::HostName;
 use serde::Serialize;
 use wire::Content;
 
@@ -101,7 +102,7 @@ pub struct Templates {
     env: Environment<'static>,
     catalog: Arc<catalog::Catalog>,
     base: Arc<IndexMap<String, Value>>,
-    hosts: IndexMap<String, Value>,
+    hosts: IndexMap<HostName, Value>,
     own: IndexMap<String, Arc<Own>>,
     /// Settings of all services, as the budget reads them.
     settings: Value,
@@ -201,7 +202,7 @@ impl Templates {
         let corosync = corosync::of(model, &nodes);
         let ids = nodes.into_iter().collect();
         let views = model.cloud.hosts.iter().map(|h| host_view(model, &ids, h));
-        let hosts: IndexMap<String, Value> = views.map(|v| (v.name.clone(), value(&v))).collect();
+        let hosts: IndexMap<HostName, Value> = views.map(|v| (v.name.clone(), value(&v))).collect();
         let mut roles: IndexMap<String, Value> = IndexMap::new();
         for role in cloud::Role::WORDS
             .iter()

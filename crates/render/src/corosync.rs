@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use diagnostic::Diagnostic;
 use model::Model;
+use names::HostName;
 use serde::Serialize;
 
 use crate::DesiredFile;
@@ -34,7 +35,7 @@ pub struct Corosync {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CorosyncNode {
     /// Name.
-    pub name: String,
+    pub name: HostName,
     /// Its other keys.
     pub keys: Keys,
 }
@@ -64,7 +65,7 @@ impl Corosync {
         add("quorum", &self.quorum);
         for (number, node) in self.nodes.iter().enumerate() {
             let place = format!("nodelist.node.{number}");
-            add(&place, &vec![("name".to_owned(), node.name.clone())]);
+            add(&place, &vec![("name".to_owned(), node.name.to_string())]);
             add(&place, &node.keys);
         }
         out
@@ -94,7 +95,7 @@ fn keys<const N: usize>(pairs: [(&str, Option<&str>); N]) -> Keys {
 }
 
 /// The configuration of a cloud's cluster.
-pub(crate) fn of(model: &Model, nodes: &[(String, u32)]) -> Corosync {
+pub(crate) fn of(model: &Model, nodes: &[(HostName, u32)]) -> Corosync {
     let placed = model.services.get(SERVICE);
     let setting = |key: &str| placed.and_then(|p| p.settings.get(key)).map(String::as_str);
     let cluster = format!(
@@ -103,7 +104,7 @@ pub(crate) fn of(model: &Model, nodes: &[(String, u32)]) -> Corosync {
         secret(&format!("{SERVICE}/cluster-id"))
     );
     let links: Vec<_> = model.cloud.links().collect();
-    let node = |(name, id): &(String, u32)| {
+    let node = |(name, id): &(HostName, u32)| {
         let addresses = model.host(name).into_iter().flat_map(|host| {
             links
                 .iter()

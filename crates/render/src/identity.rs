@@ -13,6 +13,7 @@ use std::collections::HashSet;
 use cloud::Fencing;
 use indexmap::IndexMap;
 use model::{Model, resource_id};
+use names::HostName;
 use serde::{Deserialize, Serialize};
 use wire::{FileWrite, Own};
 
@@ -27,7 +28,7 @@ const KEY: [u8; 32] = *b"quorate: generation of the model";
 
 #[derive(Clone, Serialize)]
 struct Member {
-    name: String,
+    name: HostName,
     address: String,
     roles: Vec<&'static str>,
 }
@@ -52,14 +53,14 @@ pub fn services_told(text: &str) -> Option<Vec<String>> {
 
 /// The hosts that a host was told of, each with its management address: out of the
 /// text of its file. None where that is not such a file.
-pub fn hosts_told(text: &str) -> Option<Vec<(String, String)>> {
+pub fn hosts_told(text: &str) -> Option<Vec<(HostName, String)>> {
     #[derive(Deserialize)]
     struct Cloud {
         hosts: Vec<Host>,
     }
     #[derive(Deserialize)]
     struct Host {
-        name: String,
+        name: HostName,
         address: String,
     }
     let told: Told<Cloud> = serde_json::from_str(text).ok()?;
@@ -81,10 +82,10 @@ pub fn cloud_told(text: &str) -> Option<String> {
 
 /// The hosts of each component that a host was told of, by the component's resource id:
 /// out of the text of its file. None where that is not such a file.
-pub fn members_told(text: &str) -> Option<Vec<(String, Vec<String>)>> {
+pub fn members_told(text: &str) -> Option<Vec<(String, Vec<HostName>)>> {
     #[derive(Deserialize)]
     struct Cloud {
-        runs_on: IndexMap<String, Vec<String>>,
+        runs_on: IndexMap<String, Vec<HostName>>,
     }
     let told: Told<Cloud> = serde_json::from_str(text).ok()?;
     Some(told.cloud.runs_on.into_iter().collect())
@@ -104,14 +105,14 @@ struct Whole {
     hosts: Vec<Member>,
     services: Vec<String>,
     /// Hosts by component, under the name that the cluster has for it.
-    runs_on: IndexMap<String, Vec<String>>,
+    runs_on: IndexMap<String, Vec<HostName>>,
     vips: Vec<DesiredVip>,
 }
 
 #[derive(Serialize)]
 struct Identity<'a> {
     generation: &'a str,
-    host: &'a str,
+    host: &'a HostName,
     roles: Vec<&'static str>,
     cloud: &'a Whole,
 }
@@ -156,14 +157,14 @@ fn roles(host: &cloud::Host) -> Vec<&'static str> {
 fn member(host: &cloud::Host) -> Member {
     let address = host.addresses.values().next();
     Member {
-        name: host.name.as_str().to_owned(),
+        name: host.name.value.clone(),
         address: address.map_or_else(String::new, |a| a.value.to_string()),
         roles: roles(host),
     }
 }
 
 /// Hosts of the cloud file by name, with the addresses that hosts are told.
-pub(crate) fn named(model: &Model) -> Vec<(String, String)> {
+pub(crate) fn named(model: &Model) -> Vec<(HostName, String)> {
     let all = model.cloud.hosts.iter().map(member);
     all.map(|m| (m.name, m.address)).collect()
 }
@@ -197,16 +198,16 @@ impl Identities {
         // was away while the others changed.
         let text = serde_json::to_string(&whole).unwrap_or_default();
         let generation = wire::digest(&KEY, text.as_bytes()).chars().take(16).collect();
-        let members: HashSet<&str> = cloud.controllers().map(|h| h.name.as_str()).collect();
+        let members: HashSet<&HostName> = cloud.controllers().map(|h| &h.name.value).collect();
         let mut beside = Whole {
             hosts: Vec::new(),
             runs_on: IndexMap::new(),
             ..whole.clone()
         };
-        let near = whole.hosts.iter().filter(|h| members.contains(h.name.as_str()));
+        let near = whole.hosts.iter().filter(|h| members.contains(&h.name));
         beside.hosts.extend(near.cloned());
         for (resource, hosts) in &whole.runs_on {
-            let near = hosts.iter().filter(|h| members.contains(h.as_str()));
+            let near = hosts.iter().filter(|h| members.contains(h));
             beside.runs_on.insert(resource.clone(), near.cloned().collect());
         }
         Self {
@@ -225,7 +226,7 @@ impl Identities {
             if component.runs_on.iter().any(|r| model.has(host, &r.value))
                 && let Some(hosts) = out.runs_on.get_mut(&id)
             {
-                hosts.push(host.name.as_str().to_owned());
+                hosts.push(host.name.value.clone());
             }
         }
         out
@@ -236,7 +237,7 @@ impl Identities {
         let beside = (!host.is_controller()).then(|| self.beside(model, host));
         let identity = Identity {
             generation: &self.generation,
-            host: host.name.as_str(),
+            host: &host.name.value,
             roles: roles(host),
             cloud: beside.as_ref().unwrap_or(&self.whole),
         };

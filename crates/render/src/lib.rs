@@ -33,6 +33,7 @@ use diagnostic::Diagnostic;
 use engines::{Definitions, Store};
 use indexmap::IndexMap;
 use model::{Model, resource_id};
+use names::HostName;
 use pacemaker::{Cib, Resource};
 use serde::Serialize;
 use wire::{Expect, FileWrite, Op, Query};
@@ -166,7 +167,7 @@ pub struct DesiredScript {
     /// Name within the service.
     pub name: String,
     /// Hosts that may run it, in order.
-    pub hosts: Vec<String>,
+    pub hosts: Vec<HostName>,
     /// What to run.
     pub op: Op,
     /// Done when all hold; empty: always run when the service is new.
@@ -186,7 +187,7 @@ pub struct DesiredScript {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DesiredEach {
     /// The hosts.
-    pub hosts: Vec<String>,
+    pub hosts: Vec<HostName>,
     /// Question whose rows name those that can be taken in.
     pub ready: Option<Query>,
 }
@@ -218,7 +219,7 @@ pub struct DesiredFaults {
     /// Name of the answer.
     pub answer: String,
     /// Hosts that are asked.
-    pub hosts: Vec<String>,
+    pub hosts: Vec<HostName>,
     /// The command.
     pub query: Query,
 }
@@ -237,7 +238,7 @@ pub struct DesiredApi {
     /// Resource id behind it.
     pub resource: String,
     /// Hosts behind it.
-    pub members: Vec<String>,
+    pub members: Vec<HostName>,
 }
 
 /// A service's virtual address.
@@ -249,8 +250,9 @@ pub struct DesiredVip {
     pub address: String,
     /// Resource id; services that share an address share it.
     pub resource: String,
-    /// The host that it prefers; empty without one.
-    pub home: String,
+    /// The host that it prefers; written as an empty text without one.
+    #[serde(serialize_with = "names::or_empty::serialize")]
+    pub home: Option<HostName>,
 }
 
 /// HAProxy's socket for administrators, as its configuration in the catalogue says.
@@ -272,7 +274,7 @@ pub struct DesiredBalanced {
     /// Section without checks that has the same servers, for when all are out here.
     pub fallback: Option<String>,
     /// Hosts, and the names of the servers.
-    pub members: Vec<String>,
+    pub members: Vec<HostName>,
 }
 
 impl DesiredBalanced {
@@ -291,7 +293,7 @@ impl DesiredBalanced {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DesiredRestore {
     /// The member that does it: what is loaded lies there.
-    pub host: String,
+    pub host: HostName,
     /// What to ask and to do.
     pub load: engines::Copying,
 }
@@ -300,9 +302,9 @@ pub struct DesiredRestore {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Desired {
     /// By host name.
-    pub hosts: IndexMap<String, DesiredHost>,
+    pub hosts: IndexMap<HostName, DesiredHost>,
     /// Members of the cluster with their node ids.
-    pub nodes: Vec<(String, u32)>,
+    pub nodes: Vec<(HostName, u32)>,
     /// Networks of the cluster's links, in the order of their numbers; empty where there is but one.
     pub links: Vec<String>,
     /// The cluster's configuration.
@@ -338,13 +340,13 @@ pub struct Desired {
     /// What stands behind the balancers.
     pub balanced: Vec<DesiredBalanced>,
     /// Hosts that have a balancer.
-    pub balancers: Vec<String>,
+    pub balancers: Vec<HostName>,
     /// Sections of the balancers; all hosts of the cloud file are in them.
     #[serde(skip)]
     pub sections: Vec<BalancerSection>,
     /// Hosts of the cloud file with their management addresses.
     #[serde(skip)]
-    pub named: Vec<(String, String)>,
+    pub named: Vec<(HostName, String)>,
     /// Corosync's configuration; all members of the cloud file are in it.
     #[serde(skip)]
     pub corosync: Corosync,
@@ -353,7 +355,7 @@ pub struct Desired {
     /// Resource id of the SQL store; empty without one.
     pub sql_resource: String,
     /// Hosts of the SQL store.
-    pub sql_hosts: Vec<String>,
+    pub sql_hosts: Vec<HostName>,
     /// Services of the cloud, its foundation among them.
     #[serde(skip)]
     pub services: Vec<String>,
@@ -377,13 +379,13 @@ pub struct Desired {
     pub restore: Option<DesiredRestore>,
     /// Hosts of the cloud file that are left out of this, see [`Desired::without`].
     #[serde(skip)]
-    pub apart: Vec<String>,
+    pub apart: Vec<HostName>,
     /// Those of them that are given up: what only they hold is lost.
     #[serde(skip)]
-    pub lost: Vec<String>,
+    pub lost: Vec<HostName>,
     /// Hosts that the cloud file says are away, each with the reason.
     #[serde(skip)]
-    pub away: IndexMap<String, String>,
+    pub away: IndexMap<HostName, String>,
 }
 
 impl Desired {
@@ -415,7 +417,7 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
         budget: budget::of(model, &templates),
         needs: parts::needs(model),
         away: (model.cloud.hosts.iter())
-            .filter_map(|h| Some((h.name.as_str().to_owned(), h.away.as_ref()?.value.clone())))
+            .filter_map(|h| Some((h.name.value.clone(), h.away.as_ref()?.value.clone())))
             .collect(),
         ..Desired::default()
     };
@@ -426,7 +428,7 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
         let mut desired = files::host(model, &mut templates, &rings, host);
         desired.files.push(identity::version());
         desired.files.push(identities.file(model, host));
-        out.hosts.insert(host.name.as_str().to_owned(), desired);
+        out.hosts.insert(host.name.value.clone(), desired);
     }
     let first = out.hosts.values().flat_map(|h| &h.files);
     findings.extend(corosync::own_members(model, &out.corosync, first));

@@ -4,6 +4,7 @@
 
 use catalog::{Checks, Kind, UnitRun, Watched};
 use model::{Model, resource_id};
+use names::HostName;
 
 use crate::context::Templates;
 
@@ -19,7 +20,7 @@ pub struct DesiredPart {
     /// Who runs it.
     pub run: UnitRun,
     /// Hosts that have it.
-    pub hosts: Vec<String>,
+    pub hosts: Vec<HostName>,
     /// How balancers ask it; none where it is not behind them.
     pub asked: Option<Asked>,
     /// TCP ports it listens on besides.

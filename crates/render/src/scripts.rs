@@ -160,7 +160,7 @@ fn script(
     let guards = match done.and_then(|done| Some((done, question(sql, templates.text(&scope, &done.sql))?))) {
         Some((done, query)) => {
             let expect = match (&each, &done.rows) {
-                (Some(each), _) => Expect::Names(each.hosts.clone()),
+                (Some(each), _) => Expect::Names(each.hosts.iter().map(ToString::to_string).collect()),
                 (None, Some(rows)) => Expect::Rows(
                     rows.iter()
                         .map(|r| r.iter().map(|c| templates.text(&scope, c)).collect())

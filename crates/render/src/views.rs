@@ -6,13 +6,14 @@ use std::net::IpAddr;
 use catalog::{UnitRun, Watched};
 use indexmap::IndexMap;
 use model::Model;
+use names::HostName;
 use serde::Serialize;
 
 use crate::context::url_host;
 
 #[derive(Serialize)]
 pub(crate) struct HostView {
-    pub(crate) name: String,
+    pub(crate) name: HostName,
     pub(crate) id: u32,
     pub(crate) address: String,
     pub(crate) url_address: String,
@@ -105,12 +106,12 @@ impl From<catalog::Brake> for BrakeView {
 
 #[derive(Serialize)]
 pub(crate) struct MemberView {
-    pub(crate) name: String,
+    pub(crate) name: HostName,
     pub(crate) address: String,
     pub(crate) url_address: String,
 }
 
-pub(crate) fn host_view(model: &Model, ids: &IndexMap<String, u32>, host: &cloud::Host) -> HostView {
+pub(crate) fn host_view(model: &Model, ids: &IndexMap<HostName, u32>, host: &cloud::Host) -> HostView {
     let address = host
         .addresses
         .values()
@@ -122,7 +123,7 @@ pub(crate) fn host_view(model: &Model, ids: &IndexMap<String, u32>, host: &cloud
         .find_map(|n| host.address_in(n.name.as_str()));
     HostView {
         tunnel_address: tunnel.unwrap_or(address).to_string(),
-        name: host.name.as_str().to_owned(),
+        name: host.name.value.clone(),
         // Of a member of the cluster; nobody asks for another's.
         id: ids.get(host.name.as_str()).copied().unwrap_or_default(),
         address: address.to_string(),
@@ -153,7 +154,7 @@ pub(crate) struct WatchedView {
     pub(crate) connected: Option<u16>,
     pub(crate) listens: Vec<u16>,
     /// Keys, so that a template that asks for one name does not go through all.
-    pub(crate) hosts: IndexMap<String, bool>,
+    pub(crate) hosts: IndexMap<HostName, bool>,
 }
 
 pub(crate) fn watched(model: &Model) -> Vec<WatchedView> {

@@ -77,7 +77,7 @@ fn a_fence_device_is_kept_off_the_host_it_fences() {
             assert_eq!(indexes, wanted, "{cloud}: levels of {node}");
             for device in levels.iter().flat_map(|l| &l.devices) {
                 let found = cib.resources.iter().find(|r| r.id() == *device).unwrap();
-                assert_eq!(found.primitive().params.get("pcmk_host_list"), Some(node));
+                assert_eq!(found.primitive().params["pcmk_host_list"], *node);
                 assert!(
                     cib.locations
                         .iter()
@@ -265,10 +265,10 @@ fn ids_are_unique_and_constraints_lead_somewhere() {
             assert!(seen.insert(id), "{cloud}: the id {id} stands twice");
         }
         let resources: Vec<String> = cib.resources.iter().map(Resource::id).collect();
-        let nodes: Vec<&String> = desired.nodes.iter().map(|(n, _)| n).collect();
+        let nodes: Vec<&str> = desired.nodes.iter().map(|(n, _)| n.as_str()).collect();
         for l in &cib.locations {
             assert!(
-                resources.contains(&l.resource) && nodes.contains(&&l.node),
+                resources.contains(&l.resource) && nodes.contains(&l.node.as_str()),
                 "{cloud}: {l:?}"
             );
         }

@@ -308,8 +308,12 @@ const DEFECTS: [Defect; 14] = [
                     .resources
                     .iter()
                     .filter(|r| r.primitive().agent.starts_with("stonith:"));
-                let hosts: Vec<&String> = devices.map(|r| &r.primitive().params["pcmk_host_list"]).collect();
-                assert!(desired.nodes.iter().all(|(n, _)| hosts.contains(&n)), "{cloud}");
+                let hosts = devices.map(|r| r.primitive().params["pcmk_host_list"].as_str());
+                let hosts: Vec<&str> = hosts.collect();
+                assert!(
+                    desired.nodes.iter().all(|(n, _)| hosts.contains(&n.as_str())),
+                    "{cloud}"
+                );
                 assert!(hosts.iter().all(|h| desired.hosts.contains_key(*h)), "{cloud}");
             }
         },
@@ -436,7 +440,7 @@ const DEFECTS: [Defect; 14] = [
                         .iter()
                         .filter(|l| l.resource == vip.resource);
                     assert!(
-                        home.any(|l| l.node == vip.home),
+                        home.any(|l| Some(l.node.as_str()) == vip.home.as_deref()),
                         "{cloud}: {} has no home",
                         vip.resource
                     );

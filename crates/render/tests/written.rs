@@ -93,7 +93,7 @@ fn balancers_have_the_servers_of_their_file() {
         for section in &desired.sections {
             for (name, (address, port)) in &section.servers {
                 let at = std::net::SocketAddr::new(*address, *port).to_string();
-                want.insert((section.name.clone(), section.listens, name.clone(), at));
+                want.insert((section.name.clone(), section.listens, name.to_string(), at));
             }
         }
         for conf in text(&desired, "/etc/haproxy/haproxy.cfg") {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use names::HostName;
 use wire::{Answer, Expect, Fact, Listing, Query};
 
 use crate::{World, digest, filled};
@@ -76,7 +77,7 @@ impl World {
         }
         let mut out = String::new();
         for (node, id) in &self.desired.nodes {
-            let there = self.cluster.loaded.contains_key(node) && self.reach(host, node);
+            let there = self.cluster.loaded.contains_key(node.as_str()) && self.reach(host, node);
             let word = if there { "connected" } else { "disconnected" };
             let _ = writeln!(out, "nodeid: {id} reachable");
             for link in 0..self.desired.links.len() {
@@ -130,9 +131,9 @@ impl World {
         let index: usize = words.next().and_then(|i| i.parse().ok()).unwrap_or_default();
         let script = (self.desired.scripts.iter()).find(|s| s.service == service && s.name == name);
         if let Some(each) = script.and_then(|s| s.each.as_ref()) {
-            let key = |host: &String| format!("script/{service}/{name}/{host}");
+            let key = |host: &HostName| format!("script/{service}/{name}/{host}");
             let taken = each.hosts.iter().filter(|h| self.made.contains(&key(h)));
-            let taken: Vec<Vec<String>> = taken.map(|h| vec![h.clone()]).collect();
+            let taken: Vec<Vec<String>> = taken.map(|h| vec![h.to_string()]).collect();
             return wanted_rows(&taken);
         }
         let guard = script.and_then(|s| s.guards.get(index));
@@ -153,7 +154,7 @@ impl World {
         let mut of_hosts = scripts.filter_map(|s| Some((s, s.each.as_ref()?)));
         let (script, each) = of_hosts.find(|(_, each)| each.ready.as_ref() == Some(query))?;
         let ready = each.hosts.iter().filter(|h| self.runs_all_of(h, &script.service));
-        Some(ready.map(|h| vec![h.clone()]).collect())
+        Some(ready.map(|h| vec![h.to_string()]).collect())
     }
 
     /// True if all units of a service that systemd starts on a host run there.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use names::HostName;
 use wire::ServerState;
 
 use crate::World;
@@ -122,16 +123,16 @@ impl World {
             .filter(|p| p.balances)
             .map(|p| p.resource.clone())
             .collect();
-        let hosts: Vec<String> = self.machines.keys().cloned().collect();
+        let hosts: Vec<HostName> = self.machines.keys().cloned().collect();
         for host in hosts {
             let runs = parts.iter().any(|p| self.runs(&host, p));
             if !runs {
-                self.balancers.remove(&host);
-            } else if !self.balancers.contains_key(&host) {
+                self.balancers.remove(host.as_str());
+            } else if !self.balancers.contains_key(host.as_str()) {
                 let conf = self.machines[&host].text(CONF).unwrap_or_default().to_owned();
                 let mut new = Balancer::default();
                 new.load(&conf, self.clock);
-                self.balancers.insert(host, new);
+                self.balancers.insert(host.to_string(), new);
             }
         }
     }

@@ -273,7 +273,7 @@ impl World {
         if !self.cluster.is_configured()
             && let Some(host) = self.cluster.members.first()
         {
-            let first = self.machines[host].text(CIB).map(str::to_owned);
+            let first = self.machines[host.as_str()].text(CIB).map(str::to_owned);
             self.cluster.load(&first.unwrap_or_default());
         }
         while self.gates() {
@@ -293,10 +293,10 @@ impl World {
         let [corosync, pacemaker] = UNITS;
         let voters: BTreeSet<String> = (self.machines.keys())
             .filter(|h| self.is_active(h, corosync))
-            .cloned()
+            .map(ToString::to_string)
             .collect();
         for host in &voters {
-            let conf = || Loaded::of(self.machines[host].text(CONF).unwrap_or_default());
+            let conf = || Loaded::of(self.machines[host.as_str()].text(CONF).unwrap_or_default());
             self.cluster.loaded.entry(host.clone()).or_insert_with(conf);
         }
         self.cluster.loaded.retain(|host, _| voters.contains(host));

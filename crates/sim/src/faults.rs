@@ -2,37 +2,39 @@
 
 use std::collections::BTreeSet;
 
+use names::HostName;
+
 use crate::{Sense, World};
 
 /// Something that happens by itself, or by a hand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The power of a host is cut.
-    Lost(String),
+    Lost(HostName),
     /// It has power again, and starts.
-    Back(String),
+    Back(HostName),
     /// The disk of a host is full.
-    Full(String),
+    Full(HostName),
     /// It has room again.
-    Room(String),
+    Room(HostName),
     /// All processes of a host stand still.
-    Slow(String),
+    Slow(HostName),
     /// It goes on.
-    Quick(String),
+    Quick(HostName),
     /// Facts of a host cannot be seen.
-    Hidden(String, Sense),
+    Hidden(HostName, Sense),
     /// They can be again.
-    Seen(String, Sense),
+    Seen(HostName, Sense),
     /// No program lists folders of stores, on all hosts.
     Unlisted(bool),
     /// The cluster elects its controller, and says nothing of quorum meanwhile.
     Election(bool),
     /// Another content in a file.
-    Spoilt(String, String),
+    Spoilt(HostName, String),
     /// A host comes back with an empty disk, where the others hold all that it had.
-    Emptied(String),
+    Emptied(HostName),
     /// These hosts and all others do not reach each other any more.
-    Cut(BTreeSet<String>),
+    Cut(BTreeSet<HostName>),
     /// All hosts reach each other again.
     Healed,
 }
@@ -96,11 +98,11 @@ impl World {
 
     /// Replaces a host by a bare one, if a majority of the others holds what it held: it
     /// would be data that is lost, and no plan brings it back.
-    fn empty(&mut self, host: &str) {
-        let others: Vec<String> = (self.machines.keys()).filter(|h| *h != host).cloned().collect();
-        let whole = |h: &&String| {
-            let holds = self.databases.members.get(*h).is_some_and(|m| m.joined);
-            holds && self.machines[*h].up && self.members_have(h)
+    fn empty(&mut self, host: &HostName) {
+        let others: Vec<HostName> = (self.machines.keys()).filter(|h| *h != host).cloned().collect();
+        let whole = |h: &&HostName| {
+            let holds = self.databases.members.get(h.as_str()).is_some_and(|m| m.joined);
+            holds && self.machines[h.as_str()].up && self.members_have(h)
         };
         if !self.machines.contains_key(host)
             || self.members_change()
@@ -109,27 +111,27 @@ impl World {
             return;
         }
         self.lose(host);
-        self.databases.members.remove(host);
-        self.broker.data.remove(host);
+        self.databases.members.remove(host.as_str());
+        self.broker.data.remove(host.as_str());
         self.forget_files(host);
         let boots = self.machines.get(host).map_or(0, |m| m.boots) + 1;
         let bare = crate::Machine {
             boots,
             ..crate::Machine::default()
         };
-        self.machines.insert(host.to_owned(), bare);
+        self.machines.insert(host.clone(), bare);
     }
 
     /// True while members come or leave: no plan brings one back meanwhile, and so it says.
     fn members_change(&self) -> bool {
-        let nodes: Vec<&String> = self.desired.nodes.iter().map(|(name, _)| name).collect();
+        let nodes: Vec<&HostName> = self.desired.nodes.iter().map(|(name, _)| name).collect();
         self.cluster.loaded.values().any(|loaded| {
             let same = loaded.votes.len() == nodes.len();
             !same
                 || loaded
                     .votes
                     .iter()
-                    .any(|(name, votes)| *votes != 1 || !nodes.contains(&name))
+                    .any(|(name, votes)| *votes != 1 || !nodes.iter().any(|node| **node == *name))
         })
     }
 

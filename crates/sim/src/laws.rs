@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use names::HostName;
 use render::Kind;
 use wire::{Balance, ServerState};
 
@@ -32,7 +33,7 @@ impl World {
 
     /// Resources that run on several hosts, each with those hosts. While a backup is loaded,
     /// what writes is stopped everywhere.
-    fn several(&self) -> Vec<(String, Vec<String>)> {
+    fn several(&self) -> Vec<(String, Vec<HostName>)> {
         let stopped = |r: &String| self.desired.restore.is_some() && self.gated.contains(r);
         (self.desired.parts.iter())
             .filter(|p| {
@@ -46,21 +47,21 @@ impl World {
     /// Law 9: nothing is stopped on two hosts at once, nor on the next before it is back.
     fn one_at_a_time(&mut self, by_plan: bool, found: &mut Vec<String>) {
         for (resource, hosts) in self.several() {
-            let up: BTreeSet<String> = (hosts.iter())
+            let up: BTreeSet<HostName> = (hosts.iter())
                 .filter(|h| self.serves(h, &resource))
                 .cloned()
                 .collect();
             // Only what ran before counts as stopped.
             let seen = self.seen.entry(resource.clone()).or_default();
-            let down: Vec<String> = (hosts.into_iter())
+            let down: Vec<HostName> = (hosts.into_iter())
                 .filter(|h| seen.contains(h) && !up.contains(h))
                 .collect();
             seen.extend(up);
             let before = self.down.remove(&resource).unwrap_or_default();
-            let new = |h: &&String| !before.contains_key(*h);
+            let new = |h: &&HostName| !before.contains_key(*h);
             let known = |(since, planned): &(usize, bool)| *planned || *since < self.looked;
             let others = down.iter().filter_map(|h| before.get(h));
-            let stopped: Vec<&String> = down.iter().filter(new).collect();
+            let stopped: Vec<&HostName> = down.iter().filter(new).collect();
             // Of a majority that nobody knew to be the last, the rest goes with one more.
             let surprise = |(since, planned): &(usize, bool)| !*planned && *since >= self.looked;
             let several = stopped.len() > 1 && !others.clone().any(surprise);
@@ -71,7 +72,7 @@ impl World {
             let now = down
                 .iter()
                 .map(|h| (h.clone(), before.get(h).copied().unwrap_or(since)));
-            let now: BTreeMap<String, (usize, bool)> = now.collect();
+            let now: BTreeMap<HostName, (usize, bool)> = now.collect();
             self.down.insert(resource, now);
         }
     }
@@ -117,7 +118,7 @@ impl World {
             let stopped = self.desired.restore.is_some() && self.gated.contains(&on.resource);
             for (host, balancer) in &self.balancers {
                 let serves =
-                    |m: &String| balancer.sends(&on.resource, m) && self.reaches(host, m, &on.resource);
+                    |m: &HostName| balancer.sends(&on.resource, m) && self.reaches(host, m, &on.resource);
                 let key = (host.clone(), on.resource.clone());
                 if on.members.iter().any(serves) {
                     now.insert(key);

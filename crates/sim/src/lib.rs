@@ -39,6 +39,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
+use names::HostName;
 use render::Desired;
 use wire::Observe;
 
@@ -64,9 +65,9 @@ pub struct World {
     /// The desired state.
     pub desired: Arc<Desired>,
     /// Questions to each host, as the planner asks them for this desired state.
-    asks: Arc<BTreeMap<String, Observe>>,
+    asks: Arc<BTreeMap<HostName, Observe>>,
     /// Hosts by name: those that are wanted, and those that were.
-    pub machines: IndexMap<String, Machine>,
+    pub machines: IndexMap<HostName, Machine>,
     /// Pacemaker and Corosync.
     pub cluster: Cluster,
     /// Links that are cut, and who was fenced.
@@ -93,7 +94,7 @@ pub struct World {
     restored: Restored,
     /// Hosts on which an instance of a resource is down that ran before, since when, and
     /// whether an operation of a plan did it.
-    down: BTreeMap<String, BTreeMap<String, (usize, bool)>>,
+    down: BTreeMap<String, BTreeMap<HostName, (usize, bool)>>,
     /// Operations, plans and things that happened, so far.
     tick: usize,
     /// When the plan last looked: it was made, or a wait before a step's first change held.
@@ -105,7 +106,7 @@ pub struct World {
     /// The step under way has changed something.
     touched: bool,
     /// Hosts on which a resource ever ran.
-    seen: BTreeMap<String, BTreeSet<String>>,
+    seen: BTreeMap<String, BTreeSet<HostName>>,
     /// Balancers that have somebody to send to, by host and resource.
     served: BTreeSet<(String, String)>,
     /// How far the databases were.

@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use names::HostName;
+
 use crate::World;
 
 /// How the units of such databases begin and end.
@@ -13,7 +15,7 @@ const UNITS: [&str; 2] = ["quorate-ovn-nb.service", "quorate-ovn-sb.service"];
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Members {
     /// Hosts that have a file, and by whom it was founded.
-    files: BTreeMap<&'static str, BTreeMap<String, String>>,
+    files: BTreeMap<&'static str, BTreeMap<HostName, HostName>>,
 }
 
 /// A database of another member, as far as it is known.
@@ -55,7 +57,7 @@ impl World {
     }
 
     /// The hosts that are to have a member, in their order.
-    fn members_of(&self, unit: &str) -> Vec<String> {
+    fn members_of(&self, unit: &str) -> Vec<HostName> {
         let hosts = self.desired.hosts.iter();
         let has = hosts.filter(|(_, wanted)| wanted.units.iter().any(|u| u.unit == unit));
         has.map(|(host, _)| host.clone()).collect()
@@ -103,7 +105,7 @@ impl World {
                 Does::Waits => continue,
                 Does::Founds => host.clone(),
                 Does::Joins => {
-                    let there = |h: &&String| self.is_active(h, unit) && self.reach(host, h);
+                    let there = |h: &&HostName| self.is_active(h, unit) && self.reach(host, h);
                     let mut having = all.iter().filter(there).filter_map(|h| files.get(h));
                     let Some(founder) = having.next() else { continue };
                     founder.clone()
@@ -121,7 +123,7 @@ impl World {
         for unit in UNITS {
             let all = self.members_of(unit);
             let files = self.members.files.get(unit);
-            let founders: BTreeSet<&String> = files.into_iter().flatten().map(|(_, f)| f).collect();
+            let founders: BTreeSet<&HostName> = files.into_iter().flatten().map(|(_, f)| f).collect();
             if founders.len() > 1 {
                 found.push(format!(
                     "{unit} has {} databases, founded by {founders:?}",

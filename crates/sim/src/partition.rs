@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use names::HostName;
 use pacemaker::gate::{self, Quorum};
 
 use crate::cluster::UNITS;
@@ -79,8 +80,8 @@ impl World {
     }
 
     /// Cuts the links between these hosts and all others.
-    pub(crate) fn cut(&mut self, side: &BTreeSet<String>) {
-        self.partition.side.clone_from(side);
+    pub(crate) fn cut(&mut self, side: &BTreeSet<HostName>) {
+        self.partition.side = side.iter().map(ToString::to_string).collect();
         let lost: BTreeSet<String> = (self.cluster.members.iter())
             .filter(|h| !self.is_quorate(h))
             .cloned()
@@ -90,7 +91,7 @@ impl World {
         }
         self.partition.unaware = lost;
         self.cluster.old = Some(self.cluster.sections.clone());
-        self.databases.part(side);
+        self.databases.part(&self.partition.side);
     }
 
     /// All hosts reach each other again.
@@ -143,6 +144,13 @@ impl World {
 
     /// Cuts a host's power and gives it back.
     fn reboot(&mut self, host: &str) {
+        let Some((name, _)) = self.machines.get_key_value(host) else {
+            return;
+        };
+        let back = Event {
+            at: self.done + REBOOT,
+            what: Happens::Fault(Fault::Back(name.clone())),
+        };
         if let Some(told) = &mut self.told {
             told.push(format!("{} {host} is fenced", self.done));
         }
@@ -152,10 +160,6 @@ impl World {
         self.lose(host);
         self.cluster.members.remove(host);
         self.cluster.loaded.remove(host);
-        let back = Event {
-            at: self.done + REBOOT,
-            what: Happens::Fault(Fault::Back(host.to_owned())),
-        };
         let place = self.events.partition_point(|e| e.at > back.at);
         self.events.insert(place, back);
     }

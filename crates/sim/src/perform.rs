@@ -282,7 +282,7 @@ impl World {
             ["sh", "-c", script] if script.contains("corosync-cfgtool -R") => {
                 let reached = self.cluster.loaded.keys().filter(|h| self.reach(host, h));
                 for member in reached.cloned().collect::<Vec<_>>() {
-                    let conf = self.machines[&member].text(CONF).unwrap_or_default();
+                    let conf = self.machines[member.as_str()].text(CONF).unwrap_or_default();
                     let loaded = Loaded::of(conf);
                     self.cluster.loaded.insert(member, loaded);
                 }

@@ -1,5 +1,6 @@
 //! Plans, made and done until one is empty.
 
+use names::HostName;
 use plan::{Intent, Plan, Refusal};
 use wire::Op;
 
@@ -53,7 +54,7 @@ impl World {
     /// Does the steps of a plan in their order, each on the first of its hosts that is up.
     fn follow(&mut self, plan: &Plan, end: Stop) -> Result<bool, (String, String)> {
         for step in &plan.steps {
-            let up = |h: &&String| self.machines.get(*h).is_some_and(|m| m.up);
+            let up = |h: &&HostName| self.machines.get(*h).is_some_and(|m| m.up);
             let Some(host) = step.hosts.iter().find(up).cloned() else {
                 return Err((step.id.clone(), "none of its hosts can be reached".to_owned()));
             };

@@ -55,7 +55,7 @@ impl World {
         if !resource.clone && !self.partition.feared.is_empty() {
             on.retain(|h| before.clone().any(|b| b == h));
         }
-        let unaware = before.filter(|h| self.partition.unaware.contains(*h) && self.machines[*h].up);
+        let unaware = before.filter(|h| self.partition.unaware.contains(*h) && self.machines[h.as_str()].up);
         on.extend(unaware.cloned());
         on
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use engines::Store;
+use names::HostName;
 
 use crate::World;
 use crate::partition::Partition;
@@ -259,13 +260,13 @@ impl World {
         }
         if let Some(unit) = self.queues().and_then(|s| s.options.get("unit")).cloned() {
             let hosts = self.machines.keys().filter(|h| self.is_active(h, &unit));
-            let active = hosts.cloned().collect();
+            let active = hosts.map(ToString::to_string).collect();
             self.broker.follow(&active, &self.partition);
         }
     }
 
-    fn follow_databases(&mut self, resource: &str, members: &[String]) {
-        let hosts: Vec<String> = self.machines.keys().cloned().collect();
+    fn follow_databases(&mut self, resource: &str, members: &[HostName]) {
+        let hosts: Vec<String> = self.machines.keys().map(ToString::to_string).collect();
         for host in &hosts {
             let running = self.databases.members.get(host).is_some_and(|m| m.running);
             if running && !self.cluster.runs(resource, host) {
@@ -275,18 +276,19 @@ impl World {
         let runs = |h: &String| self.cluster.runs(resource, h);
         let wanted: Vec<String> = hosts.into_iter().filter(runs).collect();
         // No member begins before all are asked for their positions.
-        let all_there = members.iter().all(|m| wanted.contains(m));
+        let all_there = members.iter().all(|m| wanted.iter().any(|w| w == m));
         if self.databases.serving() == 0 && all_there {
-            let ahead = |h: &&String| self.databases.members.get(*h).map_or(-1, |m| m.position);
+            let ahead = |h: &&HostName| self.databases.members.get(h.as_str()).map_or(-1, |m| m.position);
             let chosen = self.databases.chosen.clone();
             // Of equals the first of the list.
-            let first = chosen.or_else(|| members.iter().rev().max_by_key(ahead).cloned());
+            let newest = members.iter().rev().max_by_key(ahead);
+            let first = chosen.or_else(|| newest.map(ToString::to_string));
             if let Some(first) = first {
                 self.databases.begin(&first);
             }
         }
         for host in wanted {
-            let alone = self.machines[&host].slow || !self.reaches_sql(&host);
+            let alone = self.machines[host.as_str()].slow || !self.reaches_sql(&host);
             self.databases.start(&host, alone);
         }
     }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use names::HostName;
+
 use crate::{Ended, Fault, Sense, Stop, World};
 use plan::Intent;
 
@@ -50,7 +52,7 @@ fn one<T: Clone>(all: &[T], number: usize) -> Option<T> {
 /// or here and there; then hosts are lost and come back, are slow, full or cannot be seen,
 /// controllers are elected, and operators killed. At the end all is well again.
 pub fn story(world: &World, spoils: &[Spoils], comes: &[Comes]) -> Vec<Event> {
-    let hosts: Vec<String> = world.desired.hosts.keys().cloned().collect();
+    let hosts: Vec<HostName> = world.desired.hosts.keys().cloned().collect();
     let mut out = Vec::new();
     let mut add = |at: usize, what: Happens| {
         out.push(Event {

@@ -14,11 +14,16 @@ mod examples;
 use std::collections::BTreeSet;
 
 use clouds::{ARCHITECTURES, EIGHT, good, made, of};
+use names::HostName;
 use plan::Intent;
 use sim::{Fault, Stop, World};
 
+fn name(host: &str) -> HostName {
+    HostName::new(host).unwrap()
+}
+
 fn cut(world: &mut World, hosts: &[&str]) {
-    let hosts: BTreeSet<String> = hosts.iter().map(|h| (*h).to_owned()).collect();
+    let hosts: BTreeSet<HostName> = hosts.iter().map(|h| name(h)).collect();
     world.suffer(&Fault::Cut(hosts));
 }
 
@@ -67,7 +72,7 @@ fn the_smaller_side_is_fenced_and_comes_back() {
 fn no_side_without_a_majority_goes_on() {
     for architecture in ARCHITECTURES {
         let mut world = made(&of(3, architecture, "keystone"));
-        world.suffer(&Fault::Lost("c3".to_owned()));
+        world.suffer(&Fault::Lost(name("c3")));
         cut(&mut world, &["c1"]);
         for host in ["c1", "c2"] {
             assert!(world.machines[host].up && !world.is_quorate(host), "{host}");
@@ -77,7 +82,7 @@ fn no_side_without_a_majority_goes_on() {
             0
         );
         world.suffer(&Fault::Healed);
-        world.suffer(&Fault::Back("c3".to_owned()));
+        world.suffer(&Fault::Back(name("c3")));
         ends_well(&mut world, architecture);
     }
 }
@@ -87,7 +92,7 @@ fn flap(world: &mut World, host: &str, times: usize) {
     for _ in 0..times {
         cut(world, &[host]);
         world.suffer(&Fault::Healed);
-        world.suffer(&Fault::Back(host.to_owned()));
+        world.suffer(&Fault::Back(name(host)));
     }
 }
 
@@ -104,7 +109,7 @@ fn a_host_that_is_fenced_again_and_again_is_kept_out() {
         assert!(world.is_quorate("c2") && !world.cluster.members.contains("c2"));
         // Another is lost: the last one is no majority, so this one is let in.
         let mut fewer = world.clone();
-        fewer.suffer(&Fault::Lost("c3".to_owned()));
+        fewer.suffer(&Fault::Lost(name("c3")));
         assert!(fewer.broken.is_empty(), "{}", fewer.broken.join("\n"));
         assert!(!fewer.is_kept_out("c2") && fewer.cluster.members.contains("c2"));
         // Who applies what the cloud file says lets it in by hand.
@@ -133,7 +138,7 @@ fn a_host_with_an_empty_disk_is_what_it_was_again() {
         let whole = made(&of(3, architecture, EIGHT));
         for host in ["c1", "c2", "c3"] {
             let mut world = whole.clone();
-            world.suffer(&Fault::Emptied(host.to_owned()));
+            world.suffer(&Fault::Emptied(name(host)));
             assert!(world.machines[host].packages.is_empty(), "{host}");
             ends_well(&mut world, &format!("{architecture}, {host}"));
         }

@@ -1,5 +1,6 @@
 //! Virtual addresses: who has each, by the hosts' own account.
 
+use names::HostName;
 use render::{Desired, DesiredVip};
 use wire::Address;
 
@@ -7,11 +8,14 @@ use crate::cluster::Cluster;
 use crate::{Observed, Problem, Vip};
 
 /// Hosts that have an address, each with the address as it has it.
-fn holders<'a>(observed: &'a Observed, address: &'a str) -> impl Iterator<Item = (&'a str, &'a Address)> {
+fn holders<'a>(
+    observed: &'a Observed,
+    address: &'a str,
+) -> impl Iterator<Item = (&'a HostName, &'a Address)> {
     observed.iter().filter_map(move |(host, facts)| {
         let facts = facts.as_ref().ok()?;
         let found = facts.addresses.iter().find(|a| a.address == *address)?;
-        Some((host.as_str(), found))
+        Some((host, found))
     })
 }
 
@@ -20,7 +24,7 @@ pub(crate) fn vips(desired: &Desired, observed: &Observed) -> Vec<Vip> {
     all.map(|v| Vip {
         service: v.service.clone(),
         address: v.address.clone(),
-        host: holders(observed, &v.address).next().map(|(h, _)| h.to_owned()),
+        host: holders(observed, &v.address).next().map(|(h, _)| h.clone()),
         home: v.home.clone(),
     })
     .collect()
@@ -39,7 +43,7 @@ fn problem(
     observed: &Observed,
     cluster: Option<&Cluster>,
 ) -> Option<Problem> {
-    let found: Vec<(&str, &Address)> = holders(observed, &vip.address).collect();
+    let found: Vec<(&HostName, &Address)> = holders(observed, &vip.address).collect();
     let (address, service) = (vip.address.clone(), vip.service.clone());
     match found.as_slice() {
         [_] => None,
@@ -55,7 +59,7 @@ fn problem(
         all => {
             let runs = cluster.map(|c| c.monitor.nodes_of(&vip.resource, "Started"));
             let runs = runs.unwrap_or_default();
-            let others = all.iter().filter(|(host, _)| !runs.contains(host));
+            let others = all.iter().filter(|(host, _)| !runs.contains(&host.as_str()));
             let cures = others.filter(|_| runs.len() == 1).map(|(host, a)| {
                 format!(
                     "on {host}: `ip address del {}/{} dev {}`",
@@ -65,7 +69,7 @@ fn problem(
             Some(Problem::AddressTwice {
                 address,
                 service,
-                holders: all.iter().map(|(host, _)| (*host).to_owned()).collect(),
+                holders: all.iter().map(|(host, _)| (*host).clone()).collect(),
                 cures: cures.collect(),
             })
         }

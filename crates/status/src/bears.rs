@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use engines::Seen;
 use losses::{Fault, Left, Until, is_executor, losses_of};
+use names::HostName;
 use render::{Desired, Kind};
 use serde::Serialize;
 
@@ -45,7 +46,7 @@ fn margin(all: u32, mut serving: Vec<u32>) -> u32 {
 fn of_store(store: &Store, desired: &Desired, seen: &Seen<'_>) -> u32 {
     let wanted = desired.stores.iter().find(|s| s.resource == store.name);
     let weights = wanted.map(|s| engines::weights(s, seen)).unwrap_or_default();
-    let counts = |host: &String| weights.get(host).copied().unwrap_or(1);
+    let counts = |host: &HostName| weights.get(host).copied().unwrap_or(1);
     let serving = store
         .members
         .iter()
@@ -135,14 +136,14 @@ pub(crate) fn left(
         let serving: Option<Vec<String>> = match store {
             Some(store) => {
                 let healthy = store.members.iter().filter(|m| m.healthy);
-                Some(healthy.map(|m| m.host.clone()).collect())
+                Some(healthy.map(|m| m.host.to_string()).collect())
             }
             None => instances::serving(desired, observed, &part.resource)
                 .or_else(|| cluster.and_then(|c| c.serving(&part.resource))),
         };
         // What runs once only runs elsewhere on purpose.
         if let Some(serving) = serving.filter(|_| part.kind != Kind::Singleton) {
-            let idle = part.hosts.iter().filter(|h| !serving.contains(h));
+            let idle = part.hosts.iter().filter(|h| !serving.iter().any(|s| s == *h));
             out.out.insert(part.resource.clone(), idle.cloned().collect());
         }
     }
@@ -161,7 +162,7 @@ pub(crate) fn left(
 /// Single losses of a controller, or of a component on it, that would last until somebody
 /// repairs them: a clause each, one for each thing that is lost.
 pub(crate) fn fatal(desired: &Desired, left: &Left) -> Vec<String> {
-    let mut seen: BTreeSet<(String, String)> = BTreeSet::new();
+    let mut seen: BTreeSet<(HostName, String)> = BTreeSet::new();
     let mut out = Vec::new();
     // What stands still is not gone; who notices it is told by the losses' own page.
     for loss in losses_of(desired, left, &[Fault::Power, Fault::Killed]) {
@@ -184,7 +185,7 @@ pub(crate) fn fatal(desired: &Desired, left: &Left) -> Vec<String> {
 /// A note on the hosts whose machines nobody starts elsewhere; none where there are none.
 pub(crate) fn unprotected(desired: &Desired) -> Option<String> {
     let parts = desired.parts.iter().filter(|p| is_executor(p));
-    let hosts: BTreeSet<&String> = parts.flat_map(|p| &p.hosts).collect();
+    let hosts: BTreeSet<&HostName> = parts.flat_map(|p| &p.hosts).collect();
     let names: Vec<&str> = hosts.iter().take(3).map(|h| h.as_str()).collect();
     let more = hosts.len().saturating_sub(names.len());
     let more = if more > 0 {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use names::HostName;
 use pacemaker::{GUARDED, HOLDS, LiveCib, Monitor, Property, Resource, same_value};
 use render::Desired;
 use wire::{Answer, Fact, Facts};
@@ -176,7 +177,7 @@ impl Cluster {
 
     /// Hosts that no level of fence devices could cut off. Where the cloud has no fencing,
     /// none is asked for.
-    pub(crate) fn unproven(&self, desired: &Desired) -> BTreeSet<String> {
+    pub(crate) fn unproven(&self, desired: &Desired) -> BTreeSet<HostName> {
         if self
             .value("stonith-enabled")
             .is_none_or(|v| !same_value(v, "true"))
@@ -192,7 +193,9 @@ impl Cluster {
             .filter(able)
             .map(|l| &l.target)
             .collect();
-        all.difference(&able).map(|host| (*host).clone()).collect()
+        let nodes = desired.nodes.iter().map(|(host, _)| host);
+        let unable = |host: &&HostName| all.difference(&able).any(|target| *target == *host);
+        nodes.filter(unable).cloned().collect()
     }
 
     /// True if a fence device is ready for its work.

@@ -1,6 +1,7 @@
 //! Faults that parts of services tell of themselves, by commands of the catalogue. Not for
 //! stores and brokers, whose engines know what their answers mean.
 
+use names::HostName;
 use render::Desired;
 use wire::{Answer, Fact};
 
@@ -8,7 +9,7 @@ use crate::{Observed, Problem};
 
 /// Each fault once, with the hosts that tell it.
 pub(crate) fn problems(desired: &Desired, observed: &Observed) -> Vec<Problem> {
-    let mut out: Vec<(String, String, Vec<String>)> = Vec::new();
+    let mut out: Vec<(String, String, Vec<HostName>)> = Vec::new();
     for faults in &desired.faults {
         for host in &faults.hosts {
             let Some(Ok(facts)) = observed.get(host) else {
@@ -57,24 +58,28 @@ mod tests {
         facts
     }
 
+    fn host(name: &str) -> HostName {
+        HostName::new(name).unwrap()
+    }
+
     #[test]
     fn what_several_tell_is_one_problem_and_what_fails_tells_nothing() {
         let desired = Desired {
             faults: vec![DesiredFaults {
                 answer: "faults/x/y".to_owned(),
-                hosts: ["c1", "c2", "c3", "c4"].map(str::to_owned).to_vec(),
+                hosts: ["c1", "c2", "c3", "c4"].map(host).to_vec(),
                 query: Query::Cluster,
             }],
             ..Desired::default()
         };
         let line = "a member lags\trestart it\n";
         let mut observed = Observed::new();
-        observed.insert("c1".to_owned(), Ok(facts(0, line)));
-        observed.insert("c2".to_owned(), Ok(facts(0, &format!("{line}\nanother\n"))));
-        observed.insert("c3".to_owned(), Ok(facts(1, "broken\n")));
-        observed.insert("c4".to_owned(), Err("it does not answer".to_owned()));
+        observed.insert(host("c1"), Ok(facts(0, line)));
+        observed.insert(host("c2"), Ok(facts(0, &format!("{line}\nanother\n"))));
+        observed.insert(host("c3"), Ok(facts(1, "broken\n")));
+        observed.insert(host("c4"), Err("it does not answer".to_owned()));
         let told = |hosts: &[&str], what: &str, cure: &str| Problem::Told {
-            hosts: hosts.iter().map(|h| (*h).to_owned()).collect(),
+            hosts: hosts.iter().map(|h| host(h)).collect(),
             what: what.to_owned(),
             cure: cure.to_owned(),
         };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use names::HostName;
 use render::Desired;
 use wire::Facts;
 
@@ -24,7 +25,7 @@ pub(crate) fn disks(desired: &Desired, observed: &Observed) -> Vec<Problem> {
     seen.flat_map(|(host, facts)| full(host, facts)).collect()
 }
 
-fn full(host: &str, facts: &Facts) -> Vec<Problem> {
+fn full(host: &HostName, facts: &Facts) -> Vec<Problem> {
     let mut told: Vec<(u64, u64)> = Vec::new();
     let mut out = Vec::new();
     for (mount, free) in &facts.disk_free {
@@ -36,7 +37,7 @@ fn full(host: &str, facts: &Facts) -> Vec<Problem> {
         told.push((*free, size));
         if *free < LITTLE || free.saturating_mul(100) < size.saturating_mul(SHARE) {
             out.push(Problem::Disk {
-                host: host.to_owned(),
+                host: host.clone(),
                 mount: mount.clone(),
                 free: *free,
                 size,
@@ -52,7 +53,7 @@ pub(crate) fn clocks(desired: &Desired, observed: &Observed) -> Vec<Problem> {
         .hosts
         .keys()
         .filter_map(|h| Some((h, facts(observed, h)?.clock)));
-    let clocks: BTreeMap<&String, i64> = seen.collect();
+    let clocks: BTreeMap<&HostName, i64> = seen.collect();
     let members = clocks.iter().filter(|(host, _)| desired.is_member(host));
     let mut times: Vec<i64> = members.map(|(_, clock)| *clock).collect();
     times.sort_unstable();

@@ -21,6 +21,7 @@ mod words;
 
 use engines::Member;
 use indexmap::IndexMap;
+use names::HostName;
 use pacemaker::Monitor;
 use render::Desired;
 use serde::Serialize;
@@ -61,7 +62,7 @@ impl Verdict {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Host {
     /// Name.
-    pub host: String,
+    pub host: HostName,
     /// Of a member `online`, `offline`, `pending`, `standby`, `unclean`, `unreachable`,
     /// `kept-out`; of a host beside the cluster see [`Snapshot::beside`].
     pub state: String,
@@ -77,15 +78,16 @@ pub struct Vip {
     /// Address.
     pub address: String,
     /// Holder; none when nobody has it.
-    pub host: Option<String>,
-    /// The host that it prefers; empty without one.
-    pub home: String,
+    pub host: Option<HostName>,
+    /// The host that it prefers; written as an empty text without one.
+    #[serde(serialize_with = "names::or_empty::serialize")]
+    pub home: Option<HostName>,
 }
 
 impl Vip {
     /// Whether another host than its home has it.
     pub fn is_away(&self) -> bool {
-        !self.home.is_empty() && self.host.as_ref().is_some_and(|h| *h != self.home)
+        self.home.is_some() && self.host.is_some() && self.host != self.home
     }
 }
 
@@ -154,7 +156,7 @@ pub struct Snapshot {
 }
 
 /// What was seen of each host, in the cloud's order.
-pub type Observed = IndexMap<String, Result<Facts, String>>;
+pub type Observed = IndexMap<HostName, Result<Facts, String>>;
 
 fn facts<'a>(observed: &'a Observed, host: &str) -> Option<&'a Facts> {
     observed.get(host).and_then(|f| f.as_ref().ok())
@@ -283,7 +285,7 @@ fn remarks(
             "the address of {} is on {}, away from its home {}: `quorate apply` moves it there after {} s of `redundant`",
             vip.service,
             vip.host.as_deref().unwrap_or_default(),
-            vip.home,
+            vip.home.as_deref().unwrap_or_default(),
             desired.home_after
         )
     }));

@@ -4,6 +4,7 @@
 //! so that nothing else would tell. A single link needs no telling: without it a
 //! host is no member.
 
+use names::HostName;
 use pacemaker::{Heard, LINKS};
 use render::Desired;
 use serde::Serialize;
@@ -17,7 +18,7 @@ pub struct Link {
     /// The network that it is in.
     pub network: String,
     /// The pairs of members that do not hear each other there.
-    pub silent: Vec<(String, String)>,
+    pub silent: Vec<(HostName, HostName)>,
 }
 
 /// The links, where there are several. Only members that are online are judged:
@@ -42,9 +43,8 @@ pub(crate) fn links(desired: &Desired, observed: &Observed, members: &[Host]) ->
             let (Some((there, _)), Some(link)) = (there, out.get_mut(heard.link)) else {
                 continue;
             };
-            if online.contains(&there.as_str()) {
-                let (one, other) = ((*here).min(there.as_str()), (*here).max(there.as_str()));
-                let pair = (one.to_owned(), other.to_owned());
+            if online.contains(&there) {
+                let pair = ((*here).min(there).clone(), (*here).max(there).clone());
                 // Both ends tell of it.
                 if !link.silent.contains(&pair) {
                     link.silent.push(pair);
@@ -55,9 +55,9 @@ pub(crate) fn links(desired: &Desired, observed: &Observed, members: &[Host]) ->
     out
 }
 
-fn online(members: &[Host]) -> Vec<&str> {
+fn online(members: &[Host]) -> Vec<&HostName> {
     let online = members.iter().filter(|m| m.state == "online");
-    online.map(|m| m.host.as_str()).collect()
+    online.map(|m| &m.host).collect()
 }
 
 /// Faults of a link: of a host where it is the host's,
@@ -65,8 +65,8 @@ fn online(members: &[Host]) -> Vec<&str> {
 pub(crate) fn problems(link: &Link, members: &[Host]) -> Vec<Problem> {
     let network = &link.network;
     let online = online(members);
-    let with = |host: &str| link.silent.iter().filter(|(a, b)| a == host || b == host).count();
-    let cut_off: Vec<&str> = online
+    let with = |host: &HostName| link.silent.iter().filter(|(a, b)| a == host || b == host).count();
+    let cut_off: Vec<&HostName> = online
         .iter()
         .copied()
         .filter(|host| with(host) > 0 && with(host) + 1 == online.len())
@@ -81,7 +81,7 @@ pub(crate) fn problems(link: &Link, members: &[Host]) -> Vec<Problem> {
     let pairs = link
         .silent
         .iter()
-        .filter(|(a, b)| !cut_off.contains(&a.as_str()) && !cut_off.contains(&b.as_str()))
+        .filter(|(a, b)| !cut_off.contains(&a) && !cut_off.contains(&b))
         .map(|(a, b)| format!("{a} and {b} do not hear each other in the network {network}"));
     alone.chain(pairs).map(|what| Problem::Link { what }).collect()
 }

@@ -4,6 +4,7 @@
 //! A snapshot's verdict is the worst of its problems' verdicts; what several of them mean
 //! together is told by the losses that are left.
 
+use names::HostName;
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 
@@ -65,7 +66,7 @@ pub enum Problem {
     /// A member is not online.
     Away {
         /// The member.
-        host: String,
+        host: HostName,
         /// Its state, see [`crate::Host::state`].
         state: String,
         /// More for people.
@@ -74,7 +75,7 @@ pub enum Problem {
     /// A host beside the cluster is not as it should be.
     Beside {
         /// The host.
-        host: String,
+        host: HostName,
         /// `impaired` or `unreachable`.
         state: String,
         /// More for people.
@@ -83,14 +84,14 @@ pub enum Problem {
     /// A unit of systemd does not run on a member.
     Idle {
         /// The member.
-        host: String,
+        host: HostName,
         /// The unit and its state.
         what: String,
     },
     /// The cluster counts a unit as running, and systemd has stopped it.
     Stopped {
         /// The member.
-        host: String,
+        host: HostName,
         /// Name with suffix.
         unit: String,
         /// systemd's word: `inactive` or `failed`.
@@ -105,7 +106,7 @@ pub enum Problem {
         /// Its service.
         service: String,
         /// Hosts that have it.
-        holders: Vec<String>,
+        holders: Vec<HostName>,
         /// Commands that take it from those that the cluster does not run it on.
         cures: Vec<String>,
     },
@@ -116,14 +117,14 @@ pub enum Problem {
         /// Its service.
         service: String,
         /// Members that could not be asked.
-        unseen: Vec<String>,
+        unseen: Vec<HostName>,
     },
     /// A member of a store does not serve.
     Member {
         /// Resource id of the store.
         store: String,
         /// Host.
-        host: String,
+        host: HostName,
         /// The engine's word.
         state: String,
         /// More for people.
@@ -182,7 +183,7 @@ pub enum Problem {
         /// Resource id.
         store: String,
         /// Host of that member.
-        host: String,
+        host: HostName,
         /// How many queues.
         queues: usize,
         /// One of them.
@@ -202,14 +203,14 @@ pub enum Problem {
         /// Resource id.
         store: String,
         /// Host of the member.
-        host: String,
+        host: HostName,
         /// How much it counts.
         weight: u32,
     },
     /// A part of a service tells of itself that something is wrong.
     Told {
         /// Hosts that tell it.
-        hosts: Vec<String>,
+        hosts: Vec<HostName>,
         /// The fault, as a clause.
         what: String,
         /// The next command.
@@ -218,7 +219,7 @@ pub enum Problem {
     /// A disk is nearly full.
     Disk {
         /// Host.
-        host: String,
+        host: HostName,
         /// Mount point.
         mount: String,
         /// Free bytes.
@@ -229,7 +230,7 @@ pub enum Problem {
     /// A clock is apart from those of most members.
     Clock {
         /// Host.
-        host: String,
+        host: HostName,
         /// Seconds ahead; behind where negative.
         seconds: i64,
     },

@@ -16,7 +16,7 @@ fn tail(detail: &str) -> String {
     }
 }
 
-fn listed(names: &[String]) -> String {
+fn listed<N: std::borrow::Borrow<str>>(names: &[N]) -> String {
     names.join(", ")
 }
 

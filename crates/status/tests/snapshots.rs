@@ -412,7 +412,10 @@ fn an_address_that_nobody_holds_is_a_problem() {
 fn an_address_of_a_host_that_is_not_seen_may_be_there() {
     let found = check("address-unseen", None, |d| {
         let mut seen = seen(d, "healthy", &[]);
-        seen.insert("c1".to_owned(), Err("cannot reach c1: timed out".to_owned()));
+        seen.insert(
+            names::HostName::new("c1").unwrap(),
+            Err("cannot reach c1: timed out".to_owned()),
+        );
         seen
     });
     assert_eq!(found.verdict, Verdict::Exposed);

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use camino::Utf8PathBuf;
 use fleet::Sessions;
 use indexmap::IndexMap;
+use names::HostName;
 use serde::Serialize;
 use wire::{AUDIT_LOG, Answer, Fact, Op, Query, Reply};
 
@@ -22,7 +23,7 @@ struct Line {
     at: String,
     /// What was said.
     what: String,
-    hosts: Vec<String>,
+    hosts: Vec<HostName>,
 }
 
 /// How to read a host's log, the older part of it first.
@@ -41,7 +42,7 @@ pub fn lines<'a>(log: &'a str, since: &'a str, until: &'a str) -> impl Iterator<
 }
 
 /// The same words on several hosts are one line; in the order of their times.
-fn together(logs: &IndexMap<String, String>, since: &str) -> Vec<Line> {
+fn together(logs: &IndexMap<HostName, String>, since: &str) -> Vec<Line> {
     let mut found: IndexMap<&str, Line> = IndexMap::new();
     for (host, log) in logs {
         for (at, what) in lines(log, since, "9") {
@@ -66,7 +67,7 @@ pub fn stamp(at: jiff::Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-async fn read(sessions: &Sessions) -> (IndexMap<String, String>, Vec<String>) {
+async fn read(sessions: &Sessions) -> (IndexMap<HostName, String>, Vec<String>) {
     let (mut logs, mut unseen) = (IndexMap::new(), Vec::new());
     for (host, session) in sessions {
         let reply = match session {
@@ -109,19 +110,23 @@ pub async fn run(args: &AuditArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, 
 mod tests {
     use super::*;
 
+    fn host(name: &str) -> HostName {
+        HostName::new(name).unwrap()
+    }
+
     #[test]
     fn lines_of_several_hosts_are_one() {
         let logs = IndexMap::from([
             (
-                "c1".to_owned(),
+                host("c1"),
                 "2026-01-01T00:00:00Z old\n2026-01-02T00:00:02Z a b\n2026-01-02T00:00:03Z mine\n".to_owned(),
             ),
-            ("c2".to_owned(), "2026-01-02T00:00:01Z a b\n".to_owned()),
+            (host("c2"), "2026-01-02T00:00:01Z a b\n".to_owned()),
         ]);
         let line = |at: &str, what: &str, hosts: &[&str]| Line {
             at: at.to_owned(),
             what: what.to_owned(),
-            hosts: hosts.iter().map(|h| (*h).to_owned()).collect(),
+            hosts: hosts.iter().map(|h| host(h)).collect(),
         };
         assert_eq!(
             together(&logs, "2026-01-02T00:00:00Z"),

@@ -378,7 +378,7 @@ async fn write(
         distribution: cloud.distribution.as_str().to_owned(),
         region: cloud.region.value.clone(),
         at,
-        member: dumped.map(|d| d.session.host.clone()).unwrap_or_default(),
+        member: dumped.map(|d| d.session.host.to_string()).unwrap_or_default(),
         position: dumped.map(|d| d.position.clone()),
         databases,
         parts,

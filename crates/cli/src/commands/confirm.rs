@@ -153,7 +153,9 @@ mod tests {
             "answers": {}, "cluster": {"Known": pacemaker::Monitor::parse(&xml).unwrap()}, "cib": "Absent"
         });
         let facts: wire::Facts = serde_json::from_value(facts).unwrap();
-        [("c2".to_owned(), Ok(facts))].into_iter().collect()
+        [(names::HostName::new("c2").unwrap(), Ok(facts))]
+            .into_iter()
+            .collect()
     }
 
     #[test]

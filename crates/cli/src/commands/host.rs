@@ -20,7 +20,9 @@ use crate::say;
 const BOOT: Duration = Duration::from_mins(15);
 
 fn known(project: &Project, hosts: &[String]) -> Result<(), Failure> {
-    let unknown = hosts.iter().find(|h| !project.desired.hosts.contains_key(*h));
+    let unknown = hosts
+        .iter()
+        .find(|h| !project.desired.hosts.contains_key(h.as_str()));
     unknown.map_or(Ok(()), |host| Err(project.no_host(host)))
 }
 
@@ -153,7 +155,7 @@ async fn rolling(
     let project = Project::open(&args.file, catalog)?;
     known(&project, &args.hosts)?;
     let hosts: Vec<String> = if args.rolling {
-        project.desired.nodes.iter().map(|(n, _)| n.clone()).collect()
+        project.desired.nodes.iter().map(|(n, _)| n.to_string()).collect()
     } else {
         args.hosts.clone()
     };

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use camino::{Utf8Path, Utf8PathBuf};
 use engines::Intent;
 use fleet::Fill;
+use names::HostName;
 use plan::{Machines, SiteOff};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
@@ -42,9 +43,9 @@ struct Record {
     /// Time, RFC 3339.
     at: String,
     /// Member that stopped last, with the newest data.
-    last: Option<String>,
+    last: Option<HostName>,
     /// Machines of users that were shut down, by host.
-    machines: BTreeMap<String, Vec<String>>,
+    machines: BTreeMap<HostName, Vec<String>>,
 }
 
 impl Record {
@@ -146,7 +147,7 @@ async fn is_on(run: &Runner, host: &str) -> Result<bool, String> {
 }
 
 /// Hosts that cannot be reached and have no power, as their devices tell.
-async fn without_power(run: &Runner) -> Vec<String> {
+async fn without_power(run: &Runner) -> Vec<HostName> {
     let mut out = Vec::new();
     for (host, session) in &run.sessions {
         if session.is_err() && is_on(run, host).await == Ok(false) {
@@ -249,7 +250,7 @@ async fn proofs(run: &Runner) -> Vec<String> {
 }
 
 /// Switches hosts on, all at once. Gives a sentence for each that this machine cannot.
-async fn switch_on(project: &Project, fill: &Fill, hosts: &[String]) -> Vec<String> {
+async fn switch_on(project: &Project, fill: &Fill, hosts: &[HostName]) -> Vec<String> {
     let mut tasks = JoinSet::new();
     for host in hosts {
         let plug = Plug::of(project, host, fill);
@@ -271,9 +272,9 @@ async fn switch_on(project: &Project, fill: &Fill, hosts: &[String]) -> Vec<Stri
 /// Waits until hosts answer over ssh. Gives those that do not.
 async fn until_answer(
     project: &Project,
-    mut hosts: Vec<String>,
+    mut hosts: Vec<HostName>,
     limit: Duration,
-) -> Result<Vec<String>, Failure> {
+) -> Result<Vec<HostName>, Failure> {
     let begin = Instant::now();
     let binary = seen::binary()?;
     while !hosts.is_empty() {
@@ -295,10 +296,10 @@ async fn on(args: &PowerRun, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failur
     let project = Project::open(&args.file, catalog)?;
     let (fill, _vault) = seen::filler(project.vault()?);
     let sessions = seen::connect(&project).await?;
-    let silent = |host: &&String| !matches!(sessions.get(*host), Some(Ok(_)));
+    let silent = |host: &&HostName| !matches!(sessions.get(*host), Some(Ok(_)));
     let wanted = project.desired.hosts.keys().filter(silent);
     let wanted = wanted.filter(|host| !project.desired.away.contains_key(*host));
-    let (members, others): (Vec<String>, Vec<String>) =
+    let (members, others): (Vec<HostName>, Vec<HostName>) =
         wanted.cloned().partition(|host| project.desired.is_member(host));
     drop(sessions);
     let record = Record::read(&project.state);
@@ -388,6 +389,10 @@ mod tests {
         })
     }
 
+    fn host(name: &str) -> HostName {
+        HostName::new(name).unwrap()
+    }
+
     #[test]
     fn machines_that_are_not_told_are_not_taken_for_none() {
         assert_eq!(named(&ran(0, "\n")), Ok(Vec::new()));
@@ -405,10 +410,10 @@ mod tests {
         let state = Utf8Path::from_path(folder.path()).unwrap();
         let record = Record {
             at: "2026-11-21T16:00:00Z".to_owned(),
-            last: Some("c1".to_owned()),
+            last: Some(host("c1")),
             machines: [
-                ("n1".to_owned(), vec!["instance-1".to_owned()]),
-                ("n2".to_owned(), Vec::new()),
+                (host("n1"), vec!["instance-1".to_owned()]),
+                (host("n2"), Vec::new()),
             ]
             .into_iter()
             .collect(),

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use camino::Utf8PathBuf;
 use engines::Intent;
+use names::HostName;
 use plan::Observed;
 
 use super::apply;
@@ -48,9 +49,12 @@ pub(super) fn no_terminal(names: &str, instead: &str) -> Failure {
     )
 }
 
-/// Those named are members of the cluster, and another is left.
-fn named(project: &Project, lost: &[String]) -> Result<(), Failure> {
-    if let Some(host) = lost.iter().find(|h| !project.desired.hosts.contains_key(*h)) {
+/// Those named, which are members of the cluster, and another is left.
+fn named(project: &Project, lost: &[String]) -> Result<Vec<HostName>, Failure> {
+    if let Some(host) = lost
+        .iter()
+        .find(|h| !project.desired.hosts.contains_key(h.as_str()))
+    {
         return Err(project.no_host(host));
     }
     if let Some(host) = lost.iter().find(|h| !project.desired.is_member(h)) {
@@ -60,8 +64,13 @@ fn named(project: &Project, lost: &[String]) -> Result<(), Failure> {
             "`quorate recover`",
         ));
     }
-    if lost_of(project, lost).1 > 0 {
-        return Ok(());
+    let nodes = lost.iter().filter_map(|lost| {
+        let mut nodes = project.desired.nodes.iter().map(|(name, _)| name);
+        nodes.find(|name| *name == lost).cloned()
+    });
+    let nodes: Vec<HostName> = nodes.collect();
+    if lost_of(project, &nodes).1 > 0 {
+        return Ok(nodes);
     }
     Err(Failure::explained(
         "recover::nobody-left",
@@ -71,14 +80,14 @@ fn named(project: &Project, lost: &[String]) -> Result<(), Failure> {
 }
 
 /// How many members are given up, and how many are left.
-fn lost_of(project: &Project, lost: &[String]) -> (usize, usize) {
+fn lost_of(project: &Project, lost: &[HostName]) -> (usize, usize) {
     let nodes = project.desired.nodes.iter();
     let gone = nodes.filter(|(name, _)| lost.contains(name)).count();
     (gone, project.desired.nodes.len() - gone)
 }
 
 /// Tells what it means that those left are no majority.
-fn tell_of_majority(project: &Project, lost: &[String]) {
+fn tell_of_majority(project: &Project, lost: &[HostName]) {
     let (gone, left) = lost_of(project, lost);
     if gone < left {
         return;
@@ -110,8 +119,7 @@ fn serving(project: &Project, observed: &Observed) -> Vec<String> {
 async fn without(args: &RecoverArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failure> {
     let begin = std::time::Instant::now();
     let project = Project::open(&args.run.file, catalog)?;
-    let lost = &args.without;
-    named(&project, lost)?;
+    let lost = &named(&project, &args.without)?;
     let mut run = Runner::open(project, &args.run, "recover").await?;
     let mut heard = Vec::new();
     for host in lost {
@@ -182,7 +190,7 @@ async fn without(args: &RecoverArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode
         run.project.model.cloud.name.value,
         run.changed,
         begin.elapsed().as_secs_f64(),
-        lost.first().map_or("", String::as_str)
+        lost.first().map_or("", HostName::as_str)
     );
     Ok(ExitCode::SUCCESS)
 }

@@ -21,7 +21,7 @@ pub fn run(args: &RenderArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failu
         )));
     }
     for (host, desired) in &project.desired.hosts {
-        let folder = args.to.join(host);
+        let folder = args.to.join(host.as_str());
         fs_err::create_dir_all(&folder)?;
         fs_err::write(folder.join("host.txt"), render::host_page(desired))?;
         for file in desired.files.iter().filter(|f| !f.write.directory) {

@@ -152,7 +152,13 @@ async fn load(args: &RestoreArgs, mut project: Project) -> Result<ExitCode, Fail
         ));
     }
     let id = manifest.backup_id()?;
-    let host = project.desired.sql_hosts.first().cloned().unwrap_or_default();
+    let Some(host) = project.desired.sql_hosts.first().cloned() else {
+        return Err(Failure::world(
+            "no host of the cloud file could load the databases of the backup: it has no database server"
+                .to_owned(),
+            "nothing was touched; describe the cloud as the one that was backed up",
+        ));
+    };
     let load = project
         .desired
         .sql_store()

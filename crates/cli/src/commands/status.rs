@@ -36,7 +36,7 @@ fn text(snapshot: &Snapshot) -> String {
             .filter(|v| v.host.as_deref() == Some(m.host.as_str()))
             .map(|v| {
                 let away = if v.is_away() {
-                    format!(" (away from {})", v.home)
+                    format!(" (away from {})", v.home.as_deref().unwrap_or_default())
                 } else {
                     String::new()
                 };
@@ -396,6 +396,7 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
+    use names::HostName;
     use status::{Api, Host, Store};
 
     #[tokio::test]
@@ -425,7 +426,7 @@ mod tests {
     /// A cloud of one member and a store with one of two members, with this wrong.
     fn snapshot(verdict: Verdict, problems: Vec<Problem>) -> Snapshot {
         let member = |host: &str, healthy: bool| engines::Member {
-            host: host.to_owned(),
+            host: HostName::new(host).unwrap(),
             state: "Synced".to_owned(),
             healthy,
             detail: String::new(),
@@ -436,7 +437,7 @@ mod tests {
             next: String::new(),
             cloud: "demo".to_owned(),
             members: vec![Host {
-                host: "c1".to_owned(),
+                host: HostName::new("c1").unwrap(),
                 state: "online".to_owned(),
                 detail: String::new(),
             }],

@@ -1,6 +1,7 @@
 //! What is done to Galera's members: the operations that a stage is made of.
 //! Which of them, and when, is decided in the parent.
 
+use names::HostName;
 use wire::{Command, Expect, FileWrite, Op, Own, Query};
 
 use super::{ASKED_S, OWNED, State, runs, sql};
@@ -16,7 +17,7 @@ pub fn cleanup(resource: &str) -> Op {
 fn birth_step(
     store: &Store,
     name: String,
-    host: &str,
+    host: &HostName,
     words: &[&str],
     done: &str,
     title: String,
@@ -47,7 +48,7 @@ fn birth_step(
             ops: vec![run],
         }],
         name,
-        host: host.to_owned(),
+        host: host.clone(),
         title,
         after: Vec::new(),
     }
@@ -55,7 +56,7 @@ fn birth_step(
 
 /// The first generation. `alone`: members that may not have had a generation of
 /// one yet; `join`: those that join, one after the other.
-pub(super) fn birth(store: &Store, alone: &[&String], join: &[&String]) -> Vec<StageStep> {
+pub(super) fn birth(store: &Store, alone: &[&HostName], join: &[&HostName]) -> Vec<StageStep> {
     let mut out = Vec::new();
     for host in alone {
         // The first stays up, so running is done; the others must have stopped again.
@@ -101,11 +102,11 @@ fn weigh(store: &Store, weight: usize) -> Op {
 
 /// Has a member count as much as each other one: the first of a birth counted more than
 /// all of them.
-pub(super) fn weigh_alike(store: &Store, host: &str) -> StageStep {
+pub(super) fn weigh_alike(store: &Store, host: &HostName) -> StageStep {
     let resource = &store.resource;
     StageStep {
         name: "alike".to_owned(),
-        host: host.to_owned(),
+        host: host.clone(),
         title: format!("let {host} count as much as the other members of {resource}"),
         ops: vec![weigh(store, 1)],
         after: Vec::new(),
@@ -114,31 +115,31 @@ pub(super) fn weigh_alike(store: &Store, host: &str) -> StageStep {
 
 /// The same as [`claim`] at a birth: until everything is made the first counts more than
 /// all others together, of which each is lost for moments in the rush of first starts.
-pub(super) fn claim_at_birth(store: &Store) -> StageStep {
-    let mut claim = claim(store);
+pub(super) fn claim_at_birth(store: &Store) -> Option<StageStep> {
+    let mut claim = claim(store)?;
     if store.members.len() > 1 {
         claim.ops.push(weigh(store, store.members.len()));
     }
-    claim
+    Some(claim)
 }
 
 /// Says to the cluster that this cloud owns the store.
-pub(super) fn claim(store: &Store) -> StageStep {
+pub(super) fn claim(store: &Store) -> Option<StageStep> {
     let statements = [
         "CREATE DATABASE IF NOT EXISTS quorate",
         "CREATE TABLE IF NOT EXISTS quorate.cloud (id CHAR(36) NOT NULL PRIMARY KEY)",
         "INSERT IGNORE INTO quorate.cloud VALUES ('\u{27e6}secret:cloud/id\u{27e7}')",
     ];
-    StageStep {
+    Some(StageStep {
         name: "claim".to_owned(),
-        host: store.members.first().cloned().unwrap_or_default(),
+        host: store.members.first()?.clone(),
         title: format!("mark {} as this cloud's", store.resource),
         ops: vec![Op::Unless {
             guards: vec![(Query::Sql(sql(store, &[OWNED])), Expect::SomeRow)],
             ops: vec![Op::Sql(sql(store, &statements))],
         }],
         after: Vec::new(),
-    }
+    })
 }
 
 /// A `grastate.dat` that tells who begins, and where; nothing where a server runs
@@ -190,14 +191,15 @@ pub(super) fn new_history(store: &Store, seqno: i64) -> Op {
     ))
 }
 
-pub(super) fn try_again(store: &Store, states: &[(&String, State)]) -> StageStep {
-    StageStep {
+pub(super) fn try_again(store: &Store, states: &[(&HostName, State)]) -> Option<StageStep> {
+    let (host, _) = states.first()?;
+    Some(StageStep {
         name: "try-again".to_owned(),
-        host: states.first().map(|(h, _)| (*h).clone()).unwrap_or_default(),
+        host: (*host).clone(),
         title: format!("let the cluster start {} again", store.resource),
         ops: vec![cleanup(&store.resource)],
         after: Vec::new(),
-    }
+    })
 }
 
 /// Moves Aria's logs away, not beside the data, where a folder is a database. They

@@ -1,6 +1,7 @@
 //! Which member begins after an outage of all, and what stands in its way: positions that
 //! cannot be read, and hosts that may be ahead of it.
 
+use names::HostName;
 use wire::{Answer, Fact};
 
 use super::acts::{choice, new_history, set_aside, try_again};
@@ -11,7 +12,7 @@ use crate::{Refusal, Seen, Stage, StageStep, Store};
 /// `newest`: the history and the position at which one would begin; `None`: with nothing.
 pub(super) fn not_elsewhere(
     store: &Store,
-    former: &[(&String, State)],
+    former: &[(&HostName, State)],
     newest: Option<(&str, i64)>,
 ) -> Result<(), Refusal> {
     let begins = newest.map_or_else(|| "with nothing".to_owned(), |(_, at)| format!("at {at}"));
@@ -67,11 +68,11 @@ fn wrote_last(store: &Store, seen: &Seen<'_>, host: &str) -> String {
 pub(super) fn recover(
     store: &Store,
     seen: &Seen<'_>,
-    states: &[(&String, State)],
-    former: &[(&String, State)],
+    states: &[(&HostName, State)],
+    former: &[(&HostName, State)],
     mut out: Stage,
 ) -> Result<Stage, Refusal> {
-    let mut positions: Vec<(&String, &str, i64)> = Vec::new();
+    let mut positions: Vec<(&HostName, &str, i64)> = Vec::new();
     let mut repairs = Vec::new();
     for (host, state) in states {
         match state {
@@ -125,7 +126,7 @@ pub(super) fn recover(
             ..out
         });
     }
-    let known: Vec<&(&String, &str, i64)> = positions.iter().filter(|(_, u, _)| *u != NIL).collect();
+    let known: Vec<&(&HostName, &str, i64)> = positions.iter().filter(|(_, u, _)| *u != NIL).collect();
     if let Some((first_host, first, _)) = known.first()
         && let Some((host, other, _)) = known.iter().find(|(_, u, _)| u != first)
     {
@@ -173,9 +174,11 @@ pub(super) fn recover(
         after: Vec::new(),
     });
     if !out.before_cluster {
-        let mut again = try_again(store, states);
-        again.after = written;
-        out.before.push(again);
+        let again = try_again(store, states).map(|again| StageStep {
+            after: written,
+            ..again
+        });
+        out.before.extend(again);
     }
     Ok(out)
 }

@@ -4,7 +4,7 @@ fn store() -> Store {
     Store {
         engine: "galera".to_owned(),
         resource: "galera".to_owned(),
-        members: ["c1", "c2", "c3"].map(str::to_owned).to_vec(),
+        members: ["c1", "c2", "c3"].map(crate::host).to_vec(),
         options: [("datadir", "/var/lib/mysql"), ("os-user", "mysql")]
             .into_iter()
             .map(|(k, v)| (k.to_owned(), v.to_owned()))
@@ -75,8 +75,8 @@ fn check_beside(
 ) {
     let store = store();
     let mut seen: Seen<'_> = store.members.iter().cloned().zip(members).collect();
-    seen.extend(former.iter().map(|(host, facts)| ((*host).to_owned(), *facts)));
-    let former: Vec<String> = former.iter().map(|(host, _)| (*host).to_owned()).collect();
+    seen.extend(former.iter().map(|(host, facts)| (crate::host(host), *facts)));
+    let former: Vec<HostName> = former.iter().map(|(host, _)| crate::host(host)).collect();
     let got = match stage(&store, &former, &seen, intent) {
         Ok(stage) => {
             let mut lines = stage.explain.clone();
@@ -226,7 +226,7 @@ fn the_first_counts_more_until_all_is_made() {
     let v = virgin();
     let last = |members: &[&str]| -> Vec<String> {
         let store = Store {
-            members: members.iter().map(|m| (*m).to_owned()).collect(),
+            members: members.iter().map(|h| crate::host(h)).collect(),
             ..store()
         };
         let seen: Seen<'_> = store.members.iter().map(|m| (m.clone(), Some(&v))).collect();
@@ -257,7 +257,8 @@ fn a_weight_that_was_left_is_taken_back() {
         let members = [Some(&c1), Some(&others), None];
         let seen: Seen<'_> = store.members.iter().cloned().zip(members).collect();
         let told = differs(&store, &seen).into_iter().map(|d| {
-            let [member, have] = [d.member, d.have].map(Option::unwrap_or_default);
+            let member = d.member.map_or_else(String::new, |m| m.to_string());
+            let have = d.have.unwrap_or_default();
             format!("{member}: {}: {have}, not {}", d.held.what, d.held.want)
         });
         assert_eq!(told.collect::<Vec<_>>(), expect);
@@ -402,8 +403,8 @@ fn one_that_was_cut_in_its_copy_is_not_the_newest() {
 /// Plan where c1 is given up.
 fn without_c1(c2: Option<&Facts>, c3: Option<&Facts>, managed: bool) -> Result<Stage, Refusal> {
     let store = Store {
-        members: ["c2", "c3"].map(str::to_owned).to_vec(),
-        lost: vec!["c1".to_owned()],
+        members: ["c2", "c3"].map(crate::host).to_vec(),
+        lost: vec![crate::host("c1")],
         ..store()
     };
     let mut all: Vec<Option<Facts>> = vec![c2.cloned(), c3.cloned()];

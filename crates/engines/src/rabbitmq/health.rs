@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use names::HostName;
 use serde_json::Value;
 use wire::{Answer, Command, Fact, Facts, NamedQuery, Op};
 
@@ -66,14 +67,14 @@ fn host_of(node: &str) -> String {
     node.rsplit('@').next().unwrap_or_default().to_owned()
 }
 
-fn members<'a>(store: &'a Store, seen: &Seen<'a>) -> Vec<(&'a String, &'a Facts)> {
+fn members<'a>(store: &'a Store, seen: &Seen<'a>) -> Vec<(&'a HostName, &'a Facts)> {
     let all = store.members.iter();
     all.filter_map(|host| Some((host, seen.get(host).copied().flatten()?)))
         .collect()
 }
 
 /// Members with an alarm, and of what, as any member tells.
-fn alarms(store: &Store, members: &[(&String, &Facts)]) -> BTreeSet<(String, String)> {
+fn alarms(store: &Store, members: &[(&HostName, &Facts)]) -> BTreeSet<(String, String)> {
     let mut out = BTreeSet::new();
     for (_, facts) in members {
         let told = body(store, facts, "alarms", &[503]);
@@ -121,7 +122,7 @@ pub fn faults(store: &Store, seen: &Seen<'_>) -> Vec<StoreFault> {
 }
 
 /// Queues of which a member tells that nobody leads them.
-fn leaderless(store: &Store, members: &[(&String, &Facts)]) -> Option<StoreFault> {
+fn leaderless(store: &Store, members: &[(&HostName, &Facts)]) -> Option<StoreFault> {
     let told = members
         .iter()
         .find_map(|(_, f)| body(store, f, "queues", &[200]))?;
@@ -155,7 +156,7 @@ pub fn queues_bear(store: &Store, seen: &Seen<'_>) -> Option<u32> {
 }
 
 /// How many quorum queues have no live majority of their replicas, and a member that tells so.
-pub(super) fn stuck(store: &Store, seen: &Seen<'_>) -> Option<(String, usize)> {
+pub(super) fn stuck(store: &Store, seen: &Seen<'_>) -> Option<(HostName, usize)> {
     let members = members(store, seen);
     let (host, told) = members
         .iter()
@@ -260,7 +261,8 @@ pub(super) fn differs(store: &Store, seen: &Seen<'_>) -> Vec<Differs> {
                 mend: vec![Op::Run(Command::new(unit, &argv, 60_000))],
             },
             have: Some(have),
-            member: Some(host),
+            // Where there can be no such host, nobody mends it.
+            member: Some(HostName::new(&host).ok()?),
         })
     })
     .collect()
@@ -279,7 +281,7 @@ mod tests {
         Store {
             engine: "rabbitmq".to_owned(),
             resource: "b".to_owned(),
-            members: ["c1", "c2"].map(str::to_owned).to_vec(),
+            members: ["c1", "c2"].map(crate::host).to_vec(),
             options: options
                 .map(|(k, v)| (k.to_owned(), v.to_owned()))
                 .into_iter()
@@ -305,7 +307,7 @@ mod tests {
             };
             facts.answers.insert(format!("b/{what}"), Fact::Known(answer));
         }
-        let seen: Seen<'_> = [("c1".to_owned(), Some(&facts)), ("c2".to_owned(), None)]
+        let seen: Seen<'_> = [(crate::host("c1"), Some(&facts)), (crate::host("c2"), None)]
             .into_iter()
             .collect();
         look(&store(), &seen)
@@ -363,7 +365,7 @@ mod tests {
             r#"{"status":"failed","reason":"x","queues":[{"readable_name":"q","name":"q1"},{"name":"q2"}]}"#;
         let found = with(&[("critical", 503, critical)], faults);
         let expect = StoreFault::Critical {
-            host: "c1".to_owned(),
+            host: crate::host("c1"),
             queues: 2,
             first: "q1".to_owned(),
         };

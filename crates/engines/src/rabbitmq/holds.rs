@@ -187,7 +187,7 @@ mod tests {
         let store = Store {
             engine: "rabbitmq".to_owned(),
             resource: "b".to_owned(),
-            members: vec!["c1".to_owned()],
+            members: vec![crate::host("c1")],
             definitions: Definitions::parse(DEFINITIONS.to_owned()).unwrap(),
             ..Store::default()
         };
@@ -202,7 +202,7 @@ mod tests {
                 }),
             );
         }
-        let seen: Seen<'_> = [("c1".to_owned(), Some(&facts))].into_iter().collect();
+        let seen: Seen<'_> = [(crate::host("c1"), Some(&facts))].into_iter().collect();
         let found = differs(&store, &seen);
         let told: Vec<(&str, Option<&str>)> = found
             .iter()

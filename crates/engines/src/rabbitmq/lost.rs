@@ -6,6 +6,7 @@
 //! stopped; a queue whose replicas were mostly theirs elects no leader until it is told
 //! that it has no others.
 
+use names::HostName;
 use wire::{Command, Op};
 
 use super::{health, unborn};
@@ -22,8 +23,8 @@ const SHRINK: &str = "[begin {resource, V, _, N} = amqqueue:get_name(Q), \
 
 /// Members that never return as what they were: those that are given up, and empty machines
 /// under the names of old ones.
-fn gone(store: &Store, seen: &Seen<'_>) -> Vec<String> {
-    let empty = |host: &&String| {
+fn gone(store: &Store, seen: &Seen<'_>) -> Vec<HostName> {
+    let empty = |host: &&HostName| {
         seen.get(*host)
             .copied()
             .flatten()
@@ -44,11 +45,11 @@ pub(super) fn minority(store: &Store, seen: &Seen<'_>) -> bool {
 }
 
 /// Has queues whose replicas were mostly lost go on with what `host` holds of them.
-fn shrink(store: &Store, host: &str) -> StageStep {
+fn shrink(store: &Store, host: &HostName) -> StageStep {
     let argv = ["rabbitmqctl", "--quiet", "eval", SHRINK];
     StageStep {
         name: "shrink".to_owned(),
-        host: host.to_owned(),
+        host: host.clone(),
         title: format!(
             "let queues of {} without a majority go on with what {host} holds",
             store.resource
@@ -94,12 +95,12 @@ fn held(unit: &str, what: &str) -> String {
 
 /// Has one member begin by what it holds: all wait for each other at a start, and so for
 /// those that never return.
-pub(super) fn begin(store: &Store, seen: &Seen<'_>, host: &str, out: &mut Stage) {
+pub(super) fn begin(store: &Store, seen: &Seen<'_>, host: &HostName, out: &mut Stage) {
     let lost = store.lost.join(" and ");
     let gone = gone(store, seen);
     let minority = minority(store, seen);
     let forget = if minority {
-        let one = |gone: &String| {
+        let one = |gone: &HostName| {
             format!("rabbitmqctl --quiet forget_cluster_node --offline rabbit@{gone} || s=$?; ")
         };
         gone.iter().map(one).collect::<Vec<_>>().concat()
@@ -109,7 +110,7 @@ pub(super) fn begin(store: &Store, seen: &Seen<'_>, host: &str, out: &mut Stage)
     let script = held(store.option("unit"), &forget);
     out.before.push(StageStep {
         name: "begin-alone".to_owned(),
-        host: host.to_owned(),
+        host: host.clone(),
         title: format!("let {} on {host} begin without {lost}", store.resource),
         ops: vec![Op::Run(Command::new(
             format!("quorate-begin-{}", store.resource),
@@ -139,15 +140,15 @@ mod tests {
         Store {
             engine: "rabbitmq".to_owned(),
             resource: "broker".to_owned(),
-            members: members.iter().map(|h| (*h).to_owned()).collect(),
-            lost: lost.iter().map(|h| (*h).to_owned()).collect(),
+            members: members.iter().map(|h| crate::host(h)).collect(),
+            lost: lost.iter().map(|h| crate::host(h)).collect(),
             ..Store::default()
         }
     }
 
     /// The stage of brokers that are down; `empty`: those whose folder is.
     fn down(store: &Store, empty: &[&str]) -> Stage {
-        let facts = |host: &String| {
+        let facts = |host: &HostName| {
             let mut facts = crate::silent();
             let folders = if empty.contains(&host.as_str()) {
                 Vec::new()
@@ -162,7 +163,7 @@ mod tests {
             facts.answers.insert(store.answer("data"), data);
             facts
         };
-        let all: Vec<(String, wire::Facts)> = store.members.iter().map(|h| (h.clone(), facts(h))).collect();
+        let all: Vec<(HostName, wire::Facts)> = store.members.iter().map(|h| (h.clone(), facts(h))).collect();
         let seen: Seen<'_> = all.iter().map(|(h, f)| (h.clone(), Some(f))).collect();
         super::super::stage(store, &seen, Intent::Recover).unwrap()
     }
@@ -208,7 +209,7 @@ mod tests {
             headers: std::collections::BTreeMap::new(),
         };
         facts.answers.insert(store.answer("nodes"), Fact::Known(answer));
-        let seen: Seen<'_> = [("c3".to_owned(), Some(&facts))].into_iter().collect();
+        let seen: Seen<'_> = [(crate::host("c3"), Some(&facts))].into_iter().collect();
         let stage = super::super::stage(&store, &seen, Intent::Recover).unwrap();
         let names: Vec<&str> = stage.before.iter().map(|s| s.name.as_str()).collect();
         assert_eq!(names, ["begin-alone", "try-again"]);
@@ -262,7 +263,7 @@ mod tests {
                 r#"[{{"name":"q","type":"quorum","leader":"rabbit@c3","members":["rabbit@c1","rabbit@c2","rabbit@c3"],"online":{online}}}]"#
             );
             facts.answers.insert(store.answer("queues"), http(queues));
-            let seen: Seen<'_> = [("c3".to_owned(), Some(&facts))].into_iter().collect();
+            let seen: Seen<'_> = [(crate::host("c3"), Some(&facts))].into_iter().collect();
             let stage = super::super::stage(&store, &seen, intent).unwrap();
             assert_eq!(
                 stage.before.iter().any(|s| s.name == "shrink"),

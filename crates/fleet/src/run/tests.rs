@@ -3,17 +3,22 @@
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use names::HostName;
 use wire::{Expect, OpError, Query, Wait};
 
 use super::*;
 use crate::ConnectError;
 use crate::session::scripted::Reaction;
 
+fn host(name: &str) -> HostName {
+    HostName::new(name).unwrap()
+}
+
 /// A step that removes a file named like it.
 fn step(id: &str, hosts: &[&str], after: &[&str]) -> Step {
     Step {
         id: id.to_owned(),
-        hosts: hosts.iter().map(|h| (*h).to_owned()).collect(),
+        hosts: hosts.iter().map(|h| host(h)).collect(),
         title: format!("do {id}"),
         why: "a test".to_owned(),
         changes: Vec::new(),
@@ -48,7 +53,7 @@ fn works() -> Reaction {
 
 fn sessions(hosts: &[&str], react: impl Fn(Op) -> Reaction + Clone + Send + 'static) -> Sessions {
     let session = |host: &str| Arc::new(Session::scripted(host, react.clone()));
-    hosts.iter().map(|h| ((*h).to_owned(), Ok(session(h)))).collect()
+    hosts.iter().map(|h| (host(h), Ok(session(h)))).collect()
 }
 
 fn plain() -> Fill {
@@ -223,11 +228,11 @@ async fn who_only_waits_is_given_up_and_who_changes_is_let_end() {
 async fn the_first_host_that_is_reached_does_it() {
     let mut known = sessions(&["c1", "c2"], |_| works());
     let error = ConnectError {
-        host: "c1".to_owned(),
+        host: host("c1"),
         message: "cannot connect: no route".to_owned(),
         cure: String::new(),
     };
-    known.insert("c1".to_owned(), Err(error));
+    known.insert(host("c1"), Err(error));
     let both = plan(vec![step("a", &["c1", "c2"], &[])]);
     let (_, told) = executed(&both, &known, 2, plain()).await;
     assert!(

@@ -30,7 +30,7 @@ impl Session {
             }
         });
         Self {
-            host: host.to_owned(),
+            host: HostName::new(host).unwrap(),
             hello: Hello {
                 protocol: wire::PROTOCOL,
                 build: String::new(),

@@ -22,7 +22,7 @@ fn words_of_ssh_become_cures() {
         ("Host key verification failed.", "known_hosts"),
     ];
     for (stderr, cure) in cases {
-        let error = explain("c1", Some(255), stderr);
+        let error = explain(&HostName::new("c1").unwrap(), Some(255), stderr);
         assert!(error.cure.contains(cure), "{stderr}: {}", error.cure);
         assert!(error.message.contains(stderr), "{}", error.message);
     }
@@ -81,7 +81,7 @@ async fn a_damaged_program_is_pushed_again() {
     let other = format!("{:<width$}", program(dir, "their"), width = right.len());
     let there = folder.join(format!("quorate-{}", binary.hash()));
     let target = Target {
-        name: "c1".to_owned(),
+        name: HostName::new("c1").unwrap(),
         destination: "c1".to_owned(),
         user: None,
         port: None,
@@ -120,7 +120,7 @@ async fn nothing_of_this_machine_is_lent_to_a_host() {
     let (ssh, words) = (dir.join("ssh"), dir.join("words"));
     executable(&ssh, "#!/bin/sh\nprintf '%s\\n' \"$@\" > \"${0%/*}/words\"\n");
     let target = Target {
-        name: "c1".to_owned(),
+        name: HostName::new("c1").unwrap(),
         destination: "there".to_owned(),
         user: None,
         port: None,

@@ -72,7 +72,7 @@ fn a_weight_that_was_left_is_taken_back_when_all_else_is_done() {
     let last = plan.steps.last().unwrap();
     assert_eq!(
         (last.id.as_str(), last.hosts.as_slice()),
-        ("store/galera/holds-c1", &["c1".to_owned()][..])
+        ("store/galera/holds-c1", &[world::host("c1")][..])
     );
     let others = plan.steps.iter().filter(|s| s.id != last.id);
     assert!(others.clone().count() > 0 && others.clone().all(|s| last.after.contains(&s.id)));

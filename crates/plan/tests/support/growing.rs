@@ -31,7 +31,7 @@ fn ids(plan: &Plan) -> Vec<&str> {
 
 /// What a host is told of votes: the file that a plan writes there.
 fn votes(plan: &Plan, host: &str) -> Vec<String> {
-    let steps = plan.steps.iter().filter(|s| s.hosts == [host.to_owned()]);
+    let steps = plan.steps.iter().filter(|s| s.hosts == [world::host(host)]);
     let files = steps.flat_map(|s| &s.ops).filter_map(|op| match op {
         Op::Files(files) => Some(files),
         _ => None,
@@ -228,7 +228,7 @@ fn who_has_left_keeps_no_secret() {
 fn an_empty_machine_takes_a_lost_ones_name() {
     let three = of(&[1, 2, 3]);
     let mut observed = world::all(&three, world::applied);
-    observed.insert("c2".to_owned(), Ok(world::bare(&three, "c2")));
+    observed.insert(world::host("c2"), Ok(world::bare(&three, "c2")));
     let plan = make(&three, &observed, Intent::Converge).unwrap();
     hold(&three, &plan);
     assert!(plan.members && !plan.barrier, "{}", plan::show(&plan, true));
@@ -252,7 +252,7 @@ fn what_would_cost_the_majority_is_refused() {
     check(&[1, 2, 3], &[1, 2, 4], "members::both-ways");
     let (three, five) = (of(&[1, 2, 3]), of(&[1, 2, 3, 4, 5]));
     let mut observed = world::all(&five, world::applied);
-    observed.insert("c5".to_owned(), Err("no answer".to_owned()));
+    observed.insert(world::host("c5"), Err("no answer".to_owned()));
     let refusals = make(&three, &observed, Intent::Converge).unwrap_err();
     assert!(
         refusals.iter().any(|r| r.code == "members::out-of-reach"),
@@ -365,7 +365,7 @@ fn a_plan_that_leaves_units_to_the_next_one_says_so() {
     for unit in bare.units.values_mut() {
         *unit = Fact::Absent;
     }
-    observed.insert("n1".to_owned(), Ok(bare));
+    observed.insert(world::host("n1"), Ok(bare));
     let plan = make(&desired, &observed, Intent::Converge).unwrap();
     assert_eq!(ids(&plan).first(), Some(&"prepare/n1"));
     assert!(plan.barrier);

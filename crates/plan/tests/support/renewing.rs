@@ -148,7 +148,7 @@ impl World {
         }
     }
 
-    fn perform(&mut self, hosts: &[String], ops: &[Op], most: usize) -> bool {
+    fn perform(&mut self, hosts: &[names::HostName], ops: &[Op], most: usize) -> bool {
         for op in ops {
             if self.done == most {
                 return false;

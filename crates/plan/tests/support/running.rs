@@ -12,7 +12,7 @@ fn addresses_come_home_when_all_was_whole_for_long() {
         let mut resources: Vec<(&str, &str)> = Vec::new();
         for vip in &desired.vips {
             if !resources.iter().any(|(r, _)| *r == vip.resource) {
-                resources.push((&vip.resource, &vip.home));
+                resources.push((&vip.resource, vip.home.as_deref().unwrap()));
             }
         }
         for (resource, home) in &resources {

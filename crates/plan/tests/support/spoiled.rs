@@ -67,7 +67,7 @@ fn set<T>(map: &mut BTreeMap<String, T>, index: usize, value: T) {
 }
 
 pub fn spoil(desired: &Desired, observed: &mut Observed, host: usize, fault: &Fault) {
-    let nodes: Vec<String> = desired.nodes.iter().map(|(n, _)| n.clone()).collect();
+    let nodes: Vec<names::HostName> = desired.nodes.iter().map(|(n, _)| n.clone()).collect();
     let whole = observed
         .iter()
         .all(|(h, f)| !nodes.contains(h) || f.as_ref().is_ok_and(|f| f.cluster.known().is_some()));

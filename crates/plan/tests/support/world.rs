@@ -32,6 +32,11 @@ pub const LAST: i64 = 1_700_000_000;
 /// Distribution of the clouds' hosts.
 pub const DISTRIBUTION: &str = "debian-13";
 
+/// The name of a host.
+pub fn host(name: &str) -> names::HostName {
+    names::HostName::new(name).unwrap()
+}
+
 /// What `apply` would do.
 pub fn plan(desired: &Desired, observed: &Observed) -> Result<plan::Plan, Vec<plan::Refusal>> {
     plan::plan(desired, observed, plan::Intent::Converge, DISTRIBUTION, &digest)
@@ -204,7 +209,7 @@ pub fn applied(desired: &Desired, host: &str) -> Facts {
     let mut held: Vec<&str> = desired
         .vips
         .iter()
-        .filter(|v| v.home == host)
+        .filter(|v| v.home.as_deref() == Some(host))
         .map(|v| v.address.as_str())
         .collect();
     held.dedup();
@@ -250,7 +255,7 @@ pub fn put(desired: &Desired, observed: &mut Observed, resource: &str, host: &st
     for (name, facts) in observed {
         let facts = facts.as_mut().unwrap();
         facts.addresses.retain(|a| a.address != vip.address);
-        if name == host {
+        if *name == *host {
             facts.addresses.push(Address {
                 interface: "eth0".to_owned(),
                 address: vip.address.clone(),
@@ -439,7 +444,7 @@ fn answer(desired: &Desired, query: &NamedQuery) -> Answer {
         "alarms" | "critical" => http("{\"status\":\"ok\"}".to_owned()),
         "queues" => http("[]".to_owned()),
         "limits" => {
-            let one = |m: &String| {
+            let one = |m: &names::HostName| {
                 format!("{{\"name\":\"rabbit@{m}\",\"disk_free_limit\":200000000,\"mem_limit\":2000000000}}")
             };
             http(format!(
@@ -543,7 +548,8 @@ fn cluster(desired: &Desired) -> Monitor {
     out.push_str("</nodes><resources>");
     for resource in &desired.cib.resources {
         let id = resource.id();
-        let home = desired.vips.iter().find(|v| v.resource == id).map(|v| &v.home);
+        let home = desired.vips.iter().find(|v| v.resource == id);
+        let home = home.and_then(|v| v.home.as_ref());
         let allowed = desired.nodes.iter().map(|(n, _)| n).filter(|n| {
             !desired
                 .cib
