@@ -129,6 +129,10 @@ fn member(dir: &std::path::Path, action: &str, status: &str, online: &str) -> (i
              case \"$*\" in *--query*) cat \"$QUORATE_STATE/begins\" ;; esac\n"
                 .to_owned(),
         ),
+        (
+            "attrd_updater",
+            "#!/bin/sh\necho \"$*\" >> \"$QUORATE_STATE/attributes\"\n".to_owned(),
+        ),
         // A promotion lasts while there is a copy, and ends as a file says.
         (
             "resource.d/heartbeat/galera",
@@ -258,6 +262,18 @@ fn who_never_left_the_last_majority_may_begin() {
         ("stop", "Primary", "c1 c2 c3"),
     ];
     check(&[&again[..], &[("start", "", "c2")]].concat(), false);
+}
+
+/// The others gave it the score to be promoted before their cluster knew it: what it says itself
+/// is no change, so it is asked for to be written.
+#[test]
+fn a_member_that_starts_has_its_score_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = || fs_err::read_to_string(dir.path().join("attributes")).unwrap_or_default();
+    member(dir.path(), "monitor", "Primary", "c1 c2 c3");
+    assert_eq!(told(), "");
+    let (code, said) = member(dir.path(), "start", "", "c1 c2 c3");
+    assert_eq!((code, told().as_str()), (0, "--refresh\n"), "{said}");
 }
 
 /// The cluster decides nothing else while an operation runs: a promotion is over in seconds,
