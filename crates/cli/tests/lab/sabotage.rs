@@ -270,13 +270,13 @@ fn long_sabotage_that_takes_time() {
     cloud.down();
 }
 
-/// Nearly full, and full: with the rest that only root may use taken as well.
+/// Nearly full, and full to its last block that anybody may use.
 fn full(cloud: &Cloud) {
     const NEARLY: &str =
         "fallocate -l $(( $(df --output=avail -B1 / | tail -1) - (512 << 20) )) /var/tmp/full";
     const FULL: &str = "i=0; for mb in 1024 256 64 16 4 1; do \
          while fallocate -l ${mb}M /var/tmp/full.$i 2>/dev/null; do i=$((i + 1)); done; done; \
-         dd if=/dev/zero of=/var/tmp/rest bs=4k 2>/dev/null; test $(stat -f -c %f /) -lt 16";
+         dd if=/dev/zero of=/var/tmp/rest bs=4k 2>/dev/null; test $(stat -f -c %a /) -lt 16";
     for (fill, verdict) in [(NEARLY, "degraded"), (FULL, "exposed")] {
         cloud.shell("c2", fill).good();
         told(cloud, "disk", verdict);
