@@ -28,7 +28,7 @@ fn root() -> PathBuf {
 /// The text of a file without its guards.
 ///
 /// # Panics
-/// Where a guard does not stand there exactly once: the list is to be brought up to date.
+/// If a guard does not stand there exactly once: the list is to be brought up to date.
 fn taken_out(mutant: &Mutant, text: &str) -> String {
     let mut out = text.to_owned();
     for (guard, without) in mutant.edits {

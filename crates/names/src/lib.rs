@@ -31,7 +31,7 @@ macro_rules! name {
             }
         }
 
-        /// What was written is checked again when it is read.
+        /// A name that is read is checked again.
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
                 let text = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(from)?;

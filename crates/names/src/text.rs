@@ -1,4 +1,4 @@
-//! What all names have in common.
+//! The shape that all names share.
 
 /// A type of names: a text that is shared when it is cloned. It reads, compares, sorts and is
 /// written as its text, and maps with such keys are asked with a `&str`.

@@ -123,9 +123,9 @@ pub enum Effect {
         resource: String,
         /// Services behind it.
         services: Vec<String>,
-        /// Who has it now, as the cluster names it.
+        /// Its holder now, as the cluster names it.
         from: String,
-        /// Who gets it.
+        /// Its next holder.
         to: HostName,
     },
 }

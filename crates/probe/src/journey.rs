@@ -43,7 +43,7 @@ impl Traveller {
     /// same time where every one only reads.
     pub async fn walk_all(&mut self, journeys: &[Journey]) -> Vec<Walked> {
         let mut walked = Vec::new();
-        // What one makes another could find in its way.
+        // A thing that one makes may be in the way of another.
         if journeys.iter().any(|j| j.kind != JourneyKind::Read) {
             for journey in journeys {
                 walked.push(self.walk(journey).await);

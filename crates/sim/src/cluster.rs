@@ -264,7 +264,7 @@ impl World {
     /// Lets all state machines come to rest after something changed, and looks at the laws.
     pub(crate) fn settle(&mut self, by_plan: bool) {
         self.join();
-        // Who is fenced is so for the links that were cut, whoever has quorum by a step.
+        // Fencing follows from links that were cut, also where a step gave quorum.
         let fenced = self.fence();
         if fenced {
             (self.tick, self.disturbed) = (self.tick + 1, self.tick + 1);

@@ -112,7 +112,7 @@ fn a_host_that_is_fenced_again_and_again_is_kept_out() {
         fewer.suffer(&Fault::Lost(name("c3")));
         assert!(fewer.broken.is_empty(), "{}", fewer.broken.join("\n"));
         assert!(!fewer.is_kept_out("c2") && fewer.cluster.members.contains("c2"));
-        // Who applies what the cloud file says lets it in by hand.
+        // An apply of the cloud file lets it in by hand.
         ends_well(&mut world, architecture);
         assert!(!world.is_kept_out("c2"), "{architecture}");
     }

@@ -108,8 +108,8 @@ fn lost(cloud: &Cloud) {
 /// The power of all goes; all but one have it back, and are a cluster.
 fn all_cut_but_one_stays_away(cloud: &Cloud, lost: &str) {
     let others: Vec<&str> = HOSTS.into_iter().filter(|h| *h != lost).collect();
-    // Who was heard when stands in journals, which are on the disk within five minutes: of a
-    // cloud that is younger nobody can tell it.
+    // Journals tell when each was heard last, and are on the disk within five minutes: of a
+    // younger cloud nobody can tell it.
     for host in &others {
         cloud.shell(host, "journalctl --sync").good();
     }

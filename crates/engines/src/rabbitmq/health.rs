@@ -261,7 +261,7 @@ pub(super) fn differs(store: &Store, seen: &Seen<'_>) -> Vec<Differs> {
                 mend: vec![Op::Run(Command::new(unit, &argv, 60_000))],
             },
             have: Some(have),
-            // Where there can be no such host, nobody mends it.
+            // A name that no host can have is of nobody, and nothing is mended.
             member: Some(HostName::new(&host).ok()?),
         })
     })
