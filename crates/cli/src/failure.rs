@@ -41,6 +41,14 @@ impl Failure {
         Self::world(format!("{message} [{code}]"), hint)
     }
 
+    /// Its text, without cures.
+    pub fn into_text(self) -> String {
+        match self {
+            Self::Input(text) | Self::Found(text) => text,
+            Self::World { message, .. } => message,
+        }
+    }
+
     /// Prints it and gives the exit status.
     pub fn report(self) -> ExitCode {
         match self {

@@ -389,8 +389,8 @@ impl Planner<'_> {
 
     /// The member of the cluster with a name that was told.
     pub(crate) fn member(&self, name: &str) -> Option<&HostName> {
-        let nodes = self.desired.nodes.iter().map(|(host, _)| host);
-        nodes.into_iter().find(|host| **host == name)
+        let mut nodes = self.desired.nodes.iter().map(|(host, _)| host);
+        nodes.find(|host| **host == name)
     }
 
     /// Whether a host belongs to the cluster.

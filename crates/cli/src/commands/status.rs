@@ -207,9 +207,7 @@ async fn reads(project: &Project, sessions: &Sessions, fill: &Fill) -> (Vec<Walk
             });
             return (twice, remarks.collect());
         }
-        Ok(Err(Failure::World { message, .. } | Failure::Input(message) | Failure::Found(message))) => {
-            message
-        }
+        Ok(Err(failure)) => failure.into_text(),
         Err(_) => format!("there was no answer within {} s", READS.as_secs()),
     };
     // Not seen is neither good nor bad.
@@ -312,9 +310,7 @@ fn check(snapshot: &Snapshot) -> (String, u8) {
 fn checked(found: Result<Snapshot, Failure>) -> (String, u8) {
     match found {
         Ok(snapshot) => check(&snapshot),
-        Err(Failure::World { message, .. } | Failure::Input(message) | Failure::Found(message)) => {
-            (line("UNKNOWN", &message), 3)
-        }
+        Err(failure) => (line("UNKNOWN", &failure.into_text()), 3),
     }
 }
 

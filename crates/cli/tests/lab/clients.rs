@@ -8,7 +8,7 @@ use probe::{Connection, Http, Kind, Outcome, Probe, Retry};
 
 use crate::cloud::{Cloud, HOSTS};
 use crate::said::{tell, until};
-use crate::writers::{self, Seen, Writers};
+use crate::writers::{self, Seen, Writers, login};
 
 const WHOLE: Duration = Duration::from_mins(4);
 /// Limit for an answer to whoever guesses passwords.
@@ -31,15 +31,6 @@ fn long_clients_are_served_as_they_are() {
     guessed(&cloud);
     loaded(&cloud);
     cloud.down();
-}
-
-/// A login of the administrator, or with another password.
-fn login(password: &str) -> String {
-    let user = serde_json::json!({ "name": "admin", "domain": { "id": "default" }, "password": password });
-    let identity = serde_json::json!({ "methods": ["password"], "password": { "user": user } });
-    let scope = serde_json::json!({ "project": { "name": "admin", "domain": { "id": "default" } } });
-    let body = serde_json::json!({ "auth": { "identity": identity, "scope": scope } });
-    body.to_string()
 }
 
 /// `curl` on the first controller; its standard input is a text.
@@ -127,7 +118,7 @@ fn requests(cloud: &Cloud, name: &str, every: Duration, password: &str, status: 
     }
 }
 
-/// Whoever guesses passwords is braked and answered at once; who has the right one, from
+/// A guesser of passwords is braked and answered at once; who has the right one, from
 /// elsewhere, meanwhile logs in.
 fn guessed(cloud: &Cloud) {
     // The first guess ends the wait for a good answer; then the brake works.

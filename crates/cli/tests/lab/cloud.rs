@@ -202,6 +202,19 @@ impl Cloud {
     }
 
     /// Waits until a host's partition has no quorum by its own account.
+    /// Waits until the status tells this state of a member; gives the status.
+    #[track_caller]
+    pub fn until_member(&self, host: &str, state: &str, limit: Duration) -> Value {
+        until(&format!("{host} to be {state}"), limit, || {
+            let status = self.status()?;
+            let mut members = status["members"].as_array().into_iter().flatten();
+            match members.find(|m| m["host"] == host) {
+                Some(member) if member["state"] == state => Ok(status),
+                _ => Err(format!("{status:#}")),
+            }
+        })
+    }
+
     #[track_caller]
     pub fn until_without_quorum(&self, host: &str, limit: Duration) {
         until(&format!("{host} to have no quorum"), limit, || {

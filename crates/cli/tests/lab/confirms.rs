@@ -97,18 +97,8 @@ fn heard(cloud: &Cloud) {
 /// It returns, and dies once more: nothing is left of the word.
 fn again(cloud: &Cloud) {
     let _ = cloud.lab("on", &[HOST]);
-    let state = |wanted: &str| {
-        until(&format!("{HOST} to be {wanted}"), WHOLE, || {
-            let status = cloud.status()?;
-            let mut members = status["members"].as_array().into_iter().flatten();
-            match members.find(|m| m["host"] == HOST) {
-                Some(member) if member["state"] == wanted => Ok(()),
-                _ => Err(format!("{status:#}")),
-            }
-        });
-    };
     cloud.forget_boots();
-    state("online");
+    cloud.until_member(HOST, "online", WHOLE);
     cloud.lab("cut", &[HOST]).good();
     pends(cloud);
     tell("the next death asks for another word");

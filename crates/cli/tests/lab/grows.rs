@@ -51,14 +51,7 @@ fn replaced(cloud: &Cloud) {
         cloud.lab("blank", &[host]).good();
         writers.until_good(WHOLE);
         // The others cut its power, as they know nothing of what stands there now.
-        until(&format!("{host} to be known dead"), WHOLE, || {
-            let status = cloud.status()?;
-            let mut members = status["members"].as_array().into_iter().flatten();
-            match members.find(|m| m["host"] == host) {
-                Some(member) if member["state"] == "offline" => Ok(()),
-                _ => Err(format!("{status:#}")),
-            }
-        });
+        cloud.until_member(host, "offline", WHOLE);
         cloud.up();
         // The loss itself nobody foretold.
         kept(cloud, writers, &[], &Foretold::new());

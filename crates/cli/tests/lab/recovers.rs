@@ -86,20 +86,6 @@ fn unreadable(cloud: &Cloud) {
 /// Fenced for the third time within half an hour while it ran, a host votes and runs
 /// nothing; the status tells it with the cure, and the cure works.
 fn kept_out(cloud: &Cloud) {
-    let of_c3 = || {
-        let status = cloud.status()?;
-        let members = status["members"].as_array().cloned().unwrap_or_default();
-        members
-            .into_iter()
-            .find(|m| m["host"] == "c3")
-            .ok_or_else(|| format!("{status:#}"))
-    };
-    let is = |state: &str| {
-        until(&format!("c3 to be {state}"), WHOLE, || match of_c3()? {
-            c3 if c3["state"] == state => Ok(()),
-            c3 => Err(c3.to_string()),
-        });
-    };
     for round in 1..=3 {
         cloud.until_redundant(WHOLE);
         let before = cloud.shell("c3", "stat -c %Y /proc/1").good();
@@ -114,8 +100,7 @@ fn kept_out(cloud: &Cloud) {
         });
         tell(&format!("c3 was fenced {round} times"));
     }
-    is("kept-out");
-    let status = cloud.status().unwrap();
+    let status = cloud.until_member("c3", "kept-out", WHOLE);
     assert_ne!(status["verdict"], "redundant", "{status:#}");
     assert!(
         status.to_string().contains("systemctl start pacemaker"),

@@ -60,6 +60,15 @@ pub fn sql(cloud: &Cloud, host: &str, every_ms: u64) -> Probe {
     probe("sql", every_ms, PATIENCE, kind)
 }
 
+/// The body of the administrator's login, with a password.
+pub fn login(password: &str) -> String {
+    let user = serde_json::json!({ "name": "admin", "domain": { "id": "default" }, "password": password });
+    let login = serde_json::json!({ "auth": { "identity": {
+        "methods": ["password"], "password": { "user": user },
+    }, "scope": { "project": { "name": "admin", "domain": { "id": "default" } } } } });
+    login.to_string()
+}
+
 /// All four ways to look.
 pub fn all(cloud: &Cloud) -> Vec<Probe> {
     let ca = cloud.secret("tls/trust.crt");
@@ -74,18 +83,10 @@ pub fn all(cloud: &Cloud) -> Vec<Probe> {
         connection: Connection::Fresh,
         retry: Retry::None,
     };
-    let user = serde_json::json!({
-        "name": "admin",
-        "domain": { "id": "default" },
-        "password": cloud.secret("keystone/admin"),
-    });
-    let password = serde_json::json!({ "auth": { "identity": {
-        "methods": ["password"], "password": { "user": user },
-    }, "scope": { "project": { "name": "admin", "domain": { "id": "default" } } } } });
     let tokens = Renewing {
         url: format!("{url}/auth/tokens"),
         ca_pem: Some(ca.clone()),
-        first_body: password.to_string().into(),
+        first_body: login(&cloud.secret("keystone/admin")).into(),
         next_body: r#"{"auth":{"identity":{"methods":["token"],"token":{"id":"{token}"}}}}"#.to_owned(),
         token_header: "X-Subject-Token".to_owned(),
         expect_status: 201,
