@@ -29,7 +29,10 @@ pub(crate) enum Asks {
 }
 
 /// A probe whose answers are promises.
-#[expect(clippy::large_enum_variant, reason = "boxed where it is kept, one a probe")]
+#[cfg_attr(
+    feature = "publish",
+    expect(clippy::large_enum_variant, reason = "boxed where it is kept, one a probe")
+)]
 pub(crate) enum Writes {
     Sql(sql::Writer),
     Publish(amqp::Publisher),
