@@ -116,40 +116,66 @@ fn hold(wrong: &[String]) {
     );
 }
 
+/// Names of all packages that one of ours is built of, its tests left out.
+fn needed(package: &str) -> BTreeSet<String> {
+    let output = Command::new(env!("CARGO"))
+        .current_dir(root())
+        .args([
+            "tree",
+            "--offline",
+            "--package",
+            package,
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+        ])
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let tree = String::from_utf8(output.stdout).unwrap();
+    let first = |line: &str| line.split(' ').next().map(str::to_owned);
+    tree.lines().filter_map(first).collect()
+}
+
 #[test]
 fn pure_crates_depend_on_nothing_that_does_io() {
     let mut wrong = vec![];
     for package in PURE {
-        let output = Command::new(env!("CARGO"))
-            .current_dir(root())
-            .args([
-                "tree",
-                "--offline",
-                "--package",
-                package,
-                "--edges",
-                "normal",
-                "--prefix",
-                "none",
-            ])
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        let tree = String::from_utf8(output.stdout).unwrap();
-        let found: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+        let found = needed(package);
         assert!(found.contains(package));
         wrong.extend(
             IMPURE
                 .iter()
-                .filter(|i| found.contains(*i))
+                .filter(|i| found.contains(**i))
                 .map(|i| format!("{package} depends on {i}")),
         );
     }
     hold(&wrong);
+}
+
+/// A first build is waited for: it compiles neither clients that only stories on lab hosts
+/// have, nor a resolver of names beside the C library's.
+#[test]
+fn the_product_is_not_built_of_what_only_tests_need() {
+    let found = needed("quorate");
+    assert!(found.contains("probe"));
+    let heavy = ["lapin", "hickory-resolver", "jsonschema", "proptest"];
+    let wrong = heavy.iter().filter(|h| found.contains(**h));
+    hold(
+        &wrong
+            .map(|h| format!("quorate depends on {h}"))
+            .collect::<Vec<_>>(),
+    );
+    let profiles = read(Path::new("Cargo.toml"));
+    assert!(
+        !profiles.contains("[profile.dev.package.\"*\"]"),
+        "this also optimises macros and build scripts, which takes as long as they save"
+    );
 }
 
 /// Every place in the product's own code (no tests, no comments) that names
