@@ -126,12 +126,16 @@ fn member(dir: &std::path::Path, action: &str, status: &str, online: &str) -> (i
         (
             "crm_attribute",
             "#!/bin/sh\necho \"$*\" >> \"$QUORATE_STATE/said\"\n\
-             case \"$*\" in *--query*) cat \"$QUORATE_STATE/begins\" ;; esac\n"
+             case \"$*\" in *master-galera*--query*) cat \"$QUORATE_STATE/score\" ;; \
+             *--query*) cat \"$QUORATE_STATE/begins\" ;; esac\n"
                 .to_owned(),
         ),
+        // The writer of attributes has the score that is given, and writes it if asked again.
         (
             "attrd_updater",
-            "#!/bin/sh\necho \"$*\" >> \"$QUORATE_STATE/attributes\"\n".to_owned(),
+            "#!/bin/sh\ncd \"$QUORATE_STATE\"\ncase \"$*\" in --refresh) cp given score ;; \
+             *) [ -e given ] && echo \"name=\\\"x\\\" host=\\\"c2\\\" value=\\\"$(cat given)\\\"\" ;; esac\n"
+                .to_owned(),
         ),
         // A promotion lasts while there is a copy, and ends as a file says.
         (
@@ -154,6 +158,7 @@ fn member(dir: &std::path::Path, action: &str, status: &str, online: &str) -> (i
         .env("OCF_ROOT", dir)
         .env("QUORATE_STATE", dir)
         .env("QUORATE_PATIENCE", "1")
+        .env("OCF_RESOURCE_INSTANCE", "galera:0")
         .env("OCF_RESKEY_pid", dir.join("pid"))
         .env("OCF_RESKEY_CRM_meta_timeout", "120000")
         .status()
@@ -264,16 +269,28 @@ fn who_never_left_the_last_majority_may_begin() {
     check(&[&again[..], &[("start", "", "c2")]].concat(), false);
 }
 
-/// The others gave it the score to be promoted before their cluster knew it: what it says itself
-/// is no change, so it is asked for to be written.
+/// The first member gives it the score to be promoted, perhaps before the cluster knows it:
+/// the same score again is no change, so it asks for it to be written, whenever it comes.
 #[test]
-fn a_member_that_starts_has_its_score_written() {
+fn a_member_has_the_score_written_that_it_was_given() {
     let dir = tempfile::tempdir().unwrap();
-    let told = || fs_err::read_to_string(dir.path().join("attributes")).unwrap_or_default();
-    member(dir.path(), "monitor", "Primary", "c1 c2 c3");
-    assert_eq!(told(), "");
-    let (code, said) = member(dir.path(), "start", "", "c1 c2 c3");
-    assert_eq!((code, told().as_str()), (0, "--refresh\n"), "{said}");
+    let score = || fs_err::read_to_string(dir.path().join("score")).ok();
+    let act = |action: &str, status: &str| member(dir.path(), action, status, "c1 c2 c3").0;
+    assert_eq!((act("start", ""), act("monitor", ""), score()), (0, 0, None));
+    let given = |value: &str| fs_err::write(dir.path().join("given"), value).unwrap();
+    for action in ["start", "monitor"] {
+        given("100");
+        assert_eq!((act(action, ""), score().as_deref()), (0, Some("100")), "{action}");
+        // A score that is there is left alone, and so is one that was taken back.
+        given("5");
+        assert_eq!((act(action, ""), score().as_deref()), (0, Some("100")));
+        fs_err::remove_file(dir.path().join("score")).unwrap();
+        given("");
+        assert_eq!((act(action, ""), score()), (0, None));
+    }
+    // Promoted, it needs none.
+    given("100");
+    assert_eq!((act("monitor", "Primary"), score()), (0, None));
 }
 
 /// The cluster decides nothing else while an operation runs: a promotion is over in seconds,
