@@ -559,6 +559,8 @@ pub fn stage(store: &Store, former: &[HostName], seen: &Seen<'_>, intent: Intent
         ));
         return Ok(out);
     }
+    // What the databases hold, half a restore too, is told by one that serves alone.
+    out.again = true;
     if intent == Intent::Converge {
         // They may be just starting by themselves: the cluster manager knows how.
         out.explain.push(format!(

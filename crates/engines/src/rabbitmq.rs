@@ -242,8 +242,18 @@ pub fn serves(store: &Store) -> Vec<Wait> {
 pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Refusal> {
     let members = members(store, seen);
     let forget = forget(store, seen);
+    // Nodes that it should forget are told by those that serve alone, as is all that it holds.
+    let again = !store.members.iter().any(|host| {
+        seen.get(host)
+            .copied()
+            .flatten()
+            .is_some_and(|f| nodes(store, f).is_some())
+    });
     if members.iter().all(|m| m.state == "running") && forget.is_empty() {
-        return Ok(lost::stuck(store, seen, intent));
+        return Ok(Stage {
+            again,
+            ..lost::stuck(store, seen, intent)
+        });
     }
     if let Some((one, other)) = strangers(store, seen) {
         return Err(Refusal {
@@ -304,6 +314,7 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Re
         out.before_cluster = true;
         return Ok(out);
     }
+    out.again = again;
     let down: Vec<&str> = members
         .iter()
         .filter(|m| m.state == "down")
@@ -429,6 +440,43 @@ mod tests {
         check(&[("c1", true), ("c2", false)], broken(), &[]);
         check(&[("c1", true), ("c9", false)], holds(&["x"]), &["forget-c9"]);
         check(&[("c1", true), ("c9", true)], holds(&["x"]), &[]);
+    }
+
+    /// Members that do not serve tell nobody whom they remember: that is asked once they do.
+    #[test]
+    fn where_nobody_tells_it_is_asked_again() {
+        let store = Store {
+            engine: "rabbitmq".to_owned(),
+            resource: "broker".to_owned(),
+            members: ["c1", "c2"].map(crate::host).to_vec(),
+            ..Store::default()
+        };
+        let check = |answers: [Fact<Answer>; 2], again: bool| {
+            let facts = answers.map(|answer| {
+                let mut facts = crate::silent();
+                facts.answers.insert(store.answer("nodes"), answer);
+                facts.answers.insert(store.answer("data"), holds(&["x"]));
+                facts
+            });
+            let all = store.members.iter().cloned();
+            let seen: Seen<'_> = all.zip(facts.iter().map(Some)).collect();
+            let stage = stage(&store, &seen, Intent::Converge).unwrap();
+            assert_eq!((stage.again, stage.barrier), (again, false));
+        };
+        let refused = || {
+            Fact::Known(Answer::Http {
+                status: 401,
+                body: String::new(),
+                headers: std::collections::BTreeMap::new(),
+            })
+        };
+        let whole = || told(&[("c1", true), ("c2", true)]);
+        check([Fact::Absent, Fact::Absent], true);
+        check([Fact::Absent, Fact::Unknown("no answer".to_owned())], true);
+        // Both serve, and let their own user not in.
+        check([refused(), refused()], true);
+        check([whole(), Fact::Absent], false);
+        check([whole(), whole()], false);
     }
 
     /// A broker that does not answer in time is not one that is down.

@@ -60,6 +60,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) monitors: BTreeMap<&'a str, &'a Monitor>,
     /// Resources and clones by id in the cluster's configuration, as a member knows it.
     pub(crate) configured: BTreeSet<String>,
+    /// Members that the cluster should forget could not be told yet.
+    pub(crate) again: bool,
 }
 
 /// Plans. `distribution` is the cloud's; `digest` fills and hashes a content.
@@ -242,7 +244,8 @@ pub fn plan(
     let mut sql_done = Vec::new();
     for (store, stage) in &stages {
         out.explain.extend(stage.explain.iter().cloned());
-        out.barrier |= stage.barrier;
+        // Databases that cannot be asked yet may hold half a restore: nothing writes to them.
+        out.barrier |= stage.barrier || (stage.again && store.resource == desired.sql_resource);
         let done = planner.store(store, stage, foundation.as_deref());
         if store.resource == desired.sql_resource {
             sql_done.clone_from(&done);
@@ -271,6 +274,9 @@ pub fn plan(
     if !out.barrier {
         planner.forget_records();
     }
+    // The hosts' account of who was there is kept until nobody has to be forgotten any more.
+    let again = planner.again || stages.iter().any(|(_, stage)| stage.again);
+    out.barrier |= again && !planner.steps.is_empty();
     planner.forget(out.barrier, &mut out.explain);
     if intent == Intent::Converge && desired.apart.is_empty() {
         planner.come_home(out.barrier, &mut out.explain);
@@ -350,6 +356,7 @@ impl<'a> Planner<'a> {
             votes,
             gone,
             departed: records::departed(desired, observed),
+            again: false,
         }
     }
 }

@@ -225,9 +225,10 @@ impl Planner<'_> {
         }
     }
 
-    /// Has the cluster forget members that left.
+    /// Has the cluster forget members that left. During an election nobody tells of them.
     pub(crate) fn forget_members(&mut self) {
         let Some(monitor) = quorate(self.observed) else {
+            self.again = !self.virgin;
             return;
         };
         let left = monitor

@@ -57,7 +57,13 @@ impl World {
                     }
                 }
             }
-            Fault::Election(under_way) => self.cluster.election = *under_way,
+            Fault::Election(under_way) => {
+                // What is to be done is the same before and after it.
+                self.cluster.election = *under_way;
+                self.tick += 1;
+                self.settle(false);
+                return;
+            }
             Fault::Full(host)
             | Fault::Room(host)
             | Fault::Slow(host)
@@ -106,6 +112,7 @@ impl World {
         };
         if !self.machines.contains_key(host)
             || self.members_change()
+            || !self.broker.bears(host)
             || others.iter().filter(whole).count() * 2 <= others.len() + 1
         {
             return;

@@ -61,10 +61,13 @@ impl World {
             let new = |h: &&HostName| !before.contains_key(*h);
             let known = |(since, planned): &(usize, bool)| *planned || *since < self.looked;
             let others = down.iter().filter_map(|h| before.get(h));
-            let stopped: Vec<&HostName> = down.iter().filter(new).collect();
-            // Of a majority that nobody knew to be the last, the rest goes with one more.
+            // Of a majority that nobody knew to be the last, the rest goes with one more: its
+            // processes are there.
             let surprise = |(since, planned): &(usize, bool)| !*planned && *since >= self.looked;
-            let several = stopped.len() > 1 && !others.clone().any(surprise);
+            let surprised = others.clone().any(surprise);
+            let goes_along = |h: &&HostName| surprised && self.has_instance(h, &resource);
+            let stopped: Vec<&HostName> = down.iter().filter(|h| new(h) && !goes_along(h)).collect();
+            let several = stopped.len() > 1 && !surprised;
             if by_plan && !stopped.is_empty() && (several || others.clone().any(known)) {
                 found.push(format!("{resource} is down on {} at once", down.join(" and ")));
             }

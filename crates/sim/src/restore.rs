@@ -59,8 +59,13 @@ impl World {
         loaded || self.made.iter().any(|m| m.starts_with("script/"))
     }
 
+    /// True if a load was begun and is not done.
+    pub fn has_begun_restore(&self) -> bool {
+        self.restored.begun && !self.restored.done
+    }
+
     /// True if a service runs somewhere that has a schema.
-    fn writes_anywhere(&self) -> bool {
+    pub fn writes_anywhere(&self) -> bool {
         let mut gated = self.gated.iter();
         gated.any(|r| self.machines.keys().any(|h| self.runs(h, r)))
     }

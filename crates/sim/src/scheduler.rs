@@ -97,7 +97,7 @@ impl World {
     }
 
     /// True if an instance's process is there, whoever started it.
-    fn has_instance(&self, host: &str, resource: &str) -> bool {
+    pub(crate) fn has_instance(&self, host: &str, resource: &str) -> bool {
         if self.is_sql(resource) {
             return self.databases.members.get(host).is_some_and(|m| m.running);
         }

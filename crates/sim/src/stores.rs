@@ -185,6 +185,15 @@ impl Broker {
         cluster.into_iter().flatten()
     }
 
+    /// True if those that serve are a majority without one, or it holds nothing.
+    pub fn bears(&self, host: &str) -> bool {
+        let Some(known) = self.data.get(host).and_then(|c| self.known.get(c)) else {
+            return true;
+        };
+        let others = known.iter().filter(|n| *n != host && self.running.contains(*n));
+        others.count() * 2 > known.len()
+    }
+
     /// A node is remembered no more.
     pub fn forget(&mut self, node: &str) {
         for known in self.known.values_mut() {

@@ -13,6 +13,7 @@ mod clouds;
 mod examples;
 
 use clouds::{ARCHITECTURES, EIGHT, both, good, made, of, restoring};
+use names::HostName;
 use plan::Intent;
 use render::Desired;
 use sim::{Ended, Fault, Stop, World};
@@ -194,6 +195,43 @@ fn a_backup_is_loaded_while_nobody_writes() {
                 ends_restore(world, &desired, &what);
             }
         }
+    }
+}
+
+/// After an outage of all the databases cannot be asked: half of one is found before anything
+/// writes to it.
+#[test]
+fn half_a_restore_is_found_after_an_outage() {
+    for desired in both() {
+        let mut begin = made(&desired);
+        begin.want(&restoring(&desired, true));
+        let mut cut = (begin.done..).map(|most| {
+            let mut world = begin.clone();
+            assert_eq!(world.run(Intent::Converge, Stop::After(most)), Ended::Stopped);
+            world
+        });
+        let mut world = cut.find(World::has_begun_restore).unwrap();
+        for host in ["c1", "c2", "c3"] {
+            world.suffer(&Fault::Lost(HostName::new(host).unwrap()));
+        }
+        for host in ["c1", "c2", "c3"] {
+            world.suffer(&Fault::Back(HostName::new(host).unwrap()));
+        }
+        world.want(&desired);
+        for intent in [Intent::Converge, Intent::Recover, Intent::Converge] {
+            let ended = world.run(intent, Stop::Never);
+            let codes = match &ended {
+                Ended::Refused(all) => all.iter().map(|r| r.code).collect(),
+                other => vec![if matches!(other, Ended::Empty(_)) {
+                    "nothing to do"
+                } else {
+                    "it failed"
+                }],
+            };
+            assert!(codes.iter().all(|c| *c == "restore::unfinished"), "{ended:?}");
+            assert!(!world.writes_anywhere(), "{intent:?}");
+        }
+        assert!(world.broken.is_empty(), "{:?}", world.broken);
     }
 }
 
