@@ -280,7 +280,11 @@ fn a_member_has_the_score_written_that_it_was_given() {
     let given = |value: &str| fs_err::write(dir.path().join("given"), value).unwrap();
     for action in ["start", "monitor"] {
         given("100");
-        assert_eq!((act(action, ""), score().as_deref()), (0, Some("100")), "{action}");
+        assert_eq!(
+            (act(action, ""), score().as_deref()),
+            (0, Some("100")),
+            "{action}"
+        );
         // A score that is there is left alone, and so is one that was taken back.
         given("5");
         assert_eq!((act(action, ""), score().as_deref()), (0, Some("100")));
