@@ -8,7 +8,7 @@
 
 use engines::Refusal;
 use names::HostName;
-use render::Desired;
+use render::{Desired, Kind};
 use wire::{Command, Fact, Op};
 
 use crate::build::{Planner, step};
@@ -72,7 +72,10 @@ impl Planner<'_> {
 
     /// True if a restart would take more away than is to be while a member is.
     fn must_stay(&self, host: &str, resource: &str) -> bool {
-        let store = self.desired.stores.iter().any(|s| s.resource == resource);
+        // Members of a store, a broker or a database of their own know each other.
+        let mut parts = self.desired.parts.iter();
+        let store =
+            parts.any(|p| p.resource == resource && matches!(p.kind, Kind::Clustered | Kind::Promotable));
         let voter = ["unit/corosync.service", "unit/pacemaker.service"].contains(&resource);
         let alone = self.many(resource) <= 2;
         store || (voter && self.is_member(host)) || alone
