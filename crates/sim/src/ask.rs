@@ -361,7 +361,7 @@ impl World {
                 code(seen.is_some() && !self.desired.gated.iter().any(named))
             }
             // The question whether the databases' server runs.
-            ["sh", "-c", script] if script.starts_with("grep -qsx ") => code(member.running),
+            ["sh", "-c", script] if script.starts_with("{ servers() {") => code(member.running),
             _ => Fact::Absent,
         }
     }

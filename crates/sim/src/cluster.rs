@@ -81,6 +81,8 @@ pub struct Cluster {
     pub(crate) loaded: BTreeMap<String, Arc<Loaded>>,
     /// Members that are out of service by order.
     pub standby: BTreeSet<String>,
+    /// Marks of nodes: node and name.
+    pub(crate) marks: BTreeSet<(String, String)>,
     /// Resources that may not run on a node.
     pub(crate) bans: BTreeSet<(String, String)>,
     /// Nodes on which each resource of the configuration runs.
@@ -193,6 +195,17 @@ impl Cluster {
         self.running.get(resource)?.first().map(String::as_str)
     }
 
+    /// Gives a node an attribute, or takes it away.
+    pub(crate) fn set_attribute(&mut self, node: &str, name: &str, there: bool) {
+        let node = node.to_owned();
+        match (name, there) {
+            ("standby", true) => self.standby.insert(node),
+            ("standby", false) => self.standby.remove(&node),
+            (_, true) => self.marks.insert((node, name.to_owned())),
+            (_, false) => self.marks.remove(&(node, name.to_owned())),
+        };
+    }
+
     /// True if there is a configuration.
     pub(crate) fn is_configured(&self) -> bool {
         !self.sections.is_empty()
@@ -276,20 +289,20 @@ impl World {
             let first = self.machines[host.as_str()].text(CIB).map(str::to_owned);
             self.cluster.load(&first.unwrap_or_default());
         }
-        while self.gates() {
-            self.join();
-        }
+        self.look_at_gates();
         self.schedule();
         self.follow_stores();
         self.follow_members();
         self.follow_balancers();
         self.follow_load();
-        self.look_at_sides();
+        if !self.partition.unwatched {
+            self.look_at_sides();
+        }
         self.look_at_laws(by_plan);
     }
 
     /// Hosts whose Corosync runs are voters, and members where Pacemaker does too.
-    fn join(&mut self) {
+    pub(crate) fn join(&mut self) {
         let [corosync, pacemaker] = UNITS;
         let voters: BTreeSet<String> = (self.machines.keys())
             .filter(|h| self.is_active(h, corosync))

@@ -177,14 +177,15 @@ impl World {
             );
         }
         out.push_str("</summary><nodes>");
+        let pending = self.pending();
         for node in &self.cluster.known {
             // A member without a controller tells of all nodes that they are away.
             let unclean = self.cluster.election;
             let online = self.cluster.members.contains(node) && self.reach(host, node) && !unclean;
-            let standby = self.cluster.standby.contains(node);
+            let (standby, pends) = (self.cluster.standby.contains(node), pending.contains(node));
             let _ = write!(
                 out,
-                "<node name=\"{node}\" id=\"1\" online=\"{online}\" pending=\"false\" unclean=\"{unclean}\" \
+                "<node name=\"{node}\" id=\"1\" online=\"{online}\" pending=\"{pends}\" unclean=\"{unclean}\" \
                  standby=\"{standby}\"/>"
             );
         }
@@ -232,6 +233,15 @@ impl World {
             );
             sections = sections.replace("</constraints>", &ban);
         }
+        sections.push_str("<nodes>");
+        for (node, name) in &self.cluster.marks {
+            let _ = write!(
+                sections,
+                "<node uname=\"{node}\"><instance_attributes><nvpair name=\"{name}\" value=\"true\"/>\
+                 </instance_attributes></node>"
+            );
+        }
+        sections.push_str("</nodes>");
         let event = self.cluster.last_event;
         let mut status = String::new();
         for id in &self.cluster.remembered {

@@ -37,6 +37,8 @@ pub enum Fault {
     Cut(BTreeSet<HostName>),
     /// All hosts reach each other again.
     Healed,
+    /// All hosts but one lose their power and have it again, within moments.
+    Restarted(HostName),
 }
 
 impl World {
@@ -48,6 +50,7 @@ impl World {
             Fault::Emptied(host) => self.empty(host),
             Fault::Cut(side) => self.cut(side),
             Fault::Healed => self.heal(),
+            Fault::Restarted(but) => self.restart_all_but(but),
             Fault::Unlisted(begins) => {
                 for machine in self.machines.values_mut() {
                     if *begins {
@@ -100,6 +103,24 @@ impl World {
         }
         self.databases.lose(&BTreeSet::from([host.to_owned()]));
         self.unjudged(host);
+    }
+
+    /// Cuts the power of all hosts but one, and gives it back before any gate looks.
+    fn restart_all_but(&mut self, but: &HostName) {
+        let others = self
+            .machines
+            .iter()
+            .filter(|(host, machine)| *host != but && machine.up);
+        let others: Vec<HostName> = others.map(|(host, _)| host.clone()).collect();
+        for host in &others {
+            self.lose(host);
+        }
+        self.partition.unwatched = true;
+        self.settle(false);
+        self.partition.unwatched = false;
+        for host in &others {
+            self.bring_back(host);
+        }
     }
 
     /// Replaces a host by a bare one, if a majority of the others holds what it held: it
@@ -190,7 +211,8 @@ impl crate::Machine {
             | Fault::Unlisted(_)
             | Fault::Emptied(_)
             | Fault::Cut(_)
-            | Fault::Healed => {}
+            | Fault::Healed
+            | Fault::Restarted(_) => {}
         }
     }
 }

@@ -46,7 +46,9 @@ impl World {
 
     /// Law 9: nothing is stopped on two hosts at once, nor on the next before it is back.
     fn one_at_a_time(&mut self, by_plan: bool, found: &mut Vec<String>) {
-        for (resource, hosts) in self.several() {
+        let absent = self.absent();
+        for (resource, mut hosts) in self.several() {
+            hosts.retain(|host| !absent.contains(host));
             let up: BTreeSet<HostName> = (hosts.iter())
                 .filter(|h| self.serves(h, &resource))
                 .cloned()
@@ -56,6 +58,7 @@ impl World {
             let down: Vec<HostName> = (hosts.into_iter())
                 .filter(|h| seen.contains(h) && !up.contains(h))
                 .collect();
+            let many = up.len();
             seen.extend(up);
             let before = self.down.remove(&resource).unwrap_or_default();
             let new = |h: &&HostName| !before.contains_key(*h);
@@ -71,6 +74,7 @@ impl World {
             if by_plan && !stopped.is_empty() && (several || others.clone().any(known)) {
                 found.push(format!("{resource} is down on {} at once", down.join(" and ")));
             }
+            found.extend(self.may_be_missed(&resource, &stopped, many + stopped.len()));
             let since = (self.tick, by_plan);
             let now = down
                 .iter()
@@ -85,14 +89,14 @@ impl World {
         if balance.state == ServerState::Ready {
             return;
         }
-        let mut found = Vec::new();
+        let (mut found, absent) = (Vec::new(), self.absent());
         for server in &balance.servers {
             let (section, host) = server.split_once('/').unwrap_or_default();
             let Some(on) = self.desired.balanced.iter().find(|b| b.resource == section) else {
                 continue;
             };
             let balancer = self.balancers.get(at);
-            for other in on.members.iter().filter(|m| *m != host) {
+            for other in on.members.iter().filter(|m| *m != host && !absent.contains(m)) {
                 let down = self.down.get(section).and_then(|d| d.get(other));
                 let known = down.is_some_and(|(since, planned)| *planned || *since < self.looked);
                 let out =

@@ -11,12 +11,12 @@
 //! with quorum fences the other.
 //!
 //! Mends of the planner are taken out by `xtask/tests/mutants.rs`, which expects these tests
-//! to find that one is gone. Not among them: a store's folder that cannot be listed and is
-//! taken for empty, of which no draw is known that finds it.
+//! to find that one is gone.
 //!
 //! Pure: no I/O, no clock, no randomness.
 
 mod ask;
+mod away;
 mod balancer;
 mod cluster;
 mod cmap;
@@ -97,6 +97,8 @@ pub struct World {
     down: BTreeMap<String, BTreeMap<HostName, (usize, bool)>>,
     /// Operations, plans and things that happened, so far.
     tick: usize,
+    /// When the last plan was made.
+    planned: usize,
     /// When the plan last looked: it was made, or a wait before a step's first change held.
     looked: usize,
     /// Nothing was done since but further waits.
@@ -142,6 +144,7 @@ impl World {
             restored: Restored::default(),
             down: BTreeMap::new(),
             tick: 0,
+            planned: 0,
             looked: 0,
             looking: false,
             disturbed: 0,

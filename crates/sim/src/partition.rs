@@ -35,9 +35,19 @@ pub(crate) struct Partition {
     ends: BTreeMap<String, BTreeSet<i64>>,
     /// Hosts that the gate has judged since they began.
     judged: BTreeSet<String>,
-    /// Hosts that are kept out.
-    pub(crate) out: BTreeSet<String>,
+    /// Hosts that are kept out, each with the name of the membership in which it was judged.
+    pub(crate) out: BTreeMap<String, String>,
+    /// No gate looks: what happens is over before one does.
+    pub(crate) unwatched: bool,
+    /// Memberships so far, and what each host's Corosync is in now.
+    formed: usize,
+    rings: BTreeMap<String, (Boots, usize)>,
+    /// Hosts of which each Pacemaker has an account, since it began.
+    accounts: BTreeMap<String, (u32, BTreeSet<String>)>,
 }
+
+/// Hosts, each with the number of its boot.
+type Boots = BTreeMap<String, u32>;
 
 impl Partition {
     /// True if two hosts reach each other.
@@ -65,7 +75,7 @@ impl World {
 
     /// True if a host is kept out for having been fenced too often.
     pub fn is_kept_out(&self, host: &str) -> bool {
-        self.partition.out.contains(host)
+        self.partition.out.contains_key(host)
     }
 
     /// True if the cluster does as it is told on a host.
@@ -184,19 +194,97 @@ impl World {
         Quorum {
             quorate: self.is_quorate(host),
             expected: votes.into_iter().flatten().map(|(_, votes)| votes).sum(),
+            ring: self.membership(host),
             ..Quorum::default()
         }
     }
 
+    fn boot(&self, host: &str) -> u32 {
+        self.machines.get(host).map_or(0, |m| m.boots)
+    }
+
+    /// Corosync names each membership anew.
+    fn form_rings(&mut self) {
+        let now = self.cluster.loaded.keys().map(|host| {
+            let reached = self.cluster.loaded.keys().filter(|h| self.reach(host, h));
+            let reached = reached.map(|h| (h.clone(), self.boot(h)));
+            (host.clone(), reached.collect())
+        });
+        let now: BTreeMap<String, Boots> = now.collect();
+        self.partition.rings.retain(|host, _| now.contains_key(host));
+        for (host, boots) in now {
+            if self
+                .partition
+                .rings
+                .get(&host)
+                .is_none_or(|(was, _)| *was != boots)
+            {
+                self.partition.formed += 1;
+                self.partition.rings.insert(host, (boots, self.partition.formed));
+            }
+        }
+    }
+
+    fn membership(&self, host: &str) -> String {
+        let ring = self.partition.rings.get(host);
+        ring.map_or_else(String::new, |(_, number)| number.to_string())
+    }
+
+    /// Members tell each other what they know of all that runs; whose Pacemaker begins knows
+    /// nothing.
+    fn share_accounts(&mut self) {
+        let members = self.cluster.members.clone();
+        let mut accounts = std::mem::take(&mut self.partition.accounts);
+        accounts.retain(|host, (boot, _)| members.contains(host) && *boot == self.boot(host));
+        for side in [true, false] {
+            let here = |host: &&String| self.partition.side.contains(*host) == side;
+            let here: BTreeSet<String> = members.iter().filter(here).cloned().collect();
+            let known = here.iter().filter_map(|host| accounts.get(host));
+            let mut known: BTreeSet<String> = known.flat_map(|(_, known)| known).cloned().collect();
+            known.extend(here.iter().cloned());
+            for host in here {
+                let boot = self.boot(&host);
+                accounts.insert(host, (boot, known.clone()));
+            }
+        }
+        self.partition.accounts = accounts;
+    }
+
+    /// Voters of which those that rule have no account, since their Pacemaker does not run: all
+    /// starts wait for it.
+    pub(crate) fn pending(&self) -> Vec<String> {
+        let ruling = self.ruling();
+        let Some((one, (_, known))) = ruling
+            .iter()
+            .find_map(|host| self.partition.accounts.get_key_value(host))
+        else {
+            return Vec::new();
+        };
+        let voters = self.cluster.loaded.keys().filter(|h| self.reach(one, h));
+        voters
+            .filter(|h| !self.cluster.members.contains(*h) && !known.contains(*h))
+            .cloned()
+            .collect()
+    }
+
+    /// Gates look, as long as one changes something; then members know of each other.
+    pub(crate) fn look_at_gates(&mut self) {
+        self.form_rings();
+        while !self.partition.unwatched && self.gates() {
+            self.join();
+        }
+        self.share_accounts();
+    }
+
     /// Each host's gate: who was fenced too often stops its Pacemaker, and starts it again
     /// where the others are no majority without it. True if one did.
-    pub(crate) fn gates(&mut self) -> bool {
+    fn gates(&mut self) -> bool {
         let hosts: Vec<String> = self.cluster.loaded.keys().cloned().collect();
         for host in hosts {
             let (quorum, others) = (self.numbers(&host), self.others(&host));
             let takes_part = self.cluster.members.contains(&host);
-            if self.partition.out.contains(&host) {
-                if !gate::enough(&quorum, others) {
+            if let Some(ring) = self.partition.out.get(&host) {
+                if !gate::may_stay_out(ring, &quorum, others) {
                     self.partition.out.remove(&host);
                     self.pacemaker(&host, true);
                     return true;
@@ -210,7 +298,7 @@ impl World {
                     self.partition.judged.insert(host.clone());
                 }
                 if out {
-                    self.partition.out.insert(host.clone());
+                    self.partition.out.insert(host.clone(), quorum.ring);
                     self.pacemaker(&host, false);
                     return true;
                 }
@@ -228,7 +316,7 @@ impl World {
     /// Starts Pacemaker by hand on hosts that are kept out; false where there are none.
     pub(crate) fn let_in(&mut self) -> bool {
         let out = std::mem::take(&mut self.partition.out);
-        for host in &out {
+        for host in out.keys() {
             self.pacemaker(host, true);
         }
         if !out.is_empty() {
@@ -241,6 +329,11 @@ impl World {
     /// plan, and what the plan has made until then has to bear it.
     pub(crate) fn look_at_sides(&mut self) {
         let mut found = Vec::new();
+        for host in self.pending() {
+            found.push(format!(
+                "all starts wait for {host}, whose Pacemaker does not run"
+            ));
+        }
         let quorate: BTreeSet<bool> = (self.cluster.loaded.keys())
             .filter(|h| self.is_quorate(h))
             .map(|h| self.partition.side.contains(h))
@@ -262,7 +355,7 @@ impl World {
         if serving.len() > 1 {
             found.push("databases take writes on two sides of a cut".to_owned());
         }
-        for host in &self.partition.out {
+        for host in self.partition.out.keys() {
             let (quorum, others) = (self.numbers(host), self.others(host));
             if others < quorum.majority() {
                 found.push(format!("{host} is kept out, and the others are no majority"));

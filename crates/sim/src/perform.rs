@@ -54,7 +54,11 @@ impl World {
             return Err("there is no such host".to_owned());
         };
         match op {
-            Op::Files(files) => files.iter().try_for_each(|f| machine.write(f, now)),
+            Op::Files(files) => {
+                files.iter().try_for_each(|f| machine.write(f, now))?;
+                self.choose(host, files);
+                Ok(())
+            }
             Op::Remove(paths) => {
                 machine.files.retain(|path, _| !paths.contains(path));
                 Ok(())
@@ -123,6 +127,9 @@ impl World {
     }
 
     fn unit_change(&mut self, host: &str, change: &UnitChange) -> Result<(), Failure> {
+        if change.restart || change.active == Some(false) {
+            self.unit_stops(host, &change.unit);
+        }
         let wanted = self.desired.hosts.get(host).into_iter().flat_map(|h| &h.units);
         let wanted = wanted.into_iter().find(|u| u.unit == change.unit).cloned();
         let Some(machine) = self.machines.get_mut(host) else {
@@ -267,12 +274,9 @@ impl World {
             }
             ["crm_resource", rest @ ..] if rest.contains(&"--cleanup") || rest.contains(&"--wait") => Ok(()),
             ["crm_resource", "--meta", "--resource", ..] => Ok(()),
-            ["crm_attribute", "--node", node, "--name", "standby", rest @ ..] => {
-                if rest.contains(&"--delete") {
-                    self.cluster.standby.remove(*node);
-                } else {
-                    self.cluster.standby.insert((*node).to_owned());
-                }
+            ["crm_attribute", "--node", node, "--name", name, rest @ ..] => {
+                let there = !rest.contains(&"--delete");
+                self.cluster.set_attribute(node, name, there);
                 Ok(())
             }
             ["crm_node", "--force", "--remove", node] => {

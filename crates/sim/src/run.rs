@@ -116,7 +116,7 @@ impl World {
         let mut finished = None;
         for plans in 0..PLANS {
             self.tick += 1;
-            (self.looked, self.looking) = (self.tick, false);
+            (self.planned, self.looked, self.looking) = (self.tick, self.tick, false);
             let plan = match self.plan(intent) {
                 Ok(plan) => plan,
                 Err(refusals) => return Ended::Refused(refusals),
@@ -132,7 +132,7 @@ impl World {
                 self.break_law(&format!("a plan of what was just applied is not empty:\n{shown}"));
             }
             let made = self.tick;
-            let flaws = plan::lint(&plan, &self.desired);
+            let flaws = plan::lint(&plan, &self.desired.without(&self.absent()));
             self.broken
                 .extend(flaws.iter().map(|f| format!("{}: {}", f.step, f.what)));
             last = Some(plan.clone());

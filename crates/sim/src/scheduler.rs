@@ -14,6 +14,7 @@ impl World {
     pub(crate) fn schedule(&mut self) {
         let ruling = self.ruling().into_iter();
         let usable: Vec<String> = ruling.filter(|h| !self.cluster.standby.contains(h)).collect();
+        let pends = !self.pending().is_empty();
         let config = std::mem::take(&mut self.cluster.config);
         let mut next = Places::new();
         let clones_first = config.resources.iter().filter(|r| r.clone);
@@ -23,7 +24,10 @@ impl World {
             } else {
                 self.found(resource)
             };
-            let on = self.kept(resource, on);
+            let mut on = self.kept(resource, on);
+            if pends {
+                on.retain(|host| self.cluster.runs(&resource.id, host));
+            }
             if !on.is_empty() && !resource.stonith {
                 self.cluster.remembered.insert(resource.id.clone());
             }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use engines::Store;
 use names::HostName;
+use wire::FileWrite;
 
 use crate::World;
 use crate::partition::Partition;
@@ -254,6 +255,15 @@ impl World {
         self.desired.stores.iter().find(|s| s.resource != *sql)
     }
 
+    /// A file of the databases' own that says who begins is believed.
+    pub(crate) fn choose(&mut self, host: &str, files: &[FileWrite]) {
+        let folder = self.sql().and_then(|s| s.options.get("datadir"));
+        let path = folder.map(|folder| format!("{folder}/grastate.dat"));
+        if files.iter().any(|f| Some(&f.path) == path.as_ref()) {
+            self.databases.chosen = Some(host.to_owned());
+        }
+    }
+
     pub(crate) fn is_broker(&self, resource: &str) -> bool {
         self.queues().is_some_and(|s| s.resource == resource)
     }
@@ -284,13 +294,14 @@ impl World {
         }
         let runs = |h: &String| self.cluster.runs(resource, h);
         let wanted: Vec<String> = hosts.into_iter().filter(runs).collect();
-        // No member begins before all are asked for their positions.
-        let all_there = members.iter().all(|m| wanted.iter().any(|w| w == m));
+        // No member begins before all are asked for their positions; those that are to come are none.
+        let members = members.iter().filter(|m| self.cluster.known.contains(m.as_str()));
+        let all_there = members.clone().all(|m| wanted.iter().any(|w| w == m));
         if self.databases.serving() == 0 && all_there {
             let ahead = |h: &&HostName| self.databases.members.get(h.as_str()).map_or(-1, |m| m.position);
             let chosen = self.databases.chosen.clone();
             // Of equals the first of the list.
-            let newest = members.iter().rev().max_by_key(ahead);
+            let newest = members.rev().max_by_key(ahead);
             let first = chosen.or_else(|| newest.map(ToString::to_string));
             if let Some(first) = first {
                 self.databases.begin(&first);

@@ -38,6 +38,8 @@ const RUNS: usize = 40;
 const SPAN: usize = 150;
 /// Numbers from which on something begins before all else.
 const AT_ONCE: usize = 900;
+/// Numbers of a kind from which on the power of all but one is cut for moments.
+const RESTARTS: usize = 950;
 /// Times that links flap, and operations that each of them takes.
 const TURNS: usize = 3;
 const EACH: usize = 12;
@@ -80,6 +82,10 @@ pub fn story(world: &World, spoils: &[Spoils], comes: &[Comes]) -> Vec<Event> {
         let until = from + 1 + lasts % LASTS;
         let sense = [Sense::Answers, Sense::Files, Sense::Cluster, Sense::Data][sense % 4];
         let (begins, ends) = match kind % 11 {
+            _ if *kind >= RESTARTS => {
+                add(from, Happens::Fault(Fault::Restarted(host)));
+                continue;
+            }
             0 => (Fault::Lost(host.clone()), Fault::Back(host)),
             1 => (Fault::Full(host.clone()), Fault::Room(host)),
             2 => (Fault::Slow(host.clone()), Fault::Quick(host)),

@@ -118,6 +118,20 @@ fn a_host_that_is_fenced_again_and_again_is_kept_out() {
     }
 }
 
+/// Those that begin anew know nothing of one that is out, and would wait for its account.
+#[test]
+fn who_is_out_is_let_in_by_those_that_begin_anew() {
+    for (architecture, hosts) in [("full", 3), ("core", 3), ("core", 5)] {
+        let mut world = made(&of(hosts, architecture, "keystone"));
+        flap(&mut world, "c2", 3);
+        assert!(world.is_kept_out("c2"), "{architecture}");
+        world.suffer(&Fault::Restarted(name("c2")));
+        assert!(world.broken.is_empty(), "{}", world.broken.join("\n"));
+        assert!(!world.is_kept_out("c2") && world.cluster.members.contains("c2"));
+        ends_well(&mut world, architecture);
+    }
+}
+
 /// An operator finds the links cut, and does what can be done.
 #[test]
 fn a_change_while_links_are_cut_ends_when_they_are_whole() {

@@ -87,4 +87,102 @@ pub const MUTANTS: &[Mutant] = &[
         ),
         law: "is kept out, and the others are no majority",
     },
+    Mutant {
+        name: "a host stays out although the others began anew",
+        file: "crates/pacemaker/src/gate.rs",
+        edits: &[(
+            "    quorum.ring == ring && enough(",
+            "    (quorum.ring == ring || quorum.quorate) && enough(",
+        )],
+        test: ("sim", "sides", "who_is_out_is_let_in_by_those_that_begin_anew"),
+        law: "all starts wait for c2, whose Pacemaker does not run",
+    },
+    Mutant {
+        name: "a broker's folder that cannot be listed is empty",
+        file: "crates/engines/src/rabbitmq.rs",
+        edits: &[(
+            "        Fact::Unknown(_) => false,\n",
+            "        Fact::Unknown(_) => true,\n",
+        )],
+        test: (
+            "sim",
+            "silence",
+            "a_broker_whose_folder_cannot_be_listed_is_not_forgotten",
+        ),
+        law: "c2 is forgotten by the brokers, and has what it had",
+    },
+    Mutant {
+        name: "a database's folder that cannot be listed is empty",
+        file: "crates/engines/src/galera.rs",
+        edits: &[(
+            "        Fact::Unknown(why) => Err(why),\n",
+            "        Fact::Unknown(_) => Ok(Vec::new()),\n",
+        )],
+        test: (
+            "sim",
+            "silence",
+            "databases_whose_folders_cannot_be_listed_may_be_the_newest",
+        ),
+        law: "the databases serve at",
+    },
+    Mutant {
+        name: "silence of a database member says none, to the world's own rule",
+        file: "crates/sim/src/ovn.rs",
+        edits: &[("all(|k| *k == Known::None)", "all(|k| *k != Known::Some)")],
+        test: (
+            "sim",
+            "silence",
+            "a_database_is_not_founded_beside_silent_members",
+        ),
+        law: "has 2 databases, founded by",
+    },
+    Mutant {
+        name: "brokers that told nobody are not looked at again",
+        file: "crates/engines/src/rabbitmq.rs",
+        edits: &[("    out.again = again;\n", "")],
+        test: ("sim", "faults", "what_was_found_stays_mended"),
+        law: "a plan of what was just applied is not empty",
+    },
+    Mutant {
+        name: "databases that told nothing are not looked at again",
+        file: "crates/engines/src/galera.rs",
+        edits: &[("    out.again = true;\n", "")],
+        test: ("sim", "performs", "half_a_restore_is_found_after_an_outage"),
+        law: "half a restore was not found",
+    },
+    Mutant {
+        name: "members that left are taken for forgotten during an election",
+        file: "crates/plan/src/depart.rs",
+        edits: &[("            self.again = !self.virgin;\n", "")],
+        test: ("sim", "faults", "an_election_hides_nobody"),
+        law: "a plan of what was just applied is not empty",
+    },
+    Mutant {
+        name: "whatever restarts is changed beside a member that is away",
+        file: "crates/plan/src/away.rs",
+        edits: &[(
+            ".filter(|resource| self.must_stay(&rolling.host, resource))",
+            ".filter(|resource| resource.is_empty() && self.must_stay(&rolling.host, resource))",
+        )],
+        test: (
+            "sim",
+            "performs",
+            "beside_one_that_is_away_nothing_is_stopped_that_is_missed",
+        ),
+        law: "is away",
+    },
+    Mutant {
+        name: "members of a database of its own are changed beside one that is away",
+        file: "crates/plan/src/away.rs",
+        edits: &[(
+            "matches!(p.kind, Kind::Clustered | Kind::Promotable)",
+            "p.resource.is_empty() && p.kind == Kind::Clustered",
+        )],
+        test: (
+            "sim",
+            "performs",
+            "beside_one_that_is_away_no_database_of_its_own_is_stopped",
+        ),
+        law: "is away",
+    },
 ];

@@ -25,7 +25,28 @@ pub fn of(controllers: usize, architecture: &str, services: &str) -> Desired {
 
 /// A cloud of the controllers of these numbers.
 pub fn of_hosts(numbers: RangeInclusive<usize>, architecture: &str, services: &str) -> Desired {
-    let host = |n: usize| format!("  c{n}: {{ role: controller, address: 198.18.0.1{n} }}\n");
+    with_away(numbers, architecture, services, None)
+}
+
+/// A cloud of so many controllers, of which the last is away.
+pub fn away(controllers: usize, architecture: &str, services: &str) -> Desired {
+    with_away(1..=controllers, architecture, services, Some(controllers))
+}
+
+fn with_away(
+    numbers: RangeInclusive<usize>,
+    architecture: &str,
+    services: &str,
+    away: Option<usize>,
+) -> Desired {
+    let host = |n: usize| {
+        let word = if away == Some(n) {
+            ", away: its board is dead"
+        } else {
+            ""
+        };
+        format!("  c{n}: {{ role: controller, address: 198.18.0.1{n}{word} }}\n")
+    };
     let hosts = numbers.map(host).collect::<Vec<_>>().concat();
     let mut text = format!(
         "cloud: grows\nrelease: \"2025.1\"\narchitecture: {architecture}\nhosts:\n{hosts}vips: {{ pool: \

@@ -5,11 +5,15 @@
 
 use std::cell::Cell;
 
+use names::HostName;
 use proptest::prelude::*;
 use render::Desired;
-use sim::{Comes, Ended, Spoils, World};
+use sim::{Comes, Ended, Event, Fault, Happens, Spoils, World};
 
-use crate::clouds::{ARCHITECTURES, EIGHT, made, of, of_hosts, restoring, said};
+use crate::clouds::{ARCHITECTURES, EIGHT, away, made, of, of_hosts, restoring, said};
+
+/// Operations after which one that was away all the time comes back: all else is over.
+const LAST: usize = 1000;
 
 /// State of a cloud when a story begins, and the one that it is to reach.
 pub struct Start {
@@ -17,6 +21,8 @@ pub struct Start {
     pub name: String,
     pub world: World,
     pub wanted: Desired,
+    /// A host that comes back when all else is over.
+    pub back: Option<HostName>,
 }
 
 /// Services in a word.
@@ -34,6 +40,7 @@ pub fn starts(architecture: &str, services: &str) -> Vec<Start> {
         name: format!("{architecture} {} {name}", short(services)),
         world: world.clone(),
         wanted: wanted.clone(),
+        back: None,
     };
     let mut out = vec![
         start("bare", &World::bare(&three), &three),
@@ -43,13 +50,21 @@ pub fn starts(architecture: &str, services: &str) -> Vec<Start> {
         start("restored", &whole, &restore),
         start("moved", &made(&other), &three),
     ];
+    let grown = made(&five);
+    let mut without = grown.clone();
+    let last = HostName::new("c5").unwrap();
+    without.suffer(&Fault::Lost(last.clone()));
+    out.push(Start {
+        back: Some(last),
+        ..start("away", &without, &away(5, architecture, services))
+    });
     if services == EIGHT {
         // Those that come stand before the others in the list, by which one begins. Two devices
         // of a hash ring may not go at once: that is refused, so none is shrunk.
         let last = of_hosts(3..=5, architecture, services);
         out.push(start("headed", &made(&last), &five));
     } else {
-        out.push(start("shrunk", &made(&five), &three));
+        out.push(start("shrunk", &grown, &three));
     }
     out
 }
@@ -114,7 +129,11 @@ pub fn lives(start: &Start, (spoils, comes): &Draw, counted: &Counted) -> Result
     world.plans.set(0);
     world.refused.set(0);
     world.told = std::env::var_os("SIM_TELL").map(|_| Vec::new());
-    let events = sim::story(&world, spoils, comes);
+    let mut events = sim::story(&world, spoils, comes);
+    events.extend(start.back.iter().map(|host| Event {
+        at: world.done + LAST,
+        what: Happens::Fault(Fault::Back(host.clone())),
+    }));
     let ended = world.live(events);
     counted.made.set(counted.made.get() + world.plans.get());
     counted.refused.set(counted.refused.get() + world.refused.get());
