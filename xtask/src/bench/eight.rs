@@ -29,6 +29,7 @@ use crate::system;
 const APPLY: Duration = Duration::from_mins(2);
 const APPLY_BY_CHAIN: f64 = 1.3;
 const PLAN: Duration = Duration::from_secs(3);
+const STATUS: Duration = Duration::from_secs(2);
 const MEMORY_MB: u64 = 2500;
 const FASTER_THAN_PLAYBOOK: f64 = 3.0;
 /// Requests of others that may fail while a service is added.
@@ -53,6 +54,8 @@ enum Part {
     Apply,
     /// A plan that finds nothing to do (applies first)
     Plan,
+    /// What `status` says of a cloud that is whole (applies first)
+    Status,
     /// The memory of each controller (applies first)
     Memory,
     /// The chain of commands that nobody could avoid, on fresh hosts
@@ -72,7 +75,7 @@ pub struct Args {
     /// How often what wants fresh hosts is measured
     #[arg(long, default_value_t = 1, value_name = "N")]
     rounds: usize,
-    /// How often `plan` is run
+    /// How often `plan` and `status` are run
     #[arg(long, default_value_t = 11, value_name = "N")]
     repeat: usize,
     /// Measures this binary instead of building the release
@@ -90,7 +93,7 @@ impl Args {
 
     /// Whether a cloud that was applied is wanted.
     fn wants_applied(&self) -> bool {
-        [Part::Apply, Part::Plan, Part::Memory]
+        [Part::Apply, Part::Plan, Part::Status, Part::Memory]
             .into_iter()
             .any(|part| self.wants(part))
     }
@@ -215,6 +218,13 @@ impl Eight {
             let plans = Bench::repeat(args.repeat, || self.bench.verb(&["plan", "--detailed-exitcode"]));
             if let Some(plans) = found.take("plan", plans) {
                 found.rows.push(Row::time("plan, nothing to do", &plans, PLAN));
+            }
+        }
+        if args.wants(Part::Status) {
+            println!("status, {} times", args.repeat);
+            let said = Bench::repeat(args.repeat, || self.bench.verb(&["status"]));
+            if let Some(said) = found.take("status", said) {
+                found.rows.push(Row::time("status, redundant", &said, STATUS));
             }
         }
     }
