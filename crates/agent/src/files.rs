@@ -206,7 +206,9 @@ fn write_one(file: &FileWrite, names: &Names) -> Result<bool, OpError> {
     let result = match &file.own {
         _ if file.directory => directory(file, uid, gid),
         Own::File => content(file, uid, gid),
-        Own::Keys { absent } => merged(file, absent).and_then(|file| content(&file, uid, gid)),
+        Own::Keys { wanted, absent } => {
+            merged(file, wanted, absent).and_then(|file| content(&file, uid, gid))
+        }
         Own::Edit(edit) => match edited(file, edit) {
             Ok(Some(file)) => content(&file, uid, gid),
             Ok(None) => Ok(false),
@@ -246,7 +248,7 @@ fn directory(file: &FileWrite, uid: u32, gid: u32) -> io::Result<bool> {
 }
 
 /// The whole file that comes of our keys and of what is there.
-fn merged(file: &FileWrite, absent: &[(String, String)]) -> io::Result<FileWrite> {
+fn merged(file: &FileWrite, wanted: &[ini::Key], absent: &[(String, String)]) -> io::Result<FileWrite> {
     let have = match fs::symlink_metadata(&file.path) {
         // Its target is the operator's, and so is the choice to have a link.
         Ok(meta) if meta.is_symlink() => {
@@ -260,9 +262,8 @@ fn merged(file: &FileWrite, absent: &[(String, String)]) -> io::Result<FileWrite
     };
     let text =
         |bytes| String::from_utf8(bytes).map_err(|_| io::Error::other("what is there is no text in UTF-8"));
-    let want = ini::keys(&text(file.content.to_vec())?);
     Ok(FileWrite {
-        content: ini::merge(&text(have)?, &want, absent).into(),
+        content: ini::merge(&text(have)?, wanted, absent).into(),
         ..file.clone()
     })
 }

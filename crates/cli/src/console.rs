@@ -4,13 +4,14 @@
 use std::io::IsTerminal as _;
 
 use fleet::{Event, Outcome};
+use plan::StepId;
 
 use crate::say;
 
 /// Prints events as they come.
 #[derive(Debug, Default)]
 pub struct Console {
-    under_way: Vec<String>,
+    under_way: Vec<StepId>,
     terminal: bool,
 }
 

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use plan::{Digest, Observed, Plan};
+use plan::{Digest, Observed, Plan, StepId};
 use serde::{Deserialize, Serialize};
 use wire::Op;
 
@@ -41,7 +41,7 @@ pub struct Saved {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Refused {
     /// The step.
-    pub step: String,
+    pub step: StepId,
     /// The reason.
     pub why: String,
 }
@@ -133,7 +133,7 @@ impl Saved {
     pub fn stands(&self, fresh: &Plan, observed: &Observed, digest: Digest<'_>) -> (Plan, Vec<Refused>) {
         let mut kept: BTreeSet<&str> = BTreeSet::new();
         let mut refused: Vec<Refused> = Vec::new();
-        let mut why: BTreeMap<&str, String> = BTreeMap::new();
+        let mut why: BTreeMap<&StepId, String> = BTreeMap::new();
         for (step, relied) in self.plan.steps.iter().zip(&self.relied) {
             let Some(now) = fresh.steps.iter().find(|s| s.id == step.id) else {
                 continue; // somebody did it meanwhile, or an earlier run of this plan
@@ -151,13 +151,13 @@ impl Saved {
                 why.insert(&step.id, other.to_owned());
             }
         }
-        let turns: BTreeSet<&str> = why.keys().filter_map(|id| plan::turn(id)).collect();
+        let turns: BTreeSet<&str> = why.keys().filter_map(|id| id.turn()).collect();
         for step in &self.plan.steps {
             let only_waits = step.ops.iter().all(|op| matches!(op, Op::Wait(_)));
-            let turn = plan::turn(&step.id);
-            let mut needed = step.after.iter().filter(|a| plan::needs(&step.id, a));
-            let before = needed.find(|a| why.contains_key(a.as_str()));
-            let reason = match why.get(step.id.as_str()) {
+            let turn = step.id.turn();
+            let mut needed = step.after.iter().filter(|a| step.id.needs(a));
+            let before = needed.find(|a| why.contains_key(a));
+            let reason = match why.get(&step.id) {
                 Some(reason) => reason.clone(),
                 None if turn.is_some_and(|host| turns.contains(host)) => {
                     "its host's turn is not done".to_owned()
@@ -198,13 +198,13 @@ mod tests {
     fn step(id: &str, after: &[&str]) -> Step {
         let host = id.rsplit('/').next().unwrap_or_default();
         Step {
-            id: id.to_owned(),
+            id: id.into(),
             hosts: vec![name(host)],
             title: id.to_owned(),
             why: "a test".to_owned(),
             changes: Vec::new(),
             effects: Vec::new(),
-            after: after.iter().map(|a| (*a).to_owned()).collect(),
+            after: after.iter().map(|a| (*a).into()).collect(),
             ops: vec![Op::Remove(vec![format!("/etc/{id}")])],
         }
     }

@@ -99,7 +99,7 @@ fn probes(plan: &Plan, desired: &Desired, running: &dyn Fn(&str) -> bool) -> Vec
         for address in addresses {
             if let Some(ask) = ask(on, desired, &address) {
                 out.push(Probed {
-                    name: on.resource.clone(),
+                    name: on.resource.to_string(),
                     ask,
                 });
             }
@@ -207,7 +207,7 @@ impl Watch {
             .outages
             .iter()
             .filter_map(|outage| {
-                let mut seen = worst.get(&outage.resource)?.clone();
+                let mut seen = worst.get(outage.resource.as_str())?.clone();
                 seen.reasons.sort();
                 seen.reasons.dedup();
                 Some(Told {

@@ -17,7 +17,7 @@ pub use definitions::Definitions;
 pub use fault::{StoreFault, faults, queues_bear, weights};
 
 use indexmap::IndexMap;
-use names::HostName;
+use names::{HostName, ResourceId};
 use serde::Serialize;
 use wire::{Answer, Fact, Facts, Listing, NamedQuery, Op, Query, Wait};
 
@@ -30,7 +30,7 @@ pub struct Store {
     /// One of [`ENGINES`].
     pub engine: String,
     /// Resource id.
-    pub resource: String,
+    pub resource: ResourceId,
     /// Members.
     pub members: Vec<HostName>,
     /// Options, resolved; the same on all members.

@@ -385,7 +385,7 @@ mod tests {
     fn said(data: Fact<Answer>, cluster: Fact<pacemaker::Monitor>) -> Vec<String> {
         let store = Store {
             engine: "rabbitmq".to_owned(),
-            resource: "broker".to_owned(),
+            resource: "broker".into(),
             members: vec![crate::host("c1")],
             ..Store::default()
         };
@@ -417,7 +417,7 @@ mod tests {
     fn who_will_not_come_back_is_forgotten() {
         let store = Store {
             engine: "rabbitmq".to_owned(),
-            resource: "broker".to_owned(),
+            resource: "broker".into(),
             members: ["c1", "c2"].map(crate::host).to_vec(),
             ..Store::default()
         };
@@ -447,7 +447,7 @@ mod tests {
     fn where_nobody_tells_it_is_asked_again() {
         let store = Store {
             engine: "rabbitmq".to_owned(),
-            resource: "broker".to_owned(),
+            resource: "broker".into(),
             members: ["c1", "c2"].map(crate::host).to_vec(),
             ..Store::default()
         };
@@ -484,7 +484,7 @@ mod tests {
     fn one_that_does_not_answer_is_unknown() {
         let store = Store {
             engine: "rabbitmq".to_owned(),
-            resource: "broker".to_owned(),
+            resource: "broker".into(),
             members: vec![crate::host("c1")],
             ..Store::default()
         };
@@ -510,7 +510,7 @@ mod tests {
             let names = |hosts: &[&str]| hosts.iter().map(|h| crate::host(h)).collect();
             let store = Store {
                 engine: "rabbitmq".to_owned(),
-                resource: "broker".to_owned(),
+                resource: "broker".into(),
                 members: ["c2", "c3"].map(crate::host).to_vec(),
                 lost: names(lost),
                 away: names(away),
@@ -535,7 +535,7 @@ mod tests {
         let check = |lost: &[&str], begins: &[&str]| {
             let store = Store {
                 engine: "rabbitmq".to_owned(),
-                resource: "broker".to_owned(),
+                resource: "broker".into(),
                 members: ["c2", "c3"].map(crate::host).to_vec(),
                 lost: lost.iter().map(|h| crate::host(h)).collect(),
                 ..Store::default()
@@ -556,7 +556,7 @@ mod tests {
     fn two_clusters_are_refused() {
         let store = Store {
             engine: "rabbitmq".to_owned(),
-            resource: "broker".to_owned(),
+            resource: "broker".into(),
             members: ["c1", "c2"].map(crate::host).to_vec(),
             ..Store::default()
         };
@@ -594,7 +594,7 @@ mod tests {
             let hosts: Vec<HostName> = (1..=of).map(|n| crate::host(&format!("c{n}"))).collect();
             let store = Store {
                 engine: "rabbitmq".to_owned(),
-                resource: "broker".to_owned(),
+                resource: "broker".into(),
                 members: hosts.clone(),
                 ..Store::default()
             };

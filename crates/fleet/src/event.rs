@@ -1,6 +1,7 @@
 //! What happens during a run, as values: one stream, read by the console, the
 //! journal and whoever asks for JSON. No secret is ever in an event.
 
+use plan::StepId;
 use serde::{Deserialize, Serialize};
 
 /// How a step ended.
@@ -57,7 +58,7 @@ pub enum Event {
         /// Milliseconds since the run began.
         ms: u64,
         /// Step.
-        step: String,
+        step: StepId,
         /// Host that does it.
         host: String,
         /// For people.
@@ -68,7 +69,7 @@ pub enum Event {
         /// Milliseconds since the run began.
         ms: u64,
         /// Step.
-        step: String,
+        step: StepId,
         /// Host.
         host: String,
         /// The line.
@@ -79,7 +80,7 @@ pub enum Event {
         /// Milliseconds since the run began.
         ms: u64,
         /// Step.
-        step: String,
+        step: StepId,
         /// Host.
         host: String,
         /// How long it took, milliseconds.

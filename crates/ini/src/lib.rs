@@ -10,12 +10,14 @@
 
 mod write;
 
+use serde::{Deserialize, Serialize};
+
 pub use write::{Unfit, header, is_key, is_section, line};
 
 pub mod hosts;
 
 /// A key and all its values in a text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Key {
     /// The section, without brackets; empty above the first.
     pub section: String,

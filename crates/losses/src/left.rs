@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use names::HostName;
+use names::{HostName, ResourceId};
 use render::{Desired, DesiredPart, Kind, UnitRun, Watched};
 
 /// Deviations of a cloud from its design. The default: none.
@@ -15,11 +15,11 @@ pub struct Left {
     /// Hosts that are away.
     pub away: BTreeSet<HostName>,
     /// Hosts on which an instance does not serve, by resource.
-    pub out: BTreeMap<String, BTreeSet<HostName>>,
+    pub out: BTreeMap<ResourceId, BTreeSet<HostName>>,
     /// How much members count in a majority, by resource and host; else once.
-    pub weights: BTreeMap<String, BTreeMap<HostName, u32>>,
+    pub weights: BTreeMap<ResourceId, BTreeMap<HostName, u32>>,
     /// Resources on which the cluster does not act.
-    pub unmanaged: BTreeSet<String>,
+    pub unmanaged: BTreeSet<ResourceId>,
     /// An order by which the cluster acts on nothing.
     pub held: bool,
     /// Hosts whose death nobody could prove.

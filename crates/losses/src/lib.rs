@@ -17,7 +17,7 @@ mod work;
 
 use std::collections::HashMap;
 
-use names::HostName;
+use names::{HostName, ResourceId};
 use render::{Desired, DesiredPart};
 use serde::{Deserialize, Serialize};
 use wire::JourneyKind;
@@ -69,7 +69,7 @@ impl std::ops::Add for Until {
 #[serde(rename_all = "kebab-case")]
 pub enum Of {
     /// An address and port, by the resource behind it: it takes requests.
-    Endpoint(String),
+    Endpoint(ResourceId),
     /// What is done with the service comes to a good end.
     Journey(JourneyKind),
 }
@@ -82,7 +82,7 @@ pub struct Loss {
     /// On which host.
     pub host: HostName,
     /// To which component, by its resource; empty: to the whole host.
-    pub component: String,
+    pub component: ResourceId,
     /// Whose service it is that is asked.
     pub service: String,
     /// What is asked of it.

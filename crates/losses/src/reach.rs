@@ -1,6 +1,7 @@
 //! What a user's requests stand on: which sections of the balancers they go through, and
 //! which services work for them. It counts nothing.
 
+use names::ResourceId;
 use render::{Desired, DesiredNeeds, DesiredPart, Kind};
 use wire::{Journey, JourneyKind, JourneyRequest};
 
@@ -10,7 +11,7 @@ use super::Of;
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
     /// Sections of the balancers, by resource.
-    pub sections: Vec<String>,
+    pub sections: Vec<ResourceId>,
     /// Services that work for it; none for an endpoint, whose process alone is asked.
     pub services: Vec<String>,
     /// It changes something in the stores.
@@ -66,7 +67,7 @@ fn journey(desired: &Desired, journey: &Journey) -> Scope {
     let mut scope = Scope::default();
     for name in requests(journey).filter_map(|r| section(desired, r)) {
         if !scope.sections.iter().any(|s| s == name) {
-            scope.sections.push(name.to_owned());
+            scope.sections.push(name.into());
         }
     }
     let asked = desired

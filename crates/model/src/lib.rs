@@ -20,7 +20,7 @@ use catalog::{Catalog, Component, Cure, Endpoint, Kind, Packages, Pairs, Service
 use cloud::{Cloud, Host, Role, VipSource};
 use diagnostic::{Diagnostic, Source};
 use indexmap::IndexMap;
-use names::HostName;
+use names::{HostName, ResourceId};
 
 pub use draft::{Wanted, Wish, draft};
 pub use schema::schema;
@@ -60,7 +60,7 @@ pub struct Served {
     /// Component.
     pub component: String,
     /// Resource id of the component.
-    pub resource: String,
+    pub resource: ResourceId,
     /// What the catalogue says.
     pub endpoint: Endpoint,
     /// Name of the balancers' section without checks, used while all servers are out.
@@ -93,11 +93,11 @@ pub struct Model {
 }
 
 /// The name by which the cluster and everything else knows a component.
-pub fn resource_id(service: &str, component: &str) -> String {
+pub fn resource_id(service: &str, component: &str) -> ResourceId {
     if component == "main" {
-        service.to_owned()
+        service.into()
     } else {
-        format!("{service}-{component}")
+        format!("{service}-{component}").into()
     }
 }
 
@@ -260,7 +260,7 @@ impl Model {
     }
 
     /// Components that Pacemaker runs, with their resource ids.
-    pub fn clustered(&self) -> impl Iterator<Item = (String, &Placed, &Component)> {
+    pub fn clustered(&self) -> impl Iterator<Item = (ResourceId, &Placed, &Component)> {
         self.components()
             .filter(|(_, c)| c.run_in(self.cloud.architecture) == UnitRun::Cluster)
             .map(|(p, c)| (resource_id(&p.service.name.value, &c.name.value), p, c))

@@ -68,6 +68,12 @@ name! {
     NetworkName, |text| word(text, 63)
 }
 
+text_type! {
+    /// The id of a resource of the cluster, a primitive's or its clone's. Where systemd runs the
+    /// component instead, the name that it would have: balancers and plans know it by that.
+    ResourceId of any text
+}
+
 impl NetworkName {
     /// The network that every host is in and that carries everything unless
     /// told otherwise.

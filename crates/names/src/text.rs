@@ -6,6 +6,37 @@
 /// How one is made is left to whoever declares it.
 #[macro_export]
 macro_rules! text_type {
+    ($(#[$doc:meta])* $type:ident of any text) => {
+        $crate::text_type! {
+            $(#[$doc])*
+            $type
+        }
+
+        /// Empty: where there is none.
+        impl Default for $type {
+            fn default() -> Self {
+                Self("".into())
+            }
+        }
+
+        impl From<String> for $type {
+            fn from(text: String) -> Self {
+                Self(text.into())
+            }
+        }
+
+        impl From<&str> for $type {
+            fn from(text: &str) -> Self {
+                Self(text.into())
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                <String as serde::Deserialize>::deserialize(from).map(Self::from)
+            }
+        }
+    };
     ($(#[$doc:meta])* $type:ident) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

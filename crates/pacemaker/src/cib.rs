@@ -5,6 +5,7 @@
 //! Pacemaker Explained (3.0) and `/usr/share/pacemaker/pacemaker-*.rng`.
 
 use indexmap::IndexMap;
+use names::ResourceId;
 use serde::{Deserialize, Serialize};
 
 use crate::element::Element;
@@ -41,7 +42,7 @@ pub struct Operation {
 #[derive(std::clone::Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Primitive {
     /// Unique in the cluster.
-    pub id: String,
+    pub id: ResourceId,
     /// `ocf:heartbeat:IPaddr2`, `ocf:quorate:unit`, `stonith:fence_redfish`.
     pub agent: String,
     /// Instance attributes.
@@ -50,6 +51,18 @@ pub struct Primitive {
     pub meta: Pairs,
     /// Operations.
     pub operations: Vec<Operation>,
+}
+
+impl Primitive {
+    /// True of a device that fences, which is no service.
+    pub fn is_fence_device(&self) -> bool {
+        is_fence_agent(&self.agent)
+    }
+}
+
+/// True of the agent of a fence device, by its class.
+pub(crate) fn is_fence_agent(agent: &str) -> bool {
+    agent.starts_with("stonith:")
 }
 
 /// A clone around one primitive; its id is the primitive's with `-clone`.
@@ -72,10 +85,10 @@ pub enum Resource {
 
 impl Resource {
     /// The id by which constraints name it.
-    pub fn id(&self) -> String {
+    pub fn id(&self) -> ResourceId {
         match self {
             Self::Primitive(p) => p.id.clone(),
-            Self::Clone(c) => format!("{}-clone", c.primitive.id),
+            Self::Clone(c) => format!("{}-clone", c.primitive.id).into(),
         }
     }
 
@@ -92,7 +105,7 @@ impl Resource {
 #[derive(std::clone::Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Location {
     /// Resource id.
-    pub resource: String,
+    pub resource: ResourceId,
     /// Node name.
     pub node: String,
     /// A number, `INFINITY` or `-INFINITY`.
@@ -103,9 +116,9 @@ pub struct Location {
 #[derive(std::clone::Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Colocation {
     /// The dependent.
-    pub resource: String,
+    pub resource: ResourceId,
     /// What it follows.
-    pub with: String,
+    pub with: ResourceId,
     /// Role of `with` where it matters (`Promoted`).
     pub with_role: Option<String>,
     /// Score.
@@ -125,11 +138,11 @@ pub enum OrderKind {
 #[derive(std::clone::Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// Resource id.
-    pub first: String,
+    pub first: ResourceId,
     /// `start` or `promote`.
     pub first_action: String,
     /// Resource id.
-    pub then: String,
+    pub then: ResourceId,
     /// How binding.
     pub kind: OrderKind,
 }
@@ -142,7 +155,7 @@ pub struct Level {
     /// From 1.
     pub index: u32,
     /// Devices, all of which must succeed.
-    pub devices: Vec<String>,
+    pub devices: Vec<ResourceId>,
 }
 
 /// The configuration that is ours.
@@ -358,8 +371,8 @@ impl Cib {
     pub fn only(&self, keep: &dyn Fn(&str) -> bool) -> Self {
         let mut out = self.clone();
         out.resources.retain(|r| keep(&r.primitive().id));
-        let ids: Vec<String> = out.resources.iter().map(Resource::id).collect();
-        let has = |id: &String| ids.contains(id);
+        let ids: Vec<ResourceId> = out.resources.iter().map(Resource::id).collect();
+        let has = |id: &ResourceId| ids.contains(id);
         out.locations.retain(|l| has(&l.resource));
         out.colocations.retain(|c| has(&c.resource) && has(&c.with));
         out.orders.retain(|o| has(&o.first) && has(&o.then));

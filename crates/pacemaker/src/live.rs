@@ -4,10 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use names::ResourceId;
 use roxmltree::{Document, Node};
 use serde::{Deserialize, Serialize};
 
-use crate::cib::{SECTIONS, UNIT_AGENT};
+use crate::cib::{SECTIONS, UNIT_AGENT, is_fence_agent};
 use crate::element::Element;
 use crate::options::{self, Property};
 use crate::quiet;
@@ -30,9 +31,9 @@ pub enum Held {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Configured {
     /// The primitive's id.
-    pub id: String,
+    pub id: ResourceId,
     /// The id that commands and constraints take: its clone's, or its own.
-    pub whole: String,
+    pub whole: ResourceId,
     /// `ocf:quorate:unit`, `systemd:haproxy`, `ocf:heartbeat:IPaddr2`.
     pub agent: String,
     /// The unit of systemd that it runs, if it is one.
@@ -41,6 +42,13 @@ pub struct Configured {
     pub params: BTreeMap<String, String>,
     /// Neither it nor its clone has `is-managed` false.
     pub managed: bool,
+}
+
+impl Configured {
+    /// True of a device that fences, which is no service.
+    pub fn is_fence_device(&self) -> bool {
+        is_fence_agent(&self.agent)
+    }
 }
 
 /// A cluster's CIB as one member has it.
@@ -53,7 +61,7 @@ pub struct LiveCib {
     /// In the document's order.
     resources: Vec<Configured>,
     /// Resource and agent, of all that a member remembers of having run.
-    remembered: Vec<(String, String)>,
+    remembered: Vec<(ResourceId, String)>,
     /// Permanent attributes by node, in the document's order.
     attributes: Vec<(String, BTreeMap<String, String>)>,
     /// By node: seconds since the epoch of the last event, or the reason why there is none.
@@ -74,9 +82,9 @@ impl LiveCib {
             return Err("it is no CIB with a configuration".to_owned());
         };
         let section = |name: &str| configuration.children().find(|n| n.has_tag_name(name));
-        let mut remembered: Vec<(String, String)> = (root.descendants())
+        let mut remembered: Vec<(ResourceId, String)> = (root.descendants())
             .filter(|n| n.has_tag_name("lrm_resource"))
-            .filter_map(|n| Some((n.attribute("id")?.to_owned(), agent_of(n))))
+            .filter_map(|n| Some((n.attribute("id")?.into(), agent_of(n))))
             .collect();
         // Each member tells of its own.
         remembered.sort_unstable();
@@ -158,7 +166,7 @@ impl LiveCib {
 
     /// Resources that are configured, or were run, by another agent than the one given for
     /// each id.
-    pub fn of_another_agent<'a>(&self, wanted: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<String> {
+    pub fn of_another_agent<'a>(&self, wanted: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<ResourceId> {
         let configured = self.resources.iter().map(|r| (&r.id, &r.agent));
         let run = self.remembered.iter().map(|(id, agent)| (id, agent));
         let all: Vec<_> = configured
@@ -167,7 +175,7 @@ impl LiveCib {
             .collect();
         wanted
             .filter(|(id, agent)| all.iter().any(|(other, has)| *other == id && *has != agent))
-            .map(|(id, _)| id.to_owned())
+            .map(|(id, _)| id.into())
             .collect()
     }
 
@@ -226,12 +234,12 @@ fn resource(node: Node<'_, '_>) -> Configured {
         .any(|n| n.attribute("name") == Some("is-managed") && n.attribute("value") == Some("false"));
     let sets = node.children().filter(|n| n.has_tag_name("instance_attributes"));
     Configured {
-        whole: clone.map_or_else(|| id.clone(), |c| attribute(c, "id")),
+        whole: clone.map_or_else(|| id.clone(), |c| attribute(c, "id")).into(),
         unit: unit_of(node, &agent),
         params: sets.flat_map(pairs).collect(),
         managed: !unmanaged,
         agent,
-        id,
+        id: id.into(),
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use names::ResourceId;
 use roxmltree::{Document, Node as XmlNode};
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +42,7 @@ pub struct Node {
 )]
 pub struct NodeResource {
     /// The primitive's id, without an instance number.
-    pub id: String,
+    pub id: ResourceId,
     /// `Started`, `Promoted`, `Unpromoted`, `Stopped`, `Starting`.
     pub role: String,
     /// Its nodes: none if it runs nowhere, several where it runs and should run once.
@@ -83,7 +84,7 @@ pub struct UnderWay {
     /// `start`.
     pub task: String,
     /// The primitive's id.
-    pub resource: String,
+    pub resource: ResourceId,
     /// Where.
     pub node: String,
 }
@@ -157,7 +158,7 @@ impl NodeResource {
         let pending = node.attribute("pending").map(str::to_owned);
         let pending = pending.or_else(|| role.ends_with("ing").then(|| role.clone()));
         Self {
-            id: id.split(':').next().unwrap_or_default().to_owned(),
+            id: id.split(':').next().unwrap_or_default().into(),
             role: if pending.as_deref() == Some("Starting") {
                 "Starting".to_owned()
             } else {
@@ -239,7 +240,7 @@ impl Monitor {
                     };
                     out.under_way.push(UnderWay {
                         task: text(&node, "task"),
-                        resource: of(above, "id"),
+                        resource: of(above, "id").into(),
                         node: of(above.and_then(|a| a.parent_element()), "name"),
                     });
                 }

@@ -8,7 +8,7 @@
 //!
 //! Every stage is seen in the facts, so a run that died in between is taken up where it was.
 
-use names::HostName;
+use names::{HostName, ResourceId};
 use pacemaker::{Cib, Resource};
 use wire::{Command, Expect, Op, Query, Wait};
 
@@ -29,12 +29,12 @@ fn script(agent: &str) -> Option<String> {
 impl Planner<'_> {
     /// Resources that the cluster has, or remembers, by another agent than they should have.
     /// A fence device holds nothing that could be lost.
-    pub(crate) fn other_agents(&self) -> Vec<String> {
+    pub(crate) fn other_agents(&self) -> Vec<ResourceId> {
         let Some(cib) = self.cib_now() else {
             return Vec::new();
         };
         let all = self.desired.cib.resources.iter().map(Resource::primitive);
-        let wanted = all.filter(|p| !p.agent.starts_with("stonith:"));
+        let wanted = all.filter(|p| !p.is_fence_device());
         cib.of_another_agent(wanted.map(|p| (p.id.as_str(), p.agent.as_str())))
     }
 
@@ -73,7 +73,7 @@ impl Planner<'_> {
                 *resource = let_go(resource);
             }
         }
-        let followed: Vec<String> = known
+        let followed: Vec<ResourceId> = known
             .resources
             .iter()
             .filter(|r| ids.contains(&r.primitive().id))
@@ -97,7 +97,7 @@ impl Planner<'_> {
         self.push("agents/manage", self.nodes(), title, why, Vec::new(), rule);
     }
 
-    fn agents_of<'i>(&self, ids: &'i [String]) -> impl Iterator<Item = (&'i str, String)> {
+    fn agents_of<'i>(&self, ids: &'i [ResourceId]) -> impl Iterator<Item = (&'i str, String)> {
         let cib: &Cib = &self.desired.cib;
         let agents = ids.iter().filter_map(|id| {
             let mut all = cib.resources.iter().map(Resource::primitive);
@@ -107,7 +107,7 @@ impl Planner<'_> {
     }
 
     /// The scripts of these resources' agents, where a host has not got them.
-    fn give_agents(&mut self, ids: &[String], host: &HostName) {
+    fn give_agents(&mut self, ids: &[ResourceId], host: &HostName) {
         let (Some(wanted), Some(facts)) = (self.desired.hosts.get(host), self.facts(host)) else {
             return;
         };

@@ -8,13 +8,13 @@
 
 use engines::Refusal;
 use names::HostName;
-use render::{Desired, Kind};
+use render::{Desired, DesiredPart, Kind, Reader};
 use wire::{Command, Fact, Op};
 
 use crate::build::{Planner, step};
 use crate::refuse::refuse;
 use crate::roll::Rolling;
-use crate::{Effect, Observed, Plan, corosync, quorate};
+use crate::{Effect, Observed, Plan, StepId, corosync, quorate};
 
 /// Attribute of a node that runs nothing until it has been brought up to date.
 const MARK: &str = "quorate-away";
@@ -61,23 +61,26 @@ fn attribute(host: &str, name: &str, value: Option<&str>) -> Op {
 }
 
 impl Planner<'_> {
-    /// Instances of a resource, or hosts with a unit (`unit/NAME`), among the hosts that
-    /// are there.
-    fn many(&self, resource: &str) -> usize {
-        let unit = resource.strip_prefix("unit/");
-        let has = |u: &render::DesiredUnit| u.resource == resource || unit == Some(u.unit.as_str());
+    /// Instances of a resource, or hosts with a unit, among the hosts that are there.
+    fn many(&self, reader: &Reader) -> usize {
+        let has = |u: &render::DesiredUnit| match reader {
+            Reader::Instance(resource) => u.resource == *resource,
+            Reader::Unit(unit) => u.unit == *unit,
+        };
         let hosts = self.desired.hosts.values();
         hosts.filter(|host| host.units.iter().any(has)).count()
     }
 
     /// True if a restart would take more away than is to be while a member is.
-    fn must_stay(&self, host: &str, resource: &str) -> bool {
+    fn must_stay(&self, host: &str, reader: &Reader) -> bool {
         // Members of a store, a broker or a database of their own know each other.
-        let mut parts = self.desired.parts.iter();
-        let store =
-            parts.any(|p| p.resource == resource && matches!(p.kind, Kind::Clustered | Kind::Promotable));
-        let voter = ["unit/corosync.service", "unit/pacemaker.service"].contains(&resource);
-        let alone = self.many(resource) <= 2;
+        let members = |p: &&DesiredPart| matches!(p.kind, Kind::Clustered | Kind::Promotable);
+        let mut parts = self.desired.parts.iter().filter(members);
+        let store = parts.any(|p| reader.resource() == Some(&p.resource));
+        let voter = ["corosync.service", "pacemaker.service"]
+            .map(Some)
+            .contains(&reader.unit());
+        let alone = self.many(reader) <= 2;
         store || (voter && self.is_member(host)) || alone
     }
 
@@ -90,9 +93,9 @@ impl Planner<'_> {
         for rolling in &mut all {
             let held: Vec<String> = rolling
                 .restarts
-                .resources()
-                .filter(|resource| self.must_stay(&rolling.host, resource))
-                .map(str::to_owned)
+                .readers()
+                .filter(|reader| self.must_stay(&rolling.host, reader))
+                .map(|reader| reader.name().to_owned())
                 .collect();
             if held.is_empty() {
                 continue;
@@ -172,7 +175,7 @@ impl Planner<'_> {
             return;
         }
         for host in absent {
-            let id = format!("away/{host}");
+            let id = StepId::from(format!("away/{host}"));
             for later in &mut self.steps {
                 later.after.push(id.clone());
             }
@@ -196,7 +199,7 @@ impl Planner<'_> {
         for host in &back {
             let ops = vec![attribute(host, "standby", None), attribute(host, MARK, None)];
             let mut s = step(
-                format!("back/{host}"),
+                StepId::from(format!("back/{host}")),
                 vec![host.clone()],
                 format!("take {host} back into service"),
                 "it was away, and has now what came meanwhile",

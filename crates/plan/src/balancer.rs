@@ -17,10 +17,10 @@ use wire::{Answer, Fact, Facts, NamedQuery, Op, Query, ServerState, UnitChange};
 
 use engines::Refusal;
 
-use crate::Change;
 use crate::build::{Planner, step};
 use crate::refuse::refuse;
 use crate::roll::Rolling;
+use crate::{Change, StepId};
 
 /// What it reads.
 pub(crate) const CONF: &str = "/etc/haproxy/haproxy.cfg";
@@ -262,7 +262,7 @@ impl Planner<'_> {
     /// plan loads it anyway, in its turn: who is out there until then would be out beside
     /// those that are changed before, and is let in now.
     pub(crate) fn balancers(&mut self, rolling: &[Rolling]) {
-        let mut before: Option<String> = None;
+        let mut before: Option<StepId> = None;
         let file = written(&self.desired.sections);
         for (host, wanted) in &self.desired.hosts {
             if !wanted.files.iter().any(|f| f.write.path == CONF) {
@@ -292,7 +292,7 @@ impl Planner<'_> {
                     lines: drift.lines,
                 }
             };
-            let id = format!("balancer/{host}");
+            let id = StepId::from(format!("balancer/{host}"));
             let title = if drift.reload {
                 format!("let the balancer of {host} load its file again")
             } else {
@@ -340,7 +340,7 @@ impl Planner<'_> {
         let unseen: Vec<(&HostName, &str)> = unseen.collect();
         let mut held: Vec<HostName> = Vec::new();
         for rolling in &mut all {
-            let resources: Vec<String> = rolling.restarts.resources().map(str::to_owned).collect();
+            let resources = rolling.restarts.resources();
             if !unseen.is_empty() && !self.servers(&rolling.host, &resources).is_empty() {
                 held.push(rolling.host.clone());
                 rolling.restarts = crate::roll::Files::default();

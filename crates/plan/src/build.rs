@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use engines::{Intent, Refusal};
-use names::HostName;
+use names::{HostName, ResourceId};
 use pacemaker::{LiveCib, Monitor};
 use render::{Desired, DesiredApi, DesiredScript};
 use wire::{Expect, Fact, Facts, Op, Wait};
@@ -20,7 +20,7 @@ use crate::memo::Memo;
 use crate::rings::{self, Rings};
 use crate::votes::Votes;
 use crate::{
-    Digest, Effect, Observed, Plan, Step, away, cures, depart, leave, look, orders, part, records, refuse,
+    Digest, Effect, Observed, Plan, Step, StepId, away, cures, depart, leave, look, orders, records, refuse,
 };
 
 /// Everything one planning works on.
@@ -32,7 +32,7 @@ pub(crate) struct Planner<'a> {
     pub(crate) memo: Memo,
     pub(crate) steps: Vec<Step>,
     /// Ids of the steps after which every host has what it should have.
-    pub(crate) prepared: Vec<String>,
+    pub(crate) prepared: Vec<StepId>,
     /// Whether a host's cluster manager has to be started.
     pub(crate) starting: bool,
     /// No member has ever had a configuration: the first one is laid in before
@@ -45,9 +45,9 @@ pub(crate) struct Planner<'a> {
     /// What changes hands between the cluster and systemd.
     pub(crate) moving: Moving,
     /// Resources that the cluster has by another agent than they should have.
-    pub(crate) renewed: Vec<String>,
+    pub(crate) renewed: Vec<ResourceId>,
     /// Instances that a step starts: host and resource.
-    pub(crate) started: BTreeSet<(HostName, String)>,
+    pub(crate) started: BTreeSet<(HostName, ResourceId)>,
     /// Hash rings after those that hosts have.
     pub(crate) rings: Rings,
     /// Members that come, and the votes that everybody has meanwhile.
@@ -59,7 +59,7 @@ pub(crate) struct Planner<'a> {
     /// The cluster as each host sees it that runs it and tells what can be read.
     pub(crate) monitors: BTreeMap<&'a str, &'a Monitor>,
     /// Resources and clones by id in the cluster's configuration, as a member knows it.
-    pub(crate) configured: BTreeSet<String>,
+    pub(crate) configured: BTreeSet<ResourceId>,
     /// Members that the cluster should forget could not be told yet.
     pub(crate) again: bool,
 }
@@ -197,7 +197,7 @@ pub fn plan(
     let alone = planner.left_alone();
     let begins = stages.iter().any(|(_, stage)| !stage.before.is_empty());
     if planner.votes.taken || begins || !alone.is_empty() {
-        planner.mark_lost(quorum.as_deref());
+        planner.mark_lost(quorum.as_ref());
     }
     planner.stand_alone(alone);
     // What a cluster that is down holds is not known before it runs: taken for
@@ -223,8 +223,8 @@ pub fn plan(
     if !rolling.is_empty() {
         // A gate waits for what the cluster should run: what somebody stopped by its
         // configuration would be waited for in vain.
-        let mut base: Vec<String> = planner.prepared.clone();
-        base.extend(planner.cib_repair(quorum.as_deref()).or_else(|| quorum.clone()));
+        let mut base: Vec<StepId> = planner.prepared.clone();
+        base.extend(planner.cib_repair(quorum.as_ref()).or_else(|| quorum.clone()));
         if stages.iter().all(|(_, stage)| stage.is_ready()) {
             early_started = planner.start_early(&base);
             base.extend(early_started.iter().cloned());
@@ -246,7 +246,7 @@ pub fn plan(
         out.explain.extend(stage.explain.iter().cloned());
         // Databases that cannot be asked yet may hold half a restore: nothing writes to them.
         out.barrier |= stage.barrier || (stage.again && store.resource == desired.sql_resource);
-        let done = planner.store(store, stage, foundation.as_deref());
+        let done = planner.store(store, stage, foundation.as_ref());
         if store.resource == desired.sql_resource {
             sql_done.clone_from(&done);
         }
@@ -254,16 +254,16 @@ pub fn plan(
     }
     if !out.barrier {
         // Schemas need the SQL store only; services are let in when all stores serve.
-        let restored = planner.restore(&sql_done, foundation.as_deref());
+        let restored = planner.restore(&sql_done, foundation.as_ref());
         sql_done.extend(restored.iter().cloned());
         let mut before = planner.databases_and_scripts(&sql_done);
         // Also where nothing is left to be made of what was seen before it.
         before.extend(restored);
         before.extend(store_done.iter().cloned());
         before.extend(planner.held(&store_done));
-        let services = planner.cib_services(&before, foundation.as_deref());
+        let services = planner.cib_services(&before, foundation.as_ref());
         let started = planner.start_instances(&before);
-        let so_far: Vec<String> = planner.steps.iter().map(|s| s.id.clone()).collect();
+        let so_far: Vec<StepId> = planner.steps.iter().map(|s| s.id.clone()).collect();
         planner.settle(services.is_some() || !started.is_empty() || !early_started.is_empty());
         // Beside the wait for everything: nothing but the API that they ask is wanted.
         planner.scripts(true, &so_far, &[]);
@@ -297,12 +297,12 @@ pub fn plan(
 }
 
 pub(crate) fn step(
-    id: String,
+    id: StepId,
     hosts: Vec<HostName>,
     title: String,
     why: &str,
     ops: Vec<Op>,
-    after: Vec<String>,
+    after: Vec<StepId>,
 ) -> Step {
     Step {
         id,
@@ -374,10 +374,10 @@ impl Planner<'_> {
 
     /// Steps so far that no other needs: when they are done, all are. Fewer than all steps,
     /// where each of many hosts has one of its own and each is to wait for all.
-    pub(crate) fn ends(&self) -> Vec<String> {
+    pub(crate) fn ends(&self) -> Vec<StepId> {
         let needed: HashSet<&str> = (self.steps.iter())
-            .flat_map(|s| s.after.iter().filter(|a| part::needs(&s.id, a)))
-            .map(String::as_str)
+            .flat_map(|s| s.after.iter().filter(|a| s.id.needs(a)))
+            .map(StepId::as_str)
             .collect();
         let ids = self.steps.iter().map(|s| &s.id);
         ids.filter(|id| !needed.contains(id.as_str())).cloned().collect()
@@ -416,17 +416,17 @@ impl Planner<'_> {
         &mut self,
         store: &engines::Store,
         stage: &engines::Stage,
-        base: &[String],
-    ) -> Vec<String> {
-        let id = |what: &str| format!("store/{}/{what}", store.resource);
+        base: &[StepId],
+    ) -> Vec<StepId> {
+        let id = |what: &str| StepId::from(format!("store/{}/{what}", store.resource));
         let mut out = Vec::new();
         for s in &stage.before {
-            let mut after: Vec<String> = s.after.iter().map(|a| id(a)).collect();
+            let mut after: Vec<StepId> = s.after.iter().map(|a| id(a)).collect();
             after.extend(base.iter().cloned());
             after.extend(
                 self.marked()
                     .filter(|mark| !base.iter().any(|b| b == mark))
-                    .map(str::to_owned),
+                    .map(StepId::from),
             );
             let why = "the engine's choice";
             self.steps.push(step(
@@ -447,18 +447,18 @@ impl Planner<'_> {
         &mut self,
         store: &engines::Store,
         stage: &engines::Stage,
-        foundation: Option<&str>,
-    ) -> Vec<String> {
+        foundation: Option<&StepId>,
+    ) -> Vec<StepId> {
         if stage.is_empty() {
             return Vec::new();
         }
-        let id = |what: &str| format!("store/{}/{what}", store.resource);
+        let id = |what: &str| StepId::from(format!("store/{}/{what}", store.resource));
         let before = if stage.before_cluster {
             // Its own steps start it: it is not waited for by way of the cluster.
             let own = stage.before.iter().map(|s| id(&s.name));
             own.chain(self.prepared.iter().cloned()).collect()
         } else {
-            let foundation: Vec<String> = foundation.map(str::to_owned).into_iter().collect();
+            let foundation: Vec<StepId> = foundation.cloned().into_iter().collect();
             let mut before = self.stage_before(store, stage, &foundation);
             before.extend(foundation);
             before
@@ -508,8 +508,8 @@ impl Planner<'_> {
         done
     }
 
-    fn databases_and_scripts(&mut self, stores: &[String]) -> Vec<String> {
-        let mut base: Vec<String> = stores.to_vec();
+    fn databases_and_scripts(&mut self, stores: &[StepId]) -> Vec<StepId> {
+        let mut base: Vec<StepId> = stores.to_vec();
         base.extend(self.prepared.iter().cloned());
         let mut made = Vec::new();
         for db in &self.desired.databases {
@@ -519,7 +519,7 @@ impl Planner<'_> {
             let Some((socket, user)) = &self.desired.sql else {
                 continue;
             };
-            let id = format!("database/{}", db.service);
+            let id = StepId::from(format!("database/{}", db.service));
             let sql = |statements: Vec<String>| {
                 Op::Sql(wire::Sql {
                     socket: socket.clone(),
@@ -552,9 +552,9 @@ impl Planner<'_> {
     /// Scripts that are not known to be done: those that ask an API, or the
     /// others. `base`: steps that go before all of them; `made`: those that make
     /// databases. Gives the steps.
-    fn scripts(&mut self, asking: bool, base: &[String], made: &[String]) -> Vec<String> {
-        let id = |service: &str, name: &str| format!("script/{service}/{name}");
-        let mut planned: Vec<String> = Vec::new();
+    fn scripts(&mut self, asking: bool, base: &[StepId], made: &[StepId]) -> Vec<StepId> {
+        let id = |service: &str, name: &str| StepId::from(format!("script/{service}/{name}"));
+        let mut planned: Vec<StepId> = Vec::new();
         for s in self
             .desired
             .scripts
@@ -564,7 +564,7 @@ impl Planner<'_> {
             if self.is_done(s) {
                 continue;
             }
-            let mut after: Vec<String> = s.after.iter().map(|a| id(&s.service, a)).collect();
+            let mut after: Vec<StepId> = s.after.iter().map(|a| id(&s.service, a)).collect();
             after.retain(|a| planned.contains(a));
             after.extend(base.iter().cloned());
             after.extend(
@@ -580,7 +580,7 @@ impl Planner<'_> {
     }
 
     /// The step of a script: once the APIs answer that it asks, and what else it waits for.
-    pub(crate) fn script(&self, s: &DesiredScript, waits: Vec<Wait>, after: Vec<String>) -> Step {
+    pub(crate) fn script(&self, s: &DesiredScript, waits: Vec<Wait>, after: Vec<StepId>) -> Step {
         let apis = self.desired.apis.iter().filter(|a| s.asks.contains(&a.service));
         let waits = apis.map(Self::answers).chain(waits);
         let mut ops: Vec<Op> = waits.map(Op::Wait).collect();
@@ -595,7 +595,7 @@ impl Planner<'_> {
             ops: vec![s.op.clone()],
         });
         let mut new = step(
-            format!("script/{}/{}", s.service, s.name),
+            StepId::from(format!("script/{}/{}", s.service, s.name)),
             s.hosts.clone(),
             format!("{}: {}", s.service, s.name),
             "it is not done, or not known to be",
@@ -623,12 +623,12 @@ impl Planner<'_> {
         if !changed && !self.starting && !self.steps.iter().any(disturbs) {
             return;
         }
-        let after: Vec<String> = self.steps.iter().map(|s| s.id.clone()).collect();
+        let after: Vec<StepId> = self.steps.iter().map(|s| s.id.clone()).collect();
         let nodes = self.nodes();
         let wait = self.settled(&self.desired.cib);
         let title = format!("wait: {}", wait.what);
         self.steps.push(step(
-            "settle".to_owned(),
+            "settle".into(),
             nodes.clone(),
             title,
             "it was changed",
@@ -638,7 +638,7 @@ impl Planner<'_> {
         for api in &self.desired.apis {
             let wait = Self::answers(api);
             let title = format!("wait: {}", wait.what);
-            let id = format!("api/{}", api.name);
+            let id = StepId::from(format!("api/{}", api.name));
             self.steps.push(step(
                 id,
                 nodes.clone(),

@@ -10,7 +10,7 @@ use wire::{CibSection, ClusterWant, Expect, FileWrite, Op, Own, Query, ResourceW
 use crate::build::{Planner, step};
 use crate::hosts::is_systemd;
 use crate::votes::sees_all;
-use crate::{Change, Effect, look};
+use crate::{Change, Effect, StepId, look};
 
 /// How long the cluster may take to run everything, and an API to answer after that
 /// began, in ms: two dozen services start on each host, on a busy machine some
@@ -108,7 +108,7 @@ impl Planner<'_> {
     }
 
     /// Starts the cluster manager where it does not run, after some steps. Gives the step after which it is quorate.
-    pub(crate) fn cluster(&mut self, before: &[String]) -> Option<String> {
+    pub(crate) fn cluster(&mut self, before: &[StepId]) -> Option<StepId> {
         let nodes = self.nodes();
         let down: Vec<HostName> = nodes.iter().filter(|n| !self.clustered(n)).cloned().collect();
         if self.whole() && !self.votes.taken {
@@ -127,7 +127,7 @@ impl Planner<'_> {
                 continue;
             };
             let units = self.starts_with(wanted);
-            let id = format!("start/{host}");
+            let id = StepId::from(format!("start/{host}"));
             let names: Vec<&str> = units
                 .iter()
                 .map(|u| u.unit.trim_end_matches(".service"))
@@ -167,14 +167,14 @@ impl Planner<'_> {
             waits.push(Op::Wait(crate::lost::quorum(&self.desired.lost)));
         }
         self.steps.push(step(
-            "quorum".to_owned(),
+            "quorum".into(),
             nodes,
             "wait for the cluster to be whole".to_owned(),
             "nothing is configured before all members are there",
             waits,
             after,
         ));
-        Some("quorum".to_owned())
+        Some("quorum".into())
     }
 
     /// Whether the cluster runs on all members and each sees all others.
@@ -264,17 +264,17 @@ impl Planner<'_> {
     }
 
     /// Mends what the cluster has already.
-    pub(crate) fn cib_repair(&mut self, quorum: Option<&str>) -> Option<String> {
+    pub(crate) fn cib_repair(&mut self, quorum: Option<&StepId>) -> Option<StepId> {
         let (sections, changes) = self.repair()?;
         self.repaired = Some(self.managed_layer());
-        let after = quorum.into_iter().map(str::to_owned).collect();
+        let after = quorum.into_iter().cloned().collect();
         Some(self.cib_step("cib/repair", "what it has already", sections, changes, after))
     }
 
     /// The layer that needs no schema. On a cloud that has all layers it is
     /// left to the second.
     /// `born`: the steps after which stores that are born now may be named in it.
-    pub(crate) fn cib_foundation(&mut self, quorum: Option<String>, born: &[String]) -> Option<String> {
+    pub(crate) fn cib_foundation(&mut self, quorum: Option<StepId>, born: &[StepId]) -> Option<StepId> {
         let layer = self.foundation_layer();
         if self.virgin {
             return quorum;
@@ -305,8 +305,8 @@ impl Planner<'_> {
         what: &str,
         sections: Vec<CibSection>,
         changes: Vec<Change>,
-        mut after: Vec<String>,
-    ) -> String {
+        mut after: Vec<StepId>,
+    ) -> StepId {
         after.extend(self.prepared.iter().cloned());
         // One that is no member yet has none.
         let mut nodes = self.nodes();
@@ -317,7 +317,7 @@ impl Planner<'_> {
             Vec::new()
         };
         let mut s = step(
-            id.to_owned(),
+            id.into(),
             nodes,
             format!("configure the cluster: {what}"),
             "its configuration differs",
@@ -327,7 +327,7 @@ impl Planner<'_> {
         s.changes = changes;
         s.effects = effects;
         self.steps.push(s);
-        id.to_owned()
+        id.into()
     }
 
     /// What the cluster restarts because its parameters are others.
@@ -339,7 +339,7 @@ impl Planner<'_> {
         for primitive in self.desired.cib.resources.iter().map(Resource::primitive) {
             // A fence device runs nothing that anybody would miss, and what has another agent
             // is adopted.
-            let other = primitive.agent.starts_with("stonith:") || self.renewed.contains(&primitive.id);
+            let other = primitive.is_fence_device() || self.renewed.contains(&primitive.id);
             let Some(params) = now.resource(&primitive.id).filter(|_| !other).map(|r| &r.params) else {
                 continue;
             };
@@ -371,9 +371,9 @@ impl Planner<'_> {
     }
 
     /// Everything, once its services' scripts are done.
-    pub(crate) fn cib_services(&mut self, scripts: &[String], foundation: Option<&str>) -> Option<String> {
-        if foundation == Some("cib/services") {
-            return foundation.map(str::to_owned);
+    pub(crate) fn cib_services(&mut self, scripts: &[StepId], foundation: Option<&StepId>) -> Option<StepId> {
+        if foundation.is_some_and(|id| *id == "cib/services") {
+            return foundation.cloned();
         }
         let cib = self.desired.cib.clone();
         let (sections, changes) = self.sections(&cib);
@@ -381,7 +381,7 @@ impl Planner<'_> {
             return None;
         }
         let mut after = scripts.to_vec();
-        after.extend(foundation.map(str::to_owned));
+        after.extend(foundation.cloned());
         Some(self.cib_step("cib/services", "everything", sections, changes, after))
     }
 }

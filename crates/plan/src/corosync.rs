@@ -15,9 +15,9 @@ use names::HostName;
 use render::{Corosync, CorosyncNode, Desired};
 use wire::{Answer, Command, Expect, Fact, Facts, NamedQuery, Op, Query, Wait};
 
-use crate::Change;
 use crate::build::{Planner, step};
 use crate::votes::Votes;
+use crate::{Change, StepId};
 
 /// Its file.
 pub(crate) const CONF: &str = "/etc/corosync/corosync.conf";
@@ -267,7 +267,7 @@ impl Planner<'_> {
             60_000,
         );
         let mut s = step(
-            "corosync/reload".to_owned(),
+            "corosync/reload".into(),
             members.clone(),
             "have all members load corosync.conf".to_owned(),
             if same {
@@ -305,14 +305,14 @@ impl Planner<'_> {
             if waits.is_empty() {
                 continue;
             }
-            let id = format!("corosync/loaded-{host}");
+            let id = StepId::from(format!("corosync/loaded-{host}"));
             self.steps.push(step(
                 id.clone(),
                 vec![host.clone()],
                 format!("wait: Corosync on {host} runs with what its file says"),
                 "it was loaded",
                 waits,
-                vec!["corosync/reload".to_owned()],
+                vec!["corosync/reload".into()],
             ));
             done.push(id);
         }

@@ -16,7 +16,7 @@ use wire::{Command, Fact, FileWrite, Observe, Op, Own, ServerState, UnitChange};
 
 use crate::build::{Planner, step};
 use crate::roll::balance;
-use crate::{Change, Observed, balancer, corosync, leave, look, quorate, quorum};
+use crate::{Change, Observed, StepId, balancer, corosync, leave, look, quorate, quorum};
 
 /// Hosts that members of the cluster were told of and the cloud file does not name, each
 /// with its management address. The operator's machine logs in there, so a host beside the
@@ -108,7 +108,7 @@ impl Planner<'_> {
             .and_then(|h| h.files.iter().find(|f| f.write.path == corosync::CONF));
         let conf: Option<FileWrite> = conf.map(|file| self.write(file));
         for host in self.votes.leaving.clone() {
-            let id = format!("uncount/{host}");
+            let id = StepId::from(format!("uncount/{host}"));
             self.steps.push(step(
                 id.clone(),
                 vec![host.clone()],
@@ -122,7 +122,7 @@ impl Planner<'_> {
         self.prepared.extend(last);
     }
 
-    fn empty_leaver(&mut self, monitor: &Monitor, host: &HostName, before: &[String]) -> Vec<String> {
+    fn empty_leaver(&mut self, monitor: &Monitor, host: &HostName, before: &[StepId]) -> Vec<StepId> {
         if monitor.nodes.iter().any(|n| n.name == *host && n.standby) {
             return before.to_vec();
         }
@@ -213,7 +213,7 @@ impl Planner<'_> {
                 ops.push(Op::Remove(files));
             }
             let mut s = step(
-                format!("depart/{host}"),
+                StepId::from(format!("depart/{host}")),
                 vec![host.clone()],
                 format!("stop on {host} what is of this cloud"),
                 "the cloud file does not name it",
@@ -244,7 +244,7 @@ impl Planner<'_> {
             );
             let nodes = self.nodes();
             self.steps.push(step(
-                format!("forget/{name}"),
+                StepId::from(format!("forget/{name}")),
                 nodes,
                 format!("have the cluster forget {name}"),
                 "the cloud file does not name it",

@@ -8,13 +8,13 @@
 use std::collections::BTreeMap;
 
 use engines::{Differs, Stage, Store};
-use names::HostName;
+use names::{HostName, ResourceId};
 use pacemaker::Resource;
 use render::{DesiredDatabase, DesiredScript};
 use wire::{Answer, ClusterWant, Command, Expect, Fact, Op, Query, ResourceWant, Wait};
 
 use crate::build::{Planner, step};
-use crate::{Change, look, quorate};
+use crate::{Change, StepId, look, quorate};
 
 type Row = Vec<String>;
 
@@ -144,12 +144,15 @@ impl Planner<'_> {
         store: &Store,
         member: Option<&HostName>,
         differs: &[Differs],
-        before: &[String],
-    ) -> String {
+        before: &[StepId],
+    ) -> StepId {
         let (id, hosts) = match member {
-            None => (format!("store/{}/holds", store.resource), store.members.clone()),
+            None => (
+                StepId::from(format!("store/{}/holds", store.resource)),
+                store.members.clone(),
+            ),
             Some(host) => (
-                format!("store/{}/holds-{host}", store.resource),
+                StepId::from(format!("store/{}/holds-{host}", store.resource)),
                 vec![host.clone()],
             ),
         };
@@ -171,7 +174,7 @@ impl Planner<'_> {
     }
 
     /// Puts back what any member can. Gives the steps.
-    pub(crate) fn held(&mut self, before: &[String]) -> Vec<String> {
+    pub(crate) fn held(&mut self, before: &[StepId]) -> Vec<StepId> {
         let mut out = Vec::new();
         for store in &self.desired.stores {
             if let Some(differs) = self.differing(store).remove(&None) {
@@ -184,11 +187,11 @@ impl Planner<'_> {
     /// What engines have for the end, after all else: of a birth, and what one that was
     /// interrupted left on its members.
     pub(crate) fn last_of(&mut self, stages: &[(&Store, Stage)]) {
-        let so_far: Vec<String> = self.steps.iter().map(|s| s.id.clone()).collect();
+        let so_far: Vec<StepId> = self.steps.iter().map(|s| s.id.clone()).collect();
         for (store, stage) in stages {
             for s in &stage.last {
                 self.steps.push(step(
-                    format!("store/{}/{}", store.resource, s.name),
+                    StepId::from(format!("store/{}/{}", store.resource, s.name)),
                     vec![s.host.clone()],
                     s.title.clone(),
                     "everything is made",
@@ -222,7 +225,7 @@ impl Planner<'_> {
             .filter(|n| !n.standby && !n.maintenance)
             .map(|n| n.name.clone())
             .collect();
-        let mut found: Vec<(String, Vec<String>, String)> = Vec::new();
+        let mut found: Vec<(ResourceId, Vec<String>, String)> = Vec::new();
         for resource in &self.desired.cib.resources {
             let id = resource.primitive().id.clone();
             let up: Vec<&str> = monitor
@@ -255,7 +258,7 @@ impl Planner<'_> {
             }
         }
         for (resource, hosts, why) in found {
-            let id = format!("instance/{resource}");
+            let id = StepId::from(format!("instance/{resource}"));
             let places: Vec<&String> = hosts.iter().filter(|h| !h.is_empty()).collect();
             let mut ops = vec![Op::Run(Command::new(
                 format!("quorate-cleanup-{resource}"),

@@ -11,14 +11,14 @@
 //! Every stage is seen in the facts, so a run that died in between is taken up
 //! where it was. Nothing else is planned until all have changed hands.
 
-use names::HostName;
+use names::{HostName, ResourceId};
 use pacemaker::{Cib, Held, Resource};
 use render::{DesiredUnit, UnitRun};
 use wire::{CibSection, ClusterWant, Command, Expect, Fact, Op, Query, ResourceWant, UnitChange, Wait};
 
 use crate::build::{Planner, step};
 use crate::instances::{is_instance, is_up, serves, started};
-use crate::{Change, Plan};
+use crate::{Change, Plan, StepId};
 
 /// Nothing matches (`CRM_EX_NOSUCH`).
 pub(crate) const NO_SUCH: i32 = 105;
@@ -29,9 +29,9 @@ pub(crate) const SECTIONS: [&str; 2] = ["resources", "constraints"];
 #[derive(Debug, Default)]
 pub(crate) struct Moving {
     /// Resources that systemd is to run.
-    leaving: Vec<String>,
+    leaving: Vec<ResourceId>,
     /// Resources that the cluster is to run.
-    entering: Vec<String>,
+    entering: Vec<ResourceId>,
 }
 
 impl Moving {
@@ -145,7 +145,14 @@ impl Planner<'_> {
         ops: Vec<Op>,
     ) {
         let after = self.steps.last().map(|s| s.id.clone()).into_iter().collect();
-        let mut s = step(format!("handover/{id}"), hosts, title, why, ops, after);
+        let mut s = step(
+            StepId::from(format!("handover/{id}")),
+            hosts,
+            title,
+            why,
+            ops,
+            after,
+        );
         // What differs besides is configured with the first change of resources.
         let configures = |ops: &[Op]| {
             ops.iter()
@@ -158,12 +165,12 @@ impl Planner<'_> {
         self.steps.push(s);
     }
 
-    fn give_to_systemd(&mut self, ids: &[String]) {
+    fn give_to_systemd(&mut self, ids: &[ResourceId]) {
         let why = "the architecture has systemd run it";
         let names = ids.join(", ");
         let cib = self.cib_now();
-        let is = |id: &String, wanted: &[Held]| cib.is_some_and(|c| wanted.contains(&c.held(id)));
-        let configured: Vec<String> = ids
+        let is = |id: &ResourceId, wanted: &[Held]| cib.is_some_and(|c| wanted.contains(&c.held(id)));
+        let configured: Vec<ResourceId> = ids
             .iter()
             .filter(|id| is(id, &[Held::Managed, Held::Unmanaged]))
             .cloned()
@@ -208,7 +215,7 @@ impl Planner<'_> {
     }
 
     /// systemd is told on a host to run what runs there already.
-    fn take(&mut self, ids: &[String], host: &HostName) {
+    fn take(&mut self, ids: &[ResourceId], host: &HostName) {
         let (Some(wanted), Some(facts)) = (self.desired.hosts.get(host), self.facts(host)) else {
             return;
         };
@@ -259,11 +266,11 @@ impl Planner<'_> {
         );
     }
 
-    fn give_to_cluster(&mut self, ids: &[String]) {
+    fn give_to_cluster(&mut self, ids: &[ResourceId]) {
         let why = "the architecture has Pacemaker run it";
         let names = ids.join(", ");
         let there = self.foundation_layer();
-        let there: Vec<String> = there.resources.iter().map(|r| r.primitive().id.clone()).collect();
+        let there: Vec<ResourceId> = there.resources.iter().map(|r| r.primitive().id.clone()).collect();
         let ruled = self
             .desired
             .cib
@@ -301,15 +308,15 @@ impl Planner<'_> {
     }
 
     /// The wait for the cluster to have found what runs: as much as was seen to.
-    pub(crate) fn found(&self, ids: &[String]) -> Wait {
-        let runs = |id: &String, host: &HostName| {
+    pub(crate) fn found(&self, ids: &[ResourceId]) -> Wait {
+        let runs = |id: &ResourceId, host: &HostName| {
             let wanted = self.desired.hosts.get(host);
             let unit = wanted.and_then(|w| w.units.iter().find(|u| u.resource == *id));
             let facts = self.facts(host).map(|f| &f.units);
             let now = unit.and_then(|u| facts?.get(&u.unit)?.known());
             now.is_some_and(|now| is_up(&now.active))
         };
-        let resource = |id: &String| {
+        let resource = |id: &ResourceId| {
             let count = self.desired.hosts.keys().filter(|h| runs(id, h)).count();
             ResourceWant {
                 id: id.clone(),
@@ -332,7 +339,7 @@ impl Planner<'_> {
     }
 
     /// systemd is told on a host to leave what it runs.
-    fn give(&mut self, ids: &[String], host: &HostName) {
+    fn give(&mut self, ids: &[ResourceId], host: &HostName) {
         let Some(wanted) = self.desired.hosts.get(host) else {
             return;
         };

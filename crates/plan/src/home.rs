@@ -12,7 +12,7 @@ use status::Verdict;
 use wire::{CibSection, Expect, Op, Wait};
 
 use crate::build::{Planner, step};
-use crate::{Effect, Step, quorate};
+use crate::{Effect, Step, StepId, quorate};
 
 /// Above any stickiness; a host that is down is still passed over.
 const RAISED: &str = "INFINITY";
@@ -131,7 +131,7 @@ impl Planner<'_> {
         ops.push(Op::Wait(arrived));
         let after = self.steps.iter().map(|s| s.id.clone()).collect();
         let mut s = step(
-            format!("home/{}", vip.service),
+            StepId::from(format!("home/{}", vip.service)),
             self.nodes(),
             format!(
                 "move the address of {} home from {holder} to {home}",

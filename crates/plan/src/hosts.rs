@@ -4,7 +4,8 @@
 use std::borrow::Cow;
 
 use indexmap::IndexSet;
-use render::{DesiredFile, DesiredHost, DesiredUnit, UnitRun};
+use names::ResourceId;
+use render::{DesiredFile, DesiredHost, DesiredUnit, Reader, UnitRun};
 use similar::TextDiff;
 use wire::{Fact, Facts, FileWrite, Op, Own, UnitChange};
 
@@ -12,7 +13,7 @@ use crate::build::{Planner, step};
 use crate::handover::speaks_of;
 use crate::instances::is_instance;
 use crate::roll::{Rolling, cleanup};
-use crate::{Change, corosync, cures, diff, shared};
+use crate::{Change, StepId, corosync, cures, diff, shared};
 
 impl Planner<'_> {
     /// A file as it is to be written.
@@ -102,8 +103,8 @@ impl Planner<'_> {
                 file.write.group,
                 file.write.mode
             )
-        } else if let Own::Keys { absent } = &file.write.own {
-            shared::differs(&file.write.content, absent, &now.keys, self.digest)
+        } else if let Own::Keys { wanted, absent } = &file.write.own {
+            shared::differs(wanted, absent, &now.keys, self.digest)
         } else if file.secret {
             diff::of_secrets(&file.write.content, &now.lines, self.digest)
         } else {
@@ -150,7 +151,7 @@ impl Planner<'_> {
             }
             let mut quiet: Vec<FileWrite> = Vec::new();
             let mut later = Rolling::of(host);
-            let mut stale: IndexSet<String> = IndexSet::new();
+            let mut stale: IndexSet<ResourceId> = IndexSet::new();
             let moving: Vec<&DesiredUnit> = wanted.units.iter().filter(|u| self.moving.has(u)).collect();
             let left_alone = |path: &str| moving.iter().any(|u| speaks_of(path, u));
             let held_back = |f: &&DesiredFile| self.held_back(&f.write.path) || left_alone(&f.write.path);
@@ -167,16 +168,19 @@ impl Planner<'_> {
             for (file, change) in differing {
                 let write = self.write(&self.on_host(file, facts));
                 // Where nothing of it runs, nothing is restarted, and nobody waits for it.
-                let in_use = |r: &String| r.starts_with("unit/") || self.instance_runs(r, host);
+                let in_use = |r: &Reader| r.resource().is_none_or(|r| self.instance_runs(r, host));
                 let up = running || (!member && serves(facts, file));
-                let by_systemd = |r: &String| self.instance(r, host).is_some() && self.instance_runs(r, host);
+                let by_systemd = |r: &Reader| {
+                    let run = r.resource().filter(|r| self.instance(r, host).is_some());
+                    run.is_some_and(|r| self.instance_runs(r, host))
+                };
                 if (up && file.restart.iter().any(in_use)) || file.restart.iter().any(by_systemd) {
                     later.restarts.add(&write, &file.restart, change);
                 } else if running && file.reload.iter().any(in_use) {
                     later.reloads.add(&write, &file.reload, change);
                 } else {
                     quiet.push(write);
-                    stale.extend(file.restart.iter().cloned());
+                    stale.extend(file.restart.iter().filter_map(Reader::resource).cloned());
                     rewritten |= running && file.write.path == corosync::CONF;
                     changes.push(change);
                 }
@@ -276,7 +280,7 @@ impl Planner<'_> {
             let failed = stale.iter().filter(|r| running && self.managed(r));
             ops.extend(failed.map(|r| cleanup(r, host)));
             if !ops.is_empty() {
-                let id = format!("prepare/{host}");
+                let id = StepId::from(format!("prepare/{host}"));
                 let mut s = step(
                     id.clone(),
                     vec![host.clone()],
@@ -304,7 +308,8 @@ impl Planner<'_> {
     /// they are started by the next one.
     pub(crate) fn starts_later(&self) -> bool {
         let beside = self.desired.hosts.iter().filter(|(h, _)| !self.is_member(h));
-        let mut prepared = beside.filter(|(h, _)| self.prepared.contains(&format!("prepare/{h}")));
+        let mut prepared =
+            beside.filter(|(h, _)| self.prepared.contains(&StepId::from(format!("prepare/{h}"))));
         prepared.any(|(host, wanted)| {
             let mut units = wanted.units.iter().filter(|u| is_systemd(u) && !u.gated);
             let fact = |unit: &str| self.facts(host)?.units.get(unit);
@@ -325,7 +330,7 @@ fn is_timer_of(path: &str, unit: &DesiredUnit) -> bool {
 
 /// Whether systemd runs something on a host that a file's change restarts.
 fn serves(facts: &Facts, file: &DesiredFile) -> bool {
-    let units = file.restart.iter().filter_map(|r| r.strip_prefix("unit/"));
+    let units = file.restart.iter().filter_map(Reader::unit);
     units
         .filter_map(|u| facts.units.get(u))
         .any(|f| matches!(f, Fact::Known(u) if u.active == "active"))

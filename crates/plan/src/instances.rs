@@ -2,12 +2,13 @@
 //! them: started when their service is made, restarted and asked on their host.
 //! Not for changing hands between the two (`handover`).
 
+use names::ResourceId;
 use render::{DesiredUnit, UnitRun};
 use wire::{Fact, Op, UnitChange, Wait};
 
 use crate::build::{Planner, step};
 use crate::roll::{Files, Rolling};
-use crate::{Change, look};
+use crate::{Change, StepId, look};
 
 /// An instance, of those that the architecture gives to systemd.
 pub(crate) fn is_instance(unit: &DesiredUnit) -> bool {
@@ -64,7 +65,7 @@ impl Planner<'_> {
     }
 
     /// Restarts instances through systemd, one after the other.
-    pub(crate) fn restart_instances(&self, resources: &[String], host: &str) -> Vec<Op> {
+    pub(crate) fn restart_instances(&self, resources: &[ResourceId], host: &str) -> Vec<Op> {
         let restart = |unit: &DesiredUnit| UnitChange {
             unit: unit.unit.clone(),
             restart: true,
@@ -85,7 +86,7 @@ impl Planner<'_> {
 
     /// Starts what waits for nothing more, before hosts are changed one by one: who is taken
     /// out leaves its requests to others, which then have to run. Gives the steps.
-    pub(crate) fn start_early(&mut self, before: &[String]) -> Vec<String> {
+    pub(crate) fn start_early(&mut self, before: &[StepId]) -> Vec<StepId> {
         if self.restoring() {
             return Vec::new();
         }
@@ -110,9 +111,9 @@ impl Planner<'_> {
             .iter_mut()
             .filter(|_| !unready.is_empty() && !self.restoring())
         {
-            let resources: Vec<String> = rolling.restarts.resources().map(str::to_owned).collect();
+            let resources = rolling.restarts.resources();
             let waited_for =
-                |r: &String| unready.contains(&r.as_str()) && !self.instance_runs(r, &rolling.host);
+                |r: &ResourceId| unready.contains(&r.as_str()) && !self.instance_runs(r, &rolling.host);
             if resources.iter().any(waited_for) {
                 continue;
             }
@@ -141,12 +142,12 @@ impl Planner<'_> {
     }
 
     /// Enables and starts what waited for the scripts of its service. Gives the steps.
-    pub(crate) fn start_instances(&mut self, scripts: &[String]) -> Vec<String> {
+    pub(crate) fn start_instances(&mut self, scripts: &[StepId]) -> Vec<StepId> {
         self.start(scripts, &|_| true)
     }
 
     /// Starts those of these that do not run, and that no step starts yet.
-    fn start(&mut self, before: &[String], of: &dyn Fn(&DesiredUnit) -> bool) -> Vec<String> {
+    fn start(&mut self, before: &[StepId], of: &dyn Fn(&DesiredUnit) -> bool) -> Vec<StepId> {
         let mut out = Vec::new();
         for (host, wanted) in &self.desired.hosts {
             let units: Vec<&DesiredUnit> = wanted
@@ -172,9 +173,9 @@ impl Planner<'_> {
             ops.extend(units.iter().filter_map(|u| serves(u, host)).map(Op::Wait));
             let mut after = before.to_vec();
             after.extend(self.prepared.iter().cloned());
-            let mut id = format!("serve/{host}");
+            let mut id = StepId::from(format!("serve/{host}"));
             if self.steps.iter().any(|s| s.id == id) {
-                id.push_str("/more");
+                id = StepId::from(format!("serve/{host}/more"));
             }
             let mut s = step(
                 id.clone(),

@@ -18,7 +18,7 @@ use render::{Desired, DesiredAbsent, IDENTITY, UnitRun};
 use wire::{Command, FileWrite, Op, UnitChange};
 
 use crate::build::{Planner, step};
-use crate::{Change, Observed};
+use crate::{Change, Observed, StepId};
 
 /// How long the cluster may take to stop what leaves, in ms. Above the timeouts
 /// of the stops themselves, of which several may go one after the other.
@@ -91,7 +91,7 @@ impl Planner<'_> {
         let kept = |resource: &Configured| {
             let mut units = self.desired.hosts.values().flat_map(|h| &h.units);
             let unit = resource.unit.as_ref();
-            resource.agent.starts_with("stonith:") || unit.is_some_and(|unit| units.any(|u| u.unit == *unit))
+            resource.is_fence_device() || unit.is_some_and(|unit| units.any(|u| u.unit == *unit))
         };
         let all = self.cib_now().map(LiveCib::resources).unwrap_or_default();
         let mut all: Vec<Configured> = all
@@ -107,7 +107,7 @@ impl Planner<'_> {
     /// what it should not have, in its own order: what is deleted while it runs is
     /// an orphan. All of it goes after `gate`.
     /// Gives the step after which it may be taken out of the configuration.
-    pub(crate) fn stop_surplus(&mut self, mut gate: Option<String>) -> Option<String> {
+    pub(crate) fn stop_surplus(&mut self, mut gate: Option<StepId>) -> Option<StepId> {
         let undo: Vec<_> = (self.leaving().into_iter())
             .flat_map(|(_, absent)| absent.undo.clone())
             .collect();
@@ -123,7 +123,7 @@ impl Planner<'_> {
                 continue;
             }
             ops.push(script.op);
-            let id = format!("undo/{}/{}", script.service, script.name);
+            let id = StepId::from(format!("undo/{}/{}", script.service, script.name));
             let title = format!("{}: take back {}", script.service, script.name);
             self.gated_step(&mut gate, id, script.hosts, title, ops);
         }
@@ -149,15 +149,15 @@ impl Planner<'_> {
         let names: Vec<&str> = surplus.iter().map(|r| r.id.as_str()).collect();
         let title = format!("stop {} in the cluster", names.join(", "));
         let nodes = self.nodes();
-        self.gated_step(&mut gate, "leave/stop".to_owned(), nodes, title, ops);
+        self.gated_step(&mut gate, "leave/stop".into(), nodes, title, ops);
         gate
     }
 
     /// A step after the preparation and the gate, which it becomes.
     fn gated_step(
         &mut self,
-        gate: &mut Option<String>,
-        id: String,
+        gate: &mut Option<StepId>,
+        id: StepId,
         hosts: Vec<HostName>,
         title: String,
         ops: Vec<Op>,
@@ -237,7 +237,7 @@ impl Planner<'_> {
             let read = Op::Units(read.collect());
             let ops = vec![Op::Units(units), Op::Remove(files), read, Op::Files(account)];
             let mut s = step(
-                format!("leave/{host}"),
+                StepId::from(format!("leave/{host}")),
                 vec![host.clone()],
                 format!("take what is not wanted any more off {host}"),
                 "the cloud file does not name its service",

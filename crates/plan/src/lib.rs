@@ -36,11 +36,12 @@ mod roll;
 mod shared;
 mod show;
 mod site;
+mod step_id;
 mod taken_in;
 mod votes;
 
 use indexmap::IndexMap;
-use names::HostName;
+use names::{HostName, ResourceId};
 use serde::{Deserialize, Serialize};
 use wire::{Facts, Op};
 
@@ -52,12 +53,13 @@ pub use look::{Looks, observe};
 pub use losses::{Fault, Loss, Of, Until, losses, losses_page};
 pub use maintain::{Upkeep, drained, take_away, take_back};
 pub use outage::{Measures, Outage, learn, outage};
-pub use part::{needs, only, part, relied, turn};
+pub use part::{only, part, relied};
 pub use quorum::{quorate, quorum};
 pub use restore::held;
 pub use shared::is_as_wanted;
 pub use show::show;
 pub use site::{Machines, SiteOff, switch_off};
+pub use step_id::StepId;
 
 /// What a step does to what runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,7 +68,7 @@ pub enum Effect {
     /// An instance is restarted.
     Restart {
         /// Its resource.
-        resource: String,
+        resource: ResourceId,
         /// On which host.
         host: HostName,
     },
@@ -80,12 +82,12 @@ pub enum Effect {
     /// A resource's parameters change: the cluster restarts it wherever it runs.
     Reconfigure {
         /// Its id.
-        resource: String,
+        resource: ResourceId,
     },
     /// A virtual address is replaced by another: who knows the old one only is out.
     Readdress {
         /// Its resource.
-        resource: String,
+        resource: ResourceId,
         /// Services behind it.
         services: Vec<String>,
         /// The old address.
@@ -102,7 +104,7 @@ pub enum Effect {
     /// answers.
     Recovers {
         /// Its resource.
-        store: String,
+        store: ResourceId,
     },
     /// Everything that the cluster runs on a host starts there.
     Starts {
@@ -120,7 +122,7 @@ pub enum Effect {
     /// new ones are taken there a moment later.
     Move {
         /// Its resource.
-        resource: String,
+        resource: ResourceId,
         /// Services behind it.
         services: Vec<String>,
         /// Its holder now, as the cluster names it.
@@ -144,8 +146,8 @@ pub struct Change {
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// Stable name: `prepare/c1`, `database/keystone`.
-    pub id: String,
+    /// Its id.
+    pub id: StepId,
     /// Candidates in order; the first reachable does it.
     pub hosts: Vec<HostName>,
     /// For people.
@@ -157,7 +159,7 @@ pub struct Step {
     /// What it does to running instances.
     pub effects: Vec<Effect>,
     /// Steps that go first.
-    pub after: Vec<String>,
+    pub after: Vec<StepId>,
     /// What to do, in order.
     #[serde(skip)]
     pub ops: Vec<Op>,

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use render::{Desired, DesiredBalanced};
 use wire::Op;
 
-use crate::{Effect, Plan, Step};
+use crate::{Effect, Plan, Step, StepId};
 
 /// A law that a plan breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,7 +36,7 @@ pub struct Flaw {
     /// The law that is broken.
     pub law: Law,
     /// The step that breaks it.
-    pub step: String,
+    pub step: StepId,
     /// How, in words.
     pub what: String,
 }
@@ -113,9 +113,8 @@ fn whole(plan: &Plan, desired: &Desired, out: &mut Vec<Flaw>) {
             ));
         }
         // What a host that leaves is to do names it.
-        let about = |host: &str| step.id.split('/').any(|word| word == host);
         for host in step.hosts.iter().filter(|h| !desired.hosts.contains_key(*h)) {
-            if !about(host) {
+            if !step.id.is_about(host) {
                 out.push(flaw(Law::Known, step, format!("the cloud has no host {host}")));
             }
         }
@@ -212,10 +211,6 @@ fn restarts<'a>(plan: &'a Plan, steps: &Steps<'a>, out: &mut Vec<Flaw>) {
 
 /// Hosts that a step takes away: out of balancers, out of service, or as a member of a store.
 fn taken<'a>(step: &'a Step, desired: &Desired) -> BTreeSet<&'a str> {
-    let drained = step
-        .id
-        .strip_prefix("drain/")
-        .and_then(|rest| rest.split('/').next());
     let stops = |resource: &str| {
         let mut all = desired.stores.iter();
         all.any(|s| s.resource == resource && s.members.len() > 1)
@@ -225,7 +220,7 @@ fn taken<'a>(step: &'a Step, desired: &Desired) -> BTreeSet<&'a str> {
         Effect::Restart { resource, host } => stops(resource).then_some(host.as_str()),
         _ => None,
     });
-    drained.into_iter().chain(stopped).collect()
+    step.id.drains().into_iter().chain(stopped).collect()
 }
 
 /// A host is taken away only after the others are known to be whole, each member of a

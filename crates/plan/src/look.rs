@@ -111,8 +111,8 @@ fn asked(desired: &Desired, host: &str, key: [u8; 32], deep: bool) -> Observe {
                 out.queries.push(rings::query(&file.write.path));
                 continue;
             }
-            if let Own::Keys { absent } = &file.write.own {
-                let asked = shared::asked(&file.write.content, absent);
+            if let Own::Keys { wanted, absent } = &file.write.own {
+                let asked = shared::asked(wanted, absent);
                 out.keys.insert(file.write.path.clone(), asked);
                 continue;
             }

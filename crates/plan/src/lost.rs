@@ -5,6 +5,7 @@ use names::HostName;
 use render::{Desired, DesiredScript};
 use wire::{Command, Expect, NamedQuery, Op, Query, Wait};
 
+use crate::StepId;
 use crate::build::{Planner, step};
 
 /// Attribute of each node that holds the marks: `HOST@TIME`, with spaces between. What a
@@ -53,7 +54,7 @@ impl Planner<'_> {
         for script in scripts {
             let mut after = self.prepared.clone();
             for host in &script.hosts {
-                let id = format!("left-alone/{}/{}/{host}", script.service, script.name);
+                let id = StepId::from(format!("left-alone/{}/{}/{host}", script.service, script.name));
                 self.steps.push(step(
                     id.clone(),
                     vec![host.clone()],
@@ -71,7 +72,7 @@ impl Planner<'_> {
     }
 
     /// Marks the lost in the cluster, before any store begins without them.
-    pub(crate) fn mark_lost(&mut self, quorum: Option<&str>) {
+    pub(crate) fn mark_lost(&mut self, quorum: Option<&StepId>) {
         let lost = &self.desired.lost;
         if lost.is_empty() {
             return;
@@ -96,9 +97,9 @@ impl Planner<'_> {
         let nodes = self.nodes();
         let proven = proven(lost);
         let mut after = self.prepared.clone();
-        after.extend(quorum.map(str::to_owned));
+        after.extend(quorum.cloned());
         self.steps.push(step(
-            STEP.to_owned(),
+            STEP.into(),
             nodes,
             format!(
                 "mark {} as given up: its stores are set aside should it return",
@@ -108,21 +109,21 @@ impl Planner<'_> {
             vec![run],
             after,
         ));
-        self.prepared.push(STEP.to_owned());
+        self.prepared.push(STEP.into());
         let fences = self.desired.cib.properties.get("stonith-enabled");
         if fences.is_none_or(|v| v != "true") {
             return;
         }
         let wait = format!("wait: {}", proven.what);
         self.steps.push(step(
-            PROVEN.to_owned(),
+            PROVEN.into(),
             self.nodes(),
             wait,
             "what they alone may run is started elsewhere",
             vec![Op::Wait(proven)],
-            vec![STEP.to_owned()],
+            vec![STEP.into()],
         ));
-        self.prepared.push(PROVEN.to_owned());
+        self.prepared.push(PROVEN.into());
     }
 }
 

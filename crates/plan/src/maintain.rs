@@ -6,14 +6,14 @@
 //! another host is away already: what is left would be too little.
 
 use engines::Refusal;
-use names::HostName;
+use names::{HostName, ResourceId};
 use pacemaker::{Monitor, Resource};
 use render::Desired;
 use wire::{ClusterWant, Command, Expect, Op, Query, ResourceWant, Wait};
 
 use crate::build::{Planner, step};
 use crate::refuse::refuse;
-use crate::{Effect, Observed, Plan, look, quorate};
+use crate::{Effect, Observed, Plan, StepId, look, quorate};
 
 /// Everything on a host may take so long to stop, in milliseconds: what one
 /// instance may.
@@ -130,7 +130,7 @@ pub fn take_away(
         Upkeep::Update => Some((format!("update the packages of {host}"), Op::Upgrade)),
     };
     if let Some((title, op)) = op {
-        let id = format!("upkeep/{host}");
+        let id = StepId::from(format!("upkeep/{host}"));
         let why = "the operator wants it";
         planner
             .steps
@@ -157,7 +157,7 @@ pub fn take_back(desired: &Desired, observed: &Observed, host: &str) -> Result<P
     };
     let mut planner = Planner::new(desired, observed, &no_digest);
     if monitor.nodes.iter().any(|n| *host == n.name && n.standby) {
-        let id = format!("service/{host}");
+        let id = StepId::from(format!("service/{host}"));
         let words = [
             "crm_attribute",
             "--node",
@@ -193,14 +193,14 @@ pub fn take_back(desired: &Desired, observed: &Observed, host: &str) -> Result<P
 }
 
 impl Planner<'_> {
-    fn all_balanced(&self) -> Vec<String> {
+    fn all_balanced(&self) -> Vec<ResourceId> {
         self.desired.balanced.iter().map(|b| b.resource.clone()).collect()
     }
 
     /// The waits for all others to be whole, after some steps: what the cluster and their
     /// balancers tell of them, and what the members of the stores on them say themselves.
-    pub(crate) fn gate(&mut self, host: &HostName, before: &[String]) -> Vec<String> {
-        let gate = format!("gate/{host}");
+    pub(crate) fn gate(&mut self, host: &HostName, before: &[StepId]) -> Vec<StepId> {
+        let gate = StepId::from(format!("gate/{host}"));
         self.steps.push(step(
             gate.clone(),
             vec![host.clone()],
@@ -217,7 +217,7 @@ impl Planner<'_> {
             if waits.is_empty() {
                 continue;
             }
-            let gate = format!("gate/{host}/{other}");
+            let gate = StepId::from(format!("gate/{host}/{other}"));
             self.steps.push(step(
                 gate.clone(),
                 vec![other.clone()],
@@ -237,14 +237,14 @@ impl Planner<'_> {
         monitor: &Monitor,
         host: &HostName,
         why: &str,
-        before: &[String],
-    ) -> Vec<String> {
+        before: &[StepId],
+    ) -> Vec<StepId> {
         let here = |id: &str| {
             let mut all = monitor.resources.iter();
             all.any(|r| r.id == id && r.is_on(host) && r.role != "Stopped")
         };
         let want = |id: &str, role: &str, count: u32, node: &str| ResourceWant {
-            id: id.to_owned(),
+            id: id.into(),
             role: role.to_owned(),
             count,
             node: node.to_owned(),
@@ -282,7 +282,7 @@ impl Planner<'_> {
             "forever",
         ];
         let run = Op::Run(Command::new(format!("quorate-standby-{host}"), &words, 60_000));
-        let id = format!("standby/{host}");
+        let id = StepId::from(format!("standby/{host}"));
         let mut s = step(
             id.clone(),
             vec![host.clone()],

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use names::ResourceId;
 use render::{Desired, DesiredBalanced};
 use serde::{Deserialize, Serialize};
 
@@ -105,7 +106,7 @@ pub struct Outage {
     /// Service.
     pub service: String,
     /// Resource behind the address.
-    pub resource: String,
+    pub resource: ResourceId,
     /// Usual, in milliseconds. 0: nobody is without an answer who asks once more.
     pub usual_ms: u64,
     /// Worst, in milliseconds.
@@ -306,7 +307,7 @@ pub fn outage(plan: &Plan, desired: &Desired, measures: &Measures) -> Vec<Outage
 /// have been the cause; free ones stay free, whatever was seen.
 pub fn learn(plan: &Plan, desired: &Desired, seen: &BTreeMap<String, u64>, measures: &mut Measures) {
     for on in &desired.balanced {
-        let Some(&ms) = seen.get(&on.resource).filter(|ms| **ms > NOISE_MS) else {
+        let Some(&ms) = seen.get(on.resource.as_str()).filter(|ms| **ms > NOISE_MS) else {
             continue;
         };
         let effects = plan.steps.iter().flat_map(|s| &s.effects);

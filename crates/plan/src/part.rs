@@ -5,30 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wire::{Fact, Facts, Op, Own};
 
-use crate::{Digest, Observed, Plan, Step};
-
-/// Steps of one host's turn while it is changed under running instances.
-const TURNS: [&str; 5] = ["gate", "reload", "drain", "change", "resume"];
-
-/// The host whose turn a step belongs to. A turn is done whole or not at all: half of
-/// one leaves a host out of the balancers.
-pub fn turn(id: &str) -> Option<&str> {
-    let (verb, rest) = id.split_once('/')?;
-    TURNS
-        .contains(&verb)
-        .then(|| rest.split('/').next().unwrap_or(rest))
-}
-
-/// Whether a step needs one that it goes after. That one host is changed after
-/// another is an order and no need.
-pub fn needs(step: &str, after: &str) -> bool {
-    turn(after).zip(turn(step)).is_none_or(|(a, b)| a == b)
-}
+use crate::{Digest, Observed, Plan, Step, StepId};
 
 fn named(step: &Step, target: &str) -> bool {
-    let whole = step.id == target || step.id.starts_with(&format!("{target}/"));
-    // In `drain/c1/c2` it is c1 that is drained.
-    whole || turn(&step.id).map_or_else(|| step.id.split('/').any(|w| w == target), |host| host == target)
+    let about = || (step.id.turn()).map_or_else(|| step.id.is_about(target), |host| host == target);
+    step.id.is_within(target) || about()
 }
 
 /// Steps that are kept, in their order. One that went after a step that is left out goes
@@ -36,9 +17,9 @@ fn named(step: &Step, target: &str) -> bool {
 /// turn between them is not done.
 pub fn only(steps: &[Step], keep: &dyn Fn(&Step) -> bool) -> Vec<Step> {
     let mut out = Vec::new();
-    let mut instead: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut instead: BTreeMap<&str, Vec<StepId>> = BTreeMap::new();
     for step in steps {
-        let mut after: Vec<String> = Vec::new();
+        let mut after: Vec<StepId> = Vec::new();
         for first in &step.after {
             let own = std::slice::from_ref(first);
             let firsts = instead.get(first.as_str()).map_or(own, Vec::as_slice);
@@ -85,12 +66,7 @@ pub fn part(plan: &Plan, targets: &[String]) -> Result<Plan, Vec<String>> {
             continue;
         }
         wanted.insert(&step.id);
-        wanted.extend(
-            step.after
-                .iter()
-                .map(String::as_str)
-                .filter(|a| needs(&step.id, a)),
-        );
+        wanted.extend(step.after.iter().filter(|a| step.id.needs(a)).map(StepId::as_str));
     }
     let steps = only(&plan.steps, &|s| wanted.contains(s.id.as_str()));
     let mut out = plan.clone();
@@ -192,9 +168,9 @@ mod tests {
     use super::*;
 
     fn step(id: &str, after: &[&str]) -> Step {
-        let after = after.iter().map(|a| (*a).to_owned()).collect();
+        let after = after.iter().map(|a| StepId::from(*a)).collect();
         crate::build::step(
-            id.to_owned(),
+            id.into(),
             vec![names::HostName::new("c1").unwrap()],
             id.to_owned(),
             "",

@@ -13,7 +13,7 @@ use wire::{Answer, Command, Fact, NamedQuery, Op};
 
 use crate::build::Planner;
 use crate::refuse::refuse;
-use crate::{Change, Observed, leave};
+use crate::{Change, Observed, StepId, leave};
 
 /// Names that members were told of and the cloud file does not have, also those of hosts that
 /// were renamed. An account of another cloud tells of none.
@@ -142,7 +142,7 @@ impl Planner<'_> {
                 argv.extend(self.departed.iter().map(ToString::to_string));
             }
             let mut new = self.script(&script, Vec::new(), after.clone());
-            new.id = format!("records/{}/{}", script.service, script.name);
+            new.id = StepId::from(format!("records/{}/{}", script.service, script.name));
             "the cloud file does not name them any more".clone_into(&mut new.why);
             new.title = format!(
                 "{}: remove records of {}",

@@ -8,9 +8,9 @@ use names::HostName;
 use render::{Desired, DesiredRestore, DesiredUnit};
 use wire::{Answer, Expect, Fact, Facts, NamedQuery, Op, Query, UnitChange, Wait};
 
-use crate::Change;
 use crate::build::{Planner, step};
 use crate::instances::{is_instance, is_up};
+use crate::{Change, StepId};
 
 const UNFINISHED: &str = "restore/unfinished";
 const DONE: &str = "restore/done";
@@ -80,13 +80,13 @@ impl Planner<'_> {
 
     /// Loads the databases once nobody writes to them. Gives the steps that go
     /// before everything else that needs them.
-    pub(crate) fn restore(&mut self, stores: &[String], foundation: Option<&str>) -> Vec<String> {
+    pub(crate) fn restore(&mut self, stores: &[StepId], foundation: Option<&StepId>) -> Vec<StepId> {
         let Some(restore) = self.desired.restore.clone().filter(|_| self.restoring()) else {
             return Vec::new();
         };
-        let mut after: Vec<String> = stores.to_vec();
+        let mut after: Vec<StepId> = stores.to_vec();
         after.extend(self.prepared.iter().cloned());
-        after.extend(foundation.map(str::to_owned));
+        after.extend(foundation.cloned());
         after.extend(self.stop_writers(&after));
         after.extend(self.nobody_connected(&restore, &after));
         let mut ops = Vec::new();
@@ -95,19 +95,19 @@ impl Planner<'_> {
         }
         ops.extend(restore.load.ops);
         self.steps.push(step(
-            "restore".to_owned(),
+            "restore".into(),
             vec![restore.host],
             "load the databases of the backup".to_owned(),
             "they are not those of the backup",
             ops,
             after,
         ));
-        vec!["restore".to_owned()]
+        vec!["restore".into()]
     }
 
     /// Stops for good what systemd runs of services with a schema, on each host, after some
     /// steps: started at boot in the middle of it, it would write. Gives the steps.
-    fn stop_writers(&mut self, before: &[String]) -> Vec<String> {
+    fn stop_writers(&mut self, before: &[StepId]) -> Vec<StepId> {
         let mut out = Vec::new();
         for (host, wanted) in &self.desired.hosts {
             let Some(facts) = self.facts(host) else { continue };
@@ -129,7 +129,7 @@ impl Planner<'_> {
                 enabled: Some(false),
                 ..UnitChange::default()
             };
-            let id = format!("restore/stop/{host}");
+            let id = StepId::from(format!("restore/stop/{host}"));
             let names: Vec<&str> = units.iter().map(|u| u.resource.as_str()).collect();
             let mut s = step(
                 id.clone(),
@@ -155,10 +155,10 @@ impl Planner<'_> {
 
     /// The waits for no member to see a client of the databases, whoever it is and wherever
     /// it runs, nor another load than that of the member that is to do it. Gives the steps.
-    fn nobody_connected(&mut self, restore: &DesiredRestore, before: &[String]) -> Vec<String> {
+    fn nobody_connected(&mut self, restore: &DesiredRestore, before: &[StepId]) -> Vec<StepId> {
         let mut out = Vec::new();
         for host in &self.desired.sql_hosts {
-            let id = format!("restore/quiet/{host}");
+            let id = StepId::from(format!("restore/quiet/{host}"));
             let here = *host == restore.host;
             let query = if here {
                 &restore.load.clients

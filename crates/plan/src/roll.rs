@@ -10,9 +10,9 @@
 //! Not `crm_resource --restart`: it looks every two seconds, twice a restart.
 
 use indexmap::IndexSet;
-use names::HostName;
+use names::{HostName, ResourceId};
 use pacemaker::{Cib, Resource};
-use render::{DesiredBalanced, UnitRun};
+use render::{DesiredBalanced, DesiredUnit, Reader, UnitRun};
 use wire::{
     Balance, ClusterWant, Command, Expect, FileWrite, Op, Query, ResourceWant, ServerState, UnitChange, Wait,
 };
@@ -20,20 +20,25 @@ use wire::{
 use crate::build::{Planner, step};
 use crate::cluster::wanted_role;
 use crate::instances::{is_instance, is_up};
-use crate::{Change, Effect, look};
+use crate::{Change, Effect, StepId, look};
 
 /// Files of running instances, and who has to take them up.
 #[derive(Default)]
 pub(crate) struct Files {
     writes: Vec<FileWrite>,
-    resources: IndexSet<String>,
+    readers: IndexSet<Reader>,
     changes: Vec<Change>,
 }
 
 impl Files {
     /// Those who have to take them up.
-    pub(crate) fn resources(&self) -> impl Iterator<Item = &str> {
-        self.resources.iter().map(String::as_str)
+    pub(crate) fn readers(&self) -> impl Iterator<Item = &Reader> {
+        self.readers.iter()
+    }
+
+    /// Resources of those whose instances are meant, and not units.
+    pub(crate) fn resources(&self) -> Vec<ResourceId> {
+        self.readers().filter_map(Reader::resource).cloned().collect()
     }
 
     /// Their place.
@@ -41,9 +46,9 @@ impl Files {
         self.writes.iter().map(|f| f.path.as_str())
     }
 
-    pub(crate) fn add(&mut self, file: &FileWrite, resources: &[String], change: Change) {
+    pub(crate) fn add(&mut self, file: &FileWrite, readers: &[Reader], change: Change) {
         self.writes.push(file.clone());
-        self.resources.extend(resources.iter().cloned());
+        self.readers.extend(readers.iter().cloned());
         self.changes.push(change);
     }
 }
@@ -92,7 +97,7 @@ const RESTART_MS: u64 = 320_000;
 
 impl Planner<'_> {
     /// One host after the other, after some steps. Extends what all else waits for.
-    pub(crate) fn roll(&mut self, mut hosts: Vec<Rolling>, base: &[String]) {
+    pub(crate) fn roll(&mut self, mut hosts: Vec<Rolling>, base: &[StepId]) {
         // Who has nothing to lose goes first: it may be what the others wait for.
         hosts.sort_by_key(|r| self.idle_instances(&r.host) == 0);
         let mut before = base.to_vec();
@@ -116,8 +121,8 @@ impl Planner<'_> {
         self.prepared.extend(last);
     }
 
-    fn turn_reload(&mut self, host: &HostName, files: Files, before: &[String]) -> Vec<String> {
-        let units = self.units(host, &files.resources);
+    fn turn_reload(&mut self, host: &HostName, files: Files, before: &[StepId]) -> Vec<StepId> {
+        let units = self.units(host, &files.readers);
         let mut ops = self.others(host);
         ops.push(Op::Files(files.writes));
         ops.push(Op::Units(
@@ -131,7 +136,7 @@ impl Planner<'_> {
                 .collect(),
         ));
         ops.extend(self.gates(host));
-        let id = format!("reload/{host}");
+        let id = StepId::from(format!("reload/{host}"));
         let mut s = step(
             id.clone(),
             vec![host.clone()],
@@ -155,16 +160,16 @@ impl Planner<'_> {
         vec![id]
     }
 
-    fn turn_restart(&mut self, host: &HostName, files: Files, before: &[String]) -> Vec<String> {
-        let runs = |r: &&String| !r.starts_with("unit/") && self.instance_runs(r, host);
-        let resources: Vec<String> = files.resources.iter().filter(runs).cloned().collect();
+    fn turn_restart(&mut self, host: &HostName, files: Files, before: &[StepId]) -> Vec<StepId> {
+        let mut resources = files.resources();
+        resources.retain(|r| self.instance_runs(r, host));
         let units: Vec<String> = files
-            .resources
-            .iter()
-            .filter_map(|r| r.strip_prefix("unit/"))
+            .readers()
+            .filter_map(Reader::unit)
             .map(str::to_owned)
             .collect();
-        let (by_systemd, by_cluster): (Vec<String>, Vec<String>) = resources
+        let names: Vec<&str> = files.readers.iter().map(Reader::name).collect();
+        let (by_systemd, by_cluster): (Vec<ResourceId>, Vec<ResourceId>) = resources
             .iter()
             .cloned()
             .partition(|r| self.instance(r, host).is_some());
@@ -190,12 +195,7 @@ impl Planner<'_> {
             before.extend(self.gate(host, &before));
         }
         let before = self.take_out(host, &resources, &before);
-        let id = format!("change/{host}");
-        let names: Vec<&str> = files
-            .resources
-            .iter()
-            .map(|r| r.strip_prefix("unit/").unwrap_or(r))
-            .collect();
+        let id = StepId::from(format!("change/{host}"));
         let mut s = step(
             id.clone(),
             vec![host.clone()],
@@ -218,7 +218,7 @@ impl Planner<'_> {
 
     /// What the balancers can take a host out of, of these resources. Where nobody else
     /// is behind them, to send nobody there would only be an outage more.
-    pub(crate) fn servers<'d>(&'d self, host: &str, resources: &[String]) -> Vec<&'d DesiredBalanced> {
+    pub(crate) fn servers<'d>(&'d self, host: &str, resources: &[ResourceId]) -> Vec<&'d DesiredBalanced> {
         let all = self.desired.balanced.iter();
         all.filter(|b| b.members.len() > 1 && b.members.iter().any(|m| m == host))
             .filter(|b| resources.contains(&b.resource))
@@ -226,7 +226,12 @@ impl Planner<'_> {
     }
 
     /// Takes a host's servers out of every balancer. Gives the steps after which that is done.
-    pub(crate) fn take_out(&mut self, host: &str, resources: &[String], before: &[String]) -> Vec<String> {
+    pub(crate) fn take_out(
+        &mut self,
+        host: &str,
+        resources: &[ResourceId],
+        before: &[StepId],
+    ) -> Vec<StepId> {
         let servers = self.servers(host, resources);
         let (writers, others): (Vec<_>, Vec<_>) = servers.into_iter().partition(|b| b.single_writer);
         let named = |all: &[&DesiredBalanced]| all.iter().flat_map(|b| b.servers(host)).collect::<Vec<_>>();
@@ -249,7 +254,12 @@ impl Planner<'_> {
     }
 
     /// Lets a host's servers in again.
-    pub(crate) fn let_in(&mut self, host: &str, resources: &[String], before: Vec<String>) -> Vec<String> {
+    pub(crate) fn let_in(
+        &mut self,
+        host: &str,
+        resources: &[ResourceId],
+        before: Vec<StepId>,
+    ) -> Vec<StepId> {
         let servers = self.servers(host, resources);
         if servers.is_empty() {
             return before;
@@ -268,15 +278,15 @@ impl Planner<'_> {
         host: &str,
         title: &str,
         ops: &dyn Fn(&str) -> Vec<Op>,
-        before: &[String],
-    ) -> Vec<String> {
+        before: &[StepId],
+    ) -> Vec<StepId> {
         let mut out = Vec::new();
         for at in self.desired.balancers.clone() {
             let ops = ops(&at);
             if ops.is_empty() {
                 continue;
             }
-            let id = format!("{verb}/{host}/{at}");
+            let id = StepId::from(format!("{verb}/{host}/{at}"));
             self.steps.push(step(
                 id.clone(),
                 vec![at.clone()],
@@ -290,13 +300,14 @@ impl Planner<'_> {
         out
     }
 
-    /// The units by which systemd runs these resources on a host.
-    fn units(&self, host: &str, resources: &IndexSet<String>) -> Vec<String> {
+    /// The units by which systemd runs these readers on a host.
+    fn units(&self, host: &str, readers: &IndexSet<Reader>) -> Vec<String> {
         let Some(wanted) = self.desired.hosts.get(host) else {
             return Vec::new();
         };
-        let named = resources.iter().filter_map(|r| r.strip_prefix("unit/"));
-        let run = wanted.units.iter().filter(|u| resources.contains(&u.resource));
+        let named = readers.iter().filter_map(Reader::unit);
+        let is_run = |u: &&DesiredUnit| readers.iter().any(|r| r.resource() == Some(&u.resource));
+        let run = wanted.units.iter().filter(is_run);
         named
             .map(str::to_owned)
             .chain(run.map(|u| u.unit.clone()))
@@ -328,7 +339,7 @@ impl Planner<'_> {
     pub(crate) fn managed_layer(&self) -> Cib {
         let fences = |id: &str| {
             let mut all = self.desired.cib.resources.iter().map(Resource::primitive);
-            all.any(|p| p.id == id && p.agent.starts_with("stonith:"))
+            all.any(|p| p.id == id && p.is_fence_device())
         };
         self.desired.cib.only(&|id| fences(id) || self.managed(id))
     }
@@ -431,11 +442,11 @@ impl Planner<'_> {
     }
 
     /// Stops and starts instances on one host through the cluster manager.
-    fn restart(&self, resources: &[String], host: &str) -> Vec<Op> {
+    fn restart(&self, resources: &[ResourceId], host: &str) -> Vec<Op> {
         if resources.is_empty() {
             return Vec::new();
         }
-        let clone_of = |id: &String| {
+        let clone_of = |id: &ResourceId| {
             let all = self.desired.cib.resources.iter();
             let found = all.map(|r| (r.primitive().id.as_str(), r.id()));
             found
@@ -445,7 +456,7 @@ impl Planner<'_> {
                 .unwrap_or_else(|| id.clone())
         };
         // Should nobody come to lift it, it ends by itself.
-        let ban = |r: &String| {
+        let ban = |r: &ResourceId| {
             let clone = clone_of(r);
             let words = [
                 "--ban",
@@ -458,7 +469,7 @@ impl Planner<'_> {
             ];
             cluster_tool(format!("quorate-stop-{r}"), &words)
         };
-        let clear = |r: &String| {
+        let clear = |r: &ResourceId| {
             let clone = clone_of(r);
             let words = ["--clear", "--resource", clone.as_str(), "--node", host];
             cluster_tool(format!("quorate-start-{r}"), &words)

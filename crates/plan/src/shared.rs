@@ -10,8 +10,8 @@ use crate::Digest;
 use crate::diff::shown;
 
 /// Our keys in the order of the file, those that are to be gone without values.
-fn ours(content: &[u8], absent: &[(String, String)]) -> Vec<Key> {
-    let mut out = ini::keys(&String::from_utf8_lossy(content));
+fn ours(wanted: &[Key], absent: &[(String, String)]) -> Vec<Key> {
+    let mut out = wanted.to_vec();
     out.extend(absent.iter().map(|(section, name)| Key {
         section: section.clone(),
         name: name.clone(),
@@ -21,8 +21,8 @@ fn ours(content: &[u8], absent: &[(String, String)]) -> Vec<Key> {
 }
 
 /// What is asked of the file: our keys. The values of one whose own holds no secret may be told.
-pub(crate) fn asked(content: &[u8], absent: &[(String, String)]) -> Vec<KeyQuery> {
-    let ours = ours(content, absent).into_iter();
+pub(crate) fn asked(wanted: &[Key], absent: &[(String, String)]) -> Vec<KeyQuery> {
+    let ours = ours(wanted, absent).into_iter();
     ours.map(|key| KeyQuery {
         plain: !key.values.is_empty() && key.values.iter().all(|v| shown(v) == *v),
         section: key.section,
@@ -38,21 +38,21 @@ pub fn is_as_wanted(file: &FileWrite, now: &FileFact, digest: Digest<'_>) -> boo
         Own::File => now.digest == digest(&file.content),
         // By another digest than this: see `render::DesiredCure`.
         Own::Edit(_) => true,
-        Own::Keys { absent } => {
-            now.link.is_none() && differs(&file.content, absent, &now.keys, digest).is_empty()
+        Own::Keys { wanted, absent } => {
+            now.link.is_none() && differs(wanted, absent, &now.keys, digest).is_empty()
         }
     }
 }
 
 /// Our keys that are otherwise, section by section; empty where all are as they should be.
 pub(crate) fn differs(
-    content: &[u8],
+    wanted: &[Key],
     absent: &[(String, String)],
     have: &[KeyFact],
     digest: Digest<'_>,
 ) -> String {
     let (mut out, mut section) = (String::new(), None);
-    for key in ours(content, absent) {
+    for key in ours(wanted, absent) {
         let now = have
             .iter()
             .find(|fact| fact.section == key.section && fact.name == key.name);
@@ -84,9 +84,18 @@ mod tests {
     #[test]
     fn our_keys_are_told_and_secrets_are_not() {
         let digest = |content: &[u8]| String::from_utf8_lossy(content).replace("⟦secret:a/b⟧", "hush");
-        let content = "# head\n[a]\nx = 1\nurl = db://⟦secret:a/b⟧@h\n[b]\nmany = 1\nmany = 2\n";
+        let wanted = [
+            ("a", "x", &["1"][..]),
+            ("a", "url", &["db://⟦secret:a/b⟧@h"]),
+            ("b", "many", &["1", "2"]),
+        ]
+        .map(|(section, name, values)| Key {
+            section: section.to_owned(),
+            name: name.to_owned(),
+            values: values.iter().map(|v| (*v).to_owned()).collect(),
+        });
         let absent = [("b".to_owned(), "gone".to_owned())];
-        let asked: Vec<(String, bool)> = asked(content.as_bytes(), &absent)
+        let asked: Vec<(String, bool)> = asked(&wanted, &absent)
             .into_iter()
             .map(|k| (format!("{}.{}", k.section, k.name), k.plain))
             .collect();
@@ -110,7 +119,7 @@ mod tests {
                     }
                 })
                 .collect();
-            assert_eq!(differs(content.as_bytes(), &absent, &have, &digest), expect);
+            assert_eq!(differs(&wanted, &absent, &have, &digest), expect);
         };
         let url: (&str, &str, &[&str], bool) = ("a", "url", &["db://hush@h"], false);
         let many: (&str, &str, &[&str], bool) = ("b", "many", &["1", "2"], true);

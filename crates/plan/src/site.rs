@@ -15,7 +15,7 @@ use wire::{Command, Fact, Op, ServerState, UnitChange};
 use crate::build::step;
 use crate::refuse::refuse;
 use crate::roll::balance;
-use crate::{Observed, Plan, Step, away, orders, quorate};
+use crate::{Observed, Plan, Step, StepId, away, orders, quorate};
 
 /// Names of the machines that run on each host, or why they are not known.
 pub type Machines = BTreeMap<HostName, Result<Vec<String>, String>>;
@@ -118,11 +118,11 @@ struct Steps<'a> {
     desired: &'a Desired,
     all: Vec<Step>,
     /// Ids that the next ones go after.
-    base: Vec<String>,
+    base: Vec<StepId>,
 }
 
 impl Steps<'_> {
-    fn add(&mut self, id: String, host: &HostName, title: String, why: &str, ops: Vec<Op>) -> String {
+    fn add(&mut self, id: StepId, host: &HostName, title: String, why: &str, ops: Vec<Op>) -> StepId {
         let base = self.base.clone();
         self.all
             .push(step(id.clone(), vec![host.clone()], title, why, ops, base));
@@ -130,7 +130,7 @@ impl Steps<'_> {
     }
 
     /// Has the machines of users on a host shut down.
-    fn guests(&mut self, host: &HostName, machines: &Machines) -> Vec<String> {
+    fn guests(&mut self, host: &HostName, machines: &Machines) -> Vec<StepId> {
         let Some(wanted) = self.desired.hosts.get(host) else {
             return Vec::new();
         };
@@ -146,21 +146,27 @@ impl Steps<'_> {
             let unit = format!("quorate-guests-{}", guests.service);
             let run = Op::Run(Command::new(unit, &words, guests.timeout * 1000));
             let title = format!("shut down the machines of {} on {host}", guests.service);
-            let id = format!("guests/{}/{host}", guests.service);
+            let id = StepId::from(format!("guests/{}/{host}", guests.service));
             out.push(self.add(id, host, title, &how, vec![run]));
         }
         out
     }
 
-    fn power_off(&mut self, host: &HostName, why: &str) -> String {
+    fn power_off(&mut self, host: &HostName, why: &str) -> StepId {
         let run = Command::new("quorate-off".to_owned(), &["sh", "-c", POWER_OFF], 30_000);
         let title = format!("switch {host} off");
-        self.add(format!("off/{host}"), host, title, why, vec![Op::Run(run)])
+        self.add(
+            StepId::from(format!("off/{host}")),
+            host,
+            title,
+            why,
+            vec![Op::Run(run)],
+        )
     }
 
     /// The balancers send nobody to an API any more; requests under way end. Databases stay
     /// for those.
-    fn quiesce(&mut self) -> Vec<String> {
+    fn quiesce(&mut self) -> Vec<StepId> {
         let apis = self.desired.balanced.iter().filter(|b| !b.single_writer);
         let servers: Vec<String> = apis
             .flat_map(|b| b.members.iter().flat_map(|host| b.servers(host)))
@@ -173,7 +179,7 @@ impl Steps<'_> {
             let ops = vec![balance(servers.clone(), ServerState::Drain)];
             let title = format!("send nobody to any API, at {at}");
             out.push(self.add(
-                format!("quiesce/{at}"),
+                StepId::from(format!("quiesce/{at}")),
                 &at,
                 title,
                 "requests under way end first",
@@ -185,16 +191,16 @@ impl Steps<'_> {
 
     /// Waits for the member that stops last to have every write, before another stops. It may
     /// have lost the others for a moment since it was looked at, and be getting a copy.
-    fn gate(&mut self, host: &HostName, last: &HostName) -> String {
+    fn gate(&mut self, host: &HostName, last: &HostName) -> StepId {
         let waits = self.desired.sql_store().map(engines::serves).unwrap_or_default();
         let ops = waits.into_iter().map(Op::Wait).collect();
         let title = format!("wait for what {last} stores to serve, before {host} stops");
         let why = "it stops last, with every write";
-        self.add(format!("gate/{host}"), last, title, why, ops)
+        self.add(StepId::from(format!("gate/{host}")), last, title, why, ops)
     }
 
     /// Stops what a member runs: by systemd, then by the cluster.
-    fn stop(&mut self, host: &HostName, why: &str) -> String {
+    fn stop(&mut self, host: &HostName, why: &str) -> StepId {
         let units = self.desired.hosts.get(host).into_iter().flat_map(|h| &h.units);
         let own = |u: &&DesiredUnit| u.run == UnitRun::Systemd && !u.resource.is_empty();
         let changes: Vec<UnitChange> = units
@@ -216,7 +222,7 @@ impl Steps<'_> {
             STOP_MS,
         )));
         let title = format!("stop everything on {host}");
-        self.add(format!("stop/{host}"), host, title, why, ops)
+        self.add(StepId::from(format!("stop/{host}")), host, title, why, ops)
     }
 }
 

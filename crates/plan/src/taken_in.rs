@@ -8,6 +8,7 @@ use names::HostName;
 use render::DesiredScript;
 use wire::{Expect, Fact, Query, Wait};
 
+use crate::StepId;
 use crate::build::Planner;
 use crate::cluster::SETTLE_MS;
 use crate::hosts::is_systemd;
@@ -71,7 +72,7 @@ impl Planner<'_> {
         let units = wanted.into_iter().flat_map(|w| &w.units);
         let mut units = units.filter(|u| is_systemd(u) && !u.gated && u.service == service);
         let fact = |unit: &str| self.facts(host)?.units.get(unit);
-        self.prepared.contains(&format!("prepare/{host}"))
+        self.prepared.contains(&StepId::from(format!("prepare/{host}")))
             && units.any(|u| matches!(fact(&u.unit), Some(Fact::Absent)))
     }
 }

@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use engines::Refusal;
-use names::HostName;
+use names::{HostName, ResourceId};
 use pacemaker::{Monitor, Resource};
 use render::{Corosync, CorosyncNode, Desired, IDENTITY};
 use wire::{ClusterWant, Expect, Fact, Op, Query, ResourceWant, Wait};
@@ -24,7 +24,7 @@ use crate::build::{Planner, step};
 use crate::cluster::wanted_role;
 use crate::corosync::Member;
 use crate::refuse::refuse;
-use crate::{Effect, Observed, corosync, quorate, quorum};
+use crate::{Effect, Observed, StepId, corosync, quorate, quorum};
 
 /// How long a member that comes may take until it runs all that the others run, in
 /// milliseconds: it is given a copy of the databases first.
@@ -332,9 +332,9 @@ impl Planner<'_> {
     /// What the cluster is told before members come: where they may run what, and that
     /// nobody is switched off for not having been seen yet. Fencing begins when there is
     /// a second who could do it.
-    fn expect_newcomers(&mut self) -> Option<String> {
+    fn expect_newcomers(&mut self) -> Option<StepId> {
         let mut layer = self.desired.cib.only(&|id| self.managed(id));
-        let known: Vec<String> = layer.resources.iter().map(Resource::id).collect();
+        let known: Vec<ResourceId> = layer.resources.iter().map(Resource::id).collect();
         let there = self.desired.nodes.len() - self.votes.coming.len();
         let fences = self
             .desired
@@ -374,7 +374,7 @@ impl Planner<'_> {
                 continue;
             };
             let ops = vec![Op::Units(self.starts_with(wanted)), Op::Wait(self.arrives(&host))];
-            let id = format!("join/{host}");
+            let id = StepId::from(format!("join/{host}"));
             let mut s = step(
                 id.clone(),
                 vec![host.clone()],
@@ -441,7 +441,7 @@ impl Planner<'_> {
             .iter()
             .flat_map(|s| s.members.iter().map(move |host| (s, host)))
         {
-            let id = format!("joined/{}/{host}", store.resource);
+            let id = StepId::from(format!("joined/{}/{host}", store.resource));
             let waits = engines::whole(store);
             let title = format!("wait for {host} to have all members of {}", store.resource);
             let why = "nobody has a vote before it serves";

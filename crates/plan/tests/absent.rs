@@ -227,7 +227,7 @@ fn a_recovery_without_a_host_marks_it_first_and_asks_nothing_of_it() {
         "store/rabbitmq/begin-alone",
     ] {
         assert!(at("lost/mark") < at(id));
-        assert!(plan.steps[at(id)].after.contains(&"lost/mark".to_owned()), "{id}");
+        assert!(plan.steps[at(id)].after.contains(&"lost/mark".into()), "{id}");
     }
     assert!(plan.steps.iter().all(|s| !s.hosts.contains(&world::host("c1"))));
     // It is to be replaced under its name: the cluster does not forget it.
@@ -283,7 +283,7 @@ fn a_recovery_without_a_majority_takes_quorum_first() {
     assert!(order.windows(2).all(|pair| at(pair[0]) < at(pair[1])), "{all:?}");
     for id in ["store/rabbitmq/begin-alone", "store/galera/choose"] {
         let after = &plan.steps[at(id)].after;
-        assert!(after.contains(&"lost/proven".to_owned()), "{id} {after:?}");
+        assert!(after.contains(&"lost/proven".into()), "{id} {after:?}");
     }
     assert!(plan.steps.iter().all(|s| s.hosts == ["c3"]));
     // What the databases hold is asked before anything is made in them.
@@ -335,7 +335,7 @@ fn what_most_members_of_are_lost_is_told_to_go_on() {
         let ids: Vec<&str> = steps.clone().map(|s| s.id.as_str()).collect();
         assert_eq!(ids, told, "{lost:?} {answer:?}");
         for step in steps {
-            assert!(step.after.contains(&"lost/proven".to_owned()), "{step:?}");
+            assert!(step.after.contains(&"lost/proven".into()), "{step:?}");
         }
     };
     let both = ["left-alone/ovn/nb/c3", "left-alone/ovn/sb/c3"];

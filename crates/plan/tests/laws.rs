@@ -34,10 +34,11 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
+use names::ResourceId;
 use plan::{Effect, Intent, Observed, Plan, Refusal};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use render::Desired;
+use render::{Desired, Reader};
 use spoiled::{Fault, fault, spoil};
 use wire::{Answer, Fact, Op};
 
@@ -94,7 +95,7 @@ fn restarted_units(step: &plan::Step) -> Vec<String> {
     changes
         .flatten()
         .filter(|c| c.restart)
-        .map(|c| format!("unit/{}", c.unit))
+        .map(|c| c.unit.clone())
         .collect()
 }
 
@@ -180,10 +181,20 @@ fn one_changed_file_is_one_change() {
                     .flat_map(restarted)
                     .map(|(resource, _)| resource)
                     .collect();
-                let (mut units, mut resources): (Vec<String>, Vec<String>) =
-                    file.restart.iter().cloned().partition(|r| r.starts_with("unit/"));
+                let mut units: Vec<String> = file
+                    .restart
+                    .iter()
+                    .filter_map(Reader::unit)
+                    .map(str::to_owned)
+                    .collect();
+                let mut resources: Vec<ResourceId> = file
+                    .restart
+                    .iter()
+                    .filter_map(Reader::resource)
+                    .cloned()
+                    .collect();
                 // What may exist only once is on the first host of this world.
-                let once = |id: &String| {
+                let once = |id: &ResourceId| {
                     let mut all = desired.cib.resources.iter();
                     all.any(|r| matches!(r, pacemaker::Resource::Primitive(p) if p.id == *id))
                 };
@@ -194,7 +205,7 @@ fn one_changed_file_is_one_change() {
                     u.run == render::UnitRun::Systemd && resources.contains(&u.resource)
                 };
                 let instances = wanted.units.iter().filter(by_systemd);
-                units.extend(instances.map(|u| format!("unit/{}", u.unit)));
+                units.extend(instances.map(|u| u.unit.clone()));
                 let found: Vec<String> = plan.steps.iter().flat_map(restarted_units).collect();
                 assert_eq!(found, units, "{cloud}: {host}: {}", file.write.path);
             }
@@ -451,7 +462,7 @@ fn writes_wait_where_a_member_of_the_database_stops() {
     check(standby("c5", &[]), "galera", (600, 1500));
     check(standby("c5", &[]), "keystone-api", (0, 500));
     let restart = |resource: &str| Effect::Restart {
-        resource: resource.to_owned(),
+        resource: resource.into(),
         host: world::host("c3"),
     };
     check(restart("galera"), "galera", (600, 3000));

@@ -78,7 +78,7 @@ fn each_law_is_looked_at() {
     check(&of, |p| step(p, "change/c1").why.clear(), Law::Whole, "change/c1");
     check(
         &of,
-        |p| step(p, "change/c3").id = "change/c2".to_owned(),
+        |p| step(p, "change/c3").id = "change/c2".into(),
         Law::Whole,
         "change/c2",
     );
@@ -90,7 +90,7 @@ fn each_law_is_looked_at() {
     );
     check(
         &of,
-        |p| step(p, "change/c1").after.push("resume/c3/c1".to_owned()),
+        |p| step(p, "change/c1").after.push("resume/c3/c1".into()),
         Law::Order,
         "change/c1",
     );

@@ -44,7 +44,7 @@ fn journey(service: &str, kind: JourneyKind) -> (String, Of) {
 }
 
 fn endpoint(service: &str, resource: &str) -> (String, Of) {
-    (service.to_owned(), Of::Endpoint(resource.to_owned()))
+    (service.to_owned(), Of::Endpoint(resource.into()))
 }
 
 fn of(all: &[Loss], fault: Fault, host: &str, component: &str, target: &(String, Of)) -> (Until, Until) {

@@ -66,7 +66,7 @@ fn a_fresh_cloud_loads_once_the_store_is_up_and_before_anything_writes() {
         );
         for id in plan.steps.iter().map(|s| &s.id) {
             if id.starts_with("database/") || id.starts_with("script/") {
-                assert!(step(&plan, id).after.contains(&"restore".to_owned()), "{id}");
+                assert!(step(&plan, id).after.contains(&"restore".into()), "{id}");
             }
         }
     }
@@ -83,7 +83,7 @@ fn services_that_run_are_taken_out_first_and_come_back_when_it_is_done() {
         let restore = step(&plan, "restore");
         // The cluster takes out those that it runs, and is waited for; in each architecture
         // it runs some that write.
-        assert!(restore.after.contains(&"cib/foundation".to_owned()), "{name}");
+        assert!(restore.after.contains(&"cib/foundation".into()), "{name}");
         assert!(matches!(restore.ops.first(), Some(Op::Wait(_))), "{name}");
 
         // Once begun, what is there is its own; once done there is nothing left.
@@ -104,7 +104,7 @@ fn what_systemd_runs_is_stopped_while_databases_are_loaded() {
         let observed = world::all(&desired, world::applied);
         let made = world::plan(&desired, &observed).unwrap();
         let before = |id: &str| {
-            let mut all: Vec<String> = step(&made, id).after.clone();
+            let mut all = step(&made, id).after.clone();
             let mut at = 0;
             while let Some(next) = all.get(at) {
                 let more = step(&made, next).after.clone();
@@ -117,13 +117,13 @@ fn what_systemd_runs_is_stopped_while_databases_are_loaded() {
         if !desired.gated.is_empty() {
             let services = step(&made, "cib/services");
             assert!(
-                before(&services.id).contains(&"restore".to_owned()),
+                before(&services.id).contains(&"restore".into()),
                 "{:?}",
                 services.after
             );
         }
         for host in &desired.sql_hosts {
-            let quiet = format!("restore/quiet/{host}");
+            let quiet = plan::StepId::from(format!("restore/quiet/{host}"));
             assert!(before("restore").contains(&quiet), "{quiet}");
         }
         for (host, wanted) in &desired.hosts {
@@ -132,7 +132,7 @@ fn what_systemd_runs_is_stopped_while_databases_are_loaded() {
             };
             for unit in wanted.units.iter().filter(writes) {
                 instances += 1;
-                let stop = format!("restore/stop/{host}");
+                let stop = plan::StepId::from(format!("restore/stop/{host}"));
                 let stopped = step(&made, &stop).ops.iter().any(|op| {
                     matches!(op, Op::Units(all) if all.iter().any(|c| c.unit == unit.unit && c.active == Some(false)))
                 });
@@ -142,10 +142,7 @@ fn what_systemd_runs_is_stopped_while_databases_are_loaded() {
                 let started = step(&made, &serve).ops.iter().any(|op| {
                     matches!(op, Op::Units(all) if all.iter().any(|c| c.unit == unit.unit && c.active == Some(true)))
                 });
-                assert!(
-                    started && before(&serve).contains(&"restore".to_owned()),
-                    "{serve}"
-                );
+                assert!(started && before(&serve).contains(&"restore".into()), "{serve}");
             }
         }
     }

@@ -7,7 +7,7 @@
 use catalog::{FileSpec, Spanned, UnitRun};
 use indexmap::IndexMap;
 use model::Model;
-use names::HostName;
+use names::{HostName, ResourceId};
 
 use crate::context::{Scope, Templates};
 use crate::{Desired, DesiredScript, DesiredUnit, files, periodic, scripts, systemd};
@@ -54,7 +54,7 @@ pub fn of(model: &Model, templates: &mut Templates, desired: &Desired) -> IndexM
                 .map(|c| DesiredUnit {
                     unit: c.unit.clone(),
                     run: c.run_in(architecture),
-                    resource: String::new(),
+                    resource: ResourceId::default(),
                     gated: false,
                     check: None,
                     service: name.clone(),

@@ -16,7 +16,7 @@ use catalog::{Component, Kind, UnitRun};
 use cloud::{Fencing, PowerDevice, PowerOption};
 use indexmap::IndexMap;
 use model::{Model, Placed, resource_id};
-use names::HostName;
+use names::{HostName, ResourceId};
 use pacemaker::{
     Cib, Clone as Cloned, Colocation, Level, Location, Operation, Order, OrderKind, Primitive, Resource,
     UNIT_AGENT,
@@ -142,7 +142,7 @@ pub fn resource(
         spec.agent.clone()
     };
     let primitive = Primitive {
-        id: id.to_owned(),
+        id: id.into(),
         agent,
         params,
         meta,
@@ -166,13 +166,13 @@ pub fn resource(
 }
 
 /// What the cluster runs, with its resource's id.
-type Clustered<'a> = (String, &'a Placed, &'a Component);
+type Clustered<'a> = (ResourceId, &'a Placed, &'a Component);
 
-fn clone_id(component: &Component, id: &str) -> String {
+fn clone_id(component: &Component, id: &str) -> ResourceId {
     if component.kind == Kind::Singleton {
-        id.to_owned()
+        id.into()
     } else {
-        format!("{id}-clone")
+        format!("{id}-clone").into()
     }
 }
 
@@ -218,7 +218,7 @@ fn fencing(model: &Model, out: &mut Cib) {
         let name = host.name.as_str();
         for (level, index) in host.power.iter().zip(1_u32..) {
             let ids = level.devices.iter().zip(0_u8..).map(|(device, turn)| {
-                let id = device_id(name, index, turn);
+                let id = ResourceId::from(device_id(name, index, turn));
                 out.resources
                     .push(Resource::Primitive(device_of(&id, name, device)));
                 out.locations.push(Location {
@@ -260,7 +260,7 @@ fn device_of(id: &str, host: &str, device: &PowerDevice) -> Primitive {
         params.insert(key.clone(), value);
     }
     Primitive {
-        id: id.to_owned(),
+        id: id.into(),
         agent: format!("stonith:{}", device.agent.value),
         params,
         meta: pairs([("migration-threshold", "10"), ("failure-timeout", "60s")]),
@@ -274,11 +274,11 @@ fn device_of(id: &str, host: &str, device: &PowerDevice) -> Primitive {
 }
 
 /// The resource of a service's virtual address.
-fn vip_id(model: &Model, service: &str) -> String {
+fn vip_id(model: &Model, service: &str) -> ResourceId {
     if model.shared_vip() {
-        "vip-shared".to_owned()
+        "vip-shared".into()
     } else {
-        format!("vip-{service}")
+        format!("vip-{service}").into()
     }
 }
 
@@ -297,7 +297,7 @@ pub fn addresses(model: &Model) -> Vec<DesiredVip> {
 }
 
 fn vips(model: &Model, all: &[Clustered<'_>], out: &mut Cib) {
-    let balancers: Vec<String> = all
+    let balancers: Vec<ResourceId> = all
         .iter()
         .filter(|(_, _, c)| c.runs_on.iter().any(|r| r.value == "balancer") && c.kind != Kind::Singleton)
         .map(|(id, _, c)| clone_id(c, id))

@@ -234,7 +234,7 @@ impl Templates {
                 EndpointView {
                     at_once: known.and_then(|placed| at_once(&placed.settings)),
                     process_port: s.endpoint.process_port(),
-                    name: s.resource,
+                    name: s.resource.to_string(),
                     mode: s.endpoint.mode,
                     port: s.endpoint.port.value,
                     url: format!(

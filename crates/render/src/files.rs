@@ -8,7 +8,9 @@ use wire::{FileWrite, Own};
 
 use crate::context::{Scope, Templates, Text};
 use crate::rings::First;
-use crate::{DesiredFile, DesiredGuests, DesiredHost, cures, ini, periodic, ports_of, systemd, units_of};
+use crate::{
+    DesiredFile, DesiredGuests, DesiredHost, Reader, cures, ini, periodic, ports_of, systemd, units_of,
+};
 
 /// Whether only keys of a file are ours, by the catalogue's word or the operator's.
 pub fn is_shared(model: &Model, spec: &FileSpec) -> bool {
@@ -42,7 +44,10 @@ fn file(
             let shared = is_shared(model, spec);
             let ini = ini::render(templates, scope, &path, &to, &model.cloud.config, shared);
             if shared {
-                own = Own::Keys { absent: ini.absent };
+                own = Own::Keys {
+                    wanted: ini.keys,
+                    absent: ini.absent,
+                };
             }
             ini.text
         }
@@ -72,14 +77,14 @@ fn file(
 }
 
 /// What is restarted on the scope's host for components: the resource of each that runs
-/// there, or `unit/NAME` where systemd runs it in every architecture.
+/// there, or its unit where systemd runs it in every architecture.
 pub(crate) fn restarted(
     model: &Model,
     templates: &mut Templates,
     placed: &Placed,
     names: &[Spanned<String>],
     scope: &Scope<'_>,
-) -> Vec<String> {
+) -> Vec<Reader> {
     let components = names
         .iter()
         .filter_map(|n| placed.service.components.get(&n.value));
@@ -87,8 +92,8 @@ pub(crate) fn restarted(
         scope.host.is_some_and(|host| model.is_on(host, &c.runs_on)) && templates.holds(scope, &c.when)
     });
     here.map(|c| match c.run {
-        Some(UnitRun::Systemd) => format!("unit/{}", c.unit),
-        _ => resource_id(&placed.service.name.value, &c.name.value),
+        Some(UnitRun::Systemd) => Reader::Unit(c.unit.clone()),
+        _ => Reader::Instance(resource_id(&placed.service.name.value, &c.name.value)),
     })
     .collect()
 }
@@ -127,12 +132,12 @@ fn merge(files: &mut Vec<DesiredFile>, file: DesiredFile) {
         files.push(file);
         return;
     };
-    for (names, more) in [
+    for (readers, more) in [
         (&mut there.restart, file.restart),
         (&mut there.reload, file.reload),
     ] {
-        let new: Vec<String> = more.into_iter().filter(|n| !names.contains(n)).collect();
-        names.extend(new);
+        let new: Vec<Reader> = more.into_iter().filter(|r| !readers.contains(r)).collect();
+        readers.extend(new);
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use wire::Query;
 
-use crate::{DesiredHost, DesiredUnit, UnitRun};
+use crate::{DesiredHost, DesiredUnit, Reader, UnitRun};
 
 /// What a host should have, a line each.
 pub fn host_page(host: &DesiredHost) -> String {
@@ -48,8 +48,9 @@ pub fn host_page(host: &DesiredHost) -> String {
         for (said, holds) in [(", secret", f.secret), (", once", f.once)] {
             out.push_str(if holds { said } else { "" });
         }
-        for (said, names) in [("restart", &f.restart), ("reload", &f.reload)] {
-            if !names.is_empty() {
+        for (said, readers) in [("restart", &f.restart), ("reload", &f.reload)] {
+            if !readers.is_empty() {
+                let names: Vec<&str> = readers.iter().map(Reader::name).collect();
                 let _ = write!(out, ", {said} {}", names.join(" "));
             }
         }

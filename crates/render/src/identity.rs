@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use cloud::Fencing;
 use indexmap::IndexMap;
 use model::{Model, resource_id};
-use names::HostName;
+use names::{HostName, ResourceId};
 use serde::{Deserialize, Serialize};
 use wire::{FileWrite, Own};
 
@@ -105,7 +105,7 @@ struct Whole {
     hosts: Vec<Member>,
     services: Vec<String>,
     /// Hosts by component, under the name that the cluster has for it.
-    runs_on: IndexMap<String, Vec<HostName>>,
+    runs_on: IndexMap<ResourceId, Vec<HostName>>,
     vips: Vec<DesiredVip>,
 }
 

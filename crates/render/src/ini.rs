@@ -75,6 +75,8 @@ fn reads_of(templates: &mut Templates, key: &str, node: &Node) -> Reads {
 pub struct Rendered {
     /// Its text.
     pub text: Text,
+    /// Its keys, of a file of which only they are ours.
+    pub keys: Vec<::ini::Key>,
     /// Section and name of keys that the data name and that are not to be there.
     pub absent: Vec<(String, String)>,
 }
@@ -182,7 +184,7 @@ fn made(
     given: Option<&cloud::Sections>,
     shared: bool,
 ) -> Rendered {
-    let (mut out, mut absent) = (String::new(), Vec::new());
+    let (mut out, mut wanted, mut absent) = (String::new(), Vec::new(), Vec::new());
     let mut sections: IndexMap<String, Section> = IndexMap::new();
     for entry in data.entries() {
         let section = sections.entry(entry.key.value.clone()).or_default();
@@ -216,6 +218,13 @@ fn made(
             }
         }
         for (key, values) in there {
+            if shared {
+                wanted.push(::ini::Key {
+                    section: name.clone(),
+                    name: key.clone(),
+                    values: values.clone(),
+                });
+            }
             for value in values {
                 match ::ini::line(key, value) {
                     Ok(line) => out.push_str(&line),
@@ -226,6 +235,7 @@ fn made(
     }
     Rendered {
         text: out.into(),
+        keys: wanted,
         absent,
     }
 }

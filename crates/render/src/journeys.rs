@@ -82,7 +82,7 @@ impl Made<'_> {
         let at = found.or_else(|| of_it().next().filter(|_| !whose.contains('.')))?;
         let scheme = if at.endpoint.tls { "https" } else { "http" };
         let base = format!("{scheme}://{}:{}", url_host(at.vip), at.endpoint.port.value);
-        let section = at.resource.clone();
+        let section = at.resource.to_string();
         let ask = self.templates.text(&scope(service), &request.ask.value);
         let (method, path) = ask.split_once(' ')?;
         Some(JourneyRequest {

@@ -33,7 +33,7 @@ use diagnostic::Diagnostic;
 use engines::{Definitions, Store};
 use indexmap::IndexMap;
 use model::{Model, resource_id};
-use names::HostName;
+use names::{HostName, ResourceId};
 use pacemaker::{Cib, Resource};
 use serde::Serialize;
 use wire::{Expect, FileWrite, Op, Query};
@@ -68,10 +68,52 @@ pub struct DesiredFile {
     /// Of a hash ring: what it is to be. The content is the first such ring, and not that of a
     /// cloud that has one already.
     pub ring: Option<hashring::Wanted>,
-    /// Resource ids restarted on the host when it changes.
-    pub restart: Vec<String>,
-    /// Resource ids that read it again on the host when it changes, and go on.
-    pub reload: Vec<String>,
+    /// Readers restarted on the host when it changes.
+    pub restart: Vec<Reader>,
+    /// Readers that read it again on the host when it changes, and go on.
+    pub reload: Vec<Reader>,
+}
+
+/// Something on a host that reads a file; written as its resource, or as `unit/NAME`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reader {
+    /// An instance of a resource, whoever runs it.
+    Instance(ResourceId),
+    /// A unit that systemd runs in every architecture.
+    Unit(String),
+}
+
+impl Reader {
+    /// The resource, of an instance.
+    pub fn resource(&self) -> Option<&ResourceId> {
+        match self {
+            Self::Instance(resource) => Some(resource),
+            Self::Unit(_) => None,
+        }
+    }
+
+    /// The unit, of one that systemd runs everywhere.
+    pub fn unit(&self) -> Option<&str> {
+        match self {
+            Self::Unit(unit) => Some(unit),
+            Self::Instance(_) => None,
+        }
+    }
+
+    /// The name by which it is told.
+    pub fn name(&self) -> &str {
+        self.resource()
+            .map_or_else(|| self.unit().unwrap_or_default(), ResourceId::as_str)
+    }
+}
+
+impl Serialize for Reader {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Instance(resource) => resource.serialize(to),
+            Self::Unit(unit) => to.collect_str(&format_args!("unit/{unit}")),
+        }
+    }
 }
 
 /// A unit on a host.
@@ -84,7 +126,7 @@ pub struct DesiredUnit {
     pub run: UnitRun,
     /// Its resource in the cluster, when Pacemaker runs it; where systemd runs it
     /// by the choice of the architecture, the name that it has there elsewhere.
-    pub resource: String,
+    pub resource: ResourceId,
     /// Run by systemd and not started before the scripts of its service are done.
     pub gated: bool,
     /// How it is asked whether it serves, of instances that are balanced or run by systemd.
@@ -236,7 +278,7 @@ pub struct DesiredApi {
     /// What to ask for, and the expected status.
     pub check: String,
     /// Resource id behind it.
-    pub resource: String,
+    pub resource: ResourceId,
     /// Hosts behind it.
     pub members: Vec<HostName>,
 }
@@ -249,7 +291,7 @@ pub struct DesiredVip {
     /// Address.
     pub address: String,
     /// Resource id; services that share an address share it.
-    pub resource: String,
+    pub resource: ResourceId,
     /// The host that it prefers; written as an empty text without one.
     #[serde(serialize_with = "names::or_empty::serialize")]
     pub home: Option<HostName>,
@@ -264,7 +306,7 @@ pub struct DesiredBalanced {
     /// Service.
     pub service: String,
     /// Resource id, and the name of the balancers' section.
-    pub resource: String,
+    pub resource: ResourceId,
     /// Virtual address.
     pub address: String,
     /// TCP port.
@@ -316,7 +358,7 @@ pub struct Desired {
     /// Seconds in which all must have been whole before an address comes home.
     pub home_after: u32,
     /// Resources that wait for scripts of their service.
-    pub gated: Vec<String>,
+    pub gated: Vec<ResourceId>,
     /// Databases.
     pub databases: Vec<DesiredDatabase>,
     /// Scripts.
@@ -353,7 +395,7 @@ pub struct Desired {
     /// How the SQL store is asked on its own hosts: socket and user.
     pub sql: Option<(String, String)>,
     /// Resource id of the SQL store; empty without one.
-    pub sql_resource: String,
+    pub sql_resource: ResourceId,
     /// Hosts of the SQL store.
     pub sql_hosts: Vec<HostName>,
     /// Services of the cloud, its foundation among them.
@@ -469,7 +511,7 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
     out.units = units.cloned().collect();
     out.absent = absent::of(model, &mut templates, &out);
     // What this cloud does not have is not waited for.
-    let here: Vec<String> = present(model, &mut templates)
+    let here: Vec<ResourceId> = present(model, &mut templates)
         .map(|(p, c)| resource_id(&p.service.name.value, &c.name.value))
         .collect();
     let clustered = model.clustered().filter(|(id, ..)| here.contains(id));
@@ -541,7 +583,12 @@ pub fn render(model: &Model) -> (Desired, Vec<Diagnostic>) {
             };
             let main = served.component == "api";
             out.apis.push(DesiredApi {
-                name: if main { &served.service } else { &served.resource }.clone(),
+                name: if main {
+                    served.service.as_str()
+                } else {
+                    &served.resource
+                }
+                .to_owned(),
                 check: format!("{base}{check}"),
                 url: format!("{base}{}", served.endpoint.path),
                 service: served.service,

@@ -4,7 +4,7 @@
 
 use catalog::{Checks, Kind, UnitRun, Watched};
 use model::{Model, resource_id};
-use names::HostName;
+use names::{HostName, ResourceId};
 
 use crate::context::Templates;
 
@@ -14,7 +14,7 @@ pub struct DesiredPart {
     /// Service.
     pub service: String,
     /// The name by which the cluster and the balancers know it.
-    pub resource: String,
+    pub resource: ResourceId,
     /// How it is made highly available.
     pub kind: Kind,
     /// Who runs it.

@@ -4,6 +4,7 @@
 use catalog::{BY_SYSTEMD, Component, Kind, UnitRun};
 use cloud::{Architecture, Host};
 use model::{Model, Placed, resource_id};
+use names::ResourceId;
 use pacemaker::Resource;
 use wire::{Expect, FileWrite, HttpGet, Own, Query};
 
@@ -37,7 +38,7 @@ pub fn unit(model: &Model, placed: &Placed, component: &Component, host: &Host) 
         resource: if run == UnitRun::Cluster || instance {
             resource_id(service, &component.name.value)
         } else {
-            String::new()
+            ResourceId::default()
         },
         gated: instance && !placed.service.steps.is_empty(),
         check: (instance || balanced)

@@ -11,6 +11,7 @@ mod examples;
 
 use std::collections::BTreeSet;
 
+use names::ResourceId;
 use pacemaker::{Cib, LiveCib, OrderKind, Resource, SECTIONS};
 use render::Desired;
 
@@ -86,11 +87,11 @@ fn a_fence_device_is_kept_off_the_host_it_fences() {
                 );
             }
         }
-        let levelled: BTreeSet<&String> = cib.levels.iter().flat_map(|l| &l.devices).collect();
-        let devices: Vec<String> = cib
+        let levelled: BTreeSet<&ResourceId> = cib.levels.iter().flat_map(|l| &l.devices).collect();
+        let devices: Vec<ResourceId> = cib
             .resources
             .iter()
-            .filter(|r| r.primitive().agent.starts_with("stonith:"))
+            .filter(|r| r.primitive().is_fence_device())
             .map(Resource::id)
             .collect();
         assert_eq!(levelled.len(), devices.len(), "{cloud}: a device of no level");
@@ -142,7 +143,7 @@ fn orders_bind_only_after_a_promotion() {
         // In `core` what waits for a writer is not in the cluster, but for timers: their
         // work asks again the next time.
         let promotes = cib.orders.iter().any(|o| o.first_action == "promote");
-        let timer = |id: &String| {
+        let timer = |id: &ResourceId| {
             let mut all = cib.resources.iter().map(pacemaker::Resource::primitive);
             all.any(|p| {
                 p.id == *id
@@ -264,7 +265,7 @@ fn ids_are_unique_and_constraints_lead_somewhere() {
         for id in elements.filter_map(|e| e.split(" id=\"").nth(1)?.split('"').next()) {
             assert!(seen.insert(id), "{cloud}: the id {id} stands twice");
         }
-        let resources: Vec<String> = cib.resources.iter().map(Resource::id).collect();
+        let resources: Vec<ResourceId> = cib.resources.iter().map(Resource::id).collect();
         let nodes: Vec<&str> = desired.nodes.iter().map(|(n, _)| n.as_str()).collect();
         for l in &cib.locations {
             assert!(

@@ -20,6 +20,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+use names::ResourceId;
 use pacemaker::{Monitor, Resource};
 use render::Desired;
 use tempfile::TempDir;
@@ -438,7 +439,7 @@ fn image_scheduler_survives_the_loss_of_any_host() {
 }
 
 /// Who holds which address.
-fn holders(monitor: &Monitor) -> BTreeMap<String, Option<String>> {
+fn holders(monitor: &Monitor) -> BTreeMap<ResourceId, Option<String>> {
     let vips = monitor.resources.iter().filter(|r| r.id.starts_with("vip-"));
     vips.map(|r| (r.id.clone(), r.nodes.first().cloned())).collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use names::HostName;
+use names::{HostName, ResourceId};
 use wire::{Answer, Expect, Fact, Listing, Query};
 
 use crate::{World, digest, filled};
@@ -354,7 +354,7 @@ impl World {
             }
             ["sh", "-c", script] if script.starts_with("seen=$(crm_mon ") => {
                 let seen = self.monitor(host);
-                let named = |id: &String| {
+                let named = |id: &ResourceId| {
                     let mut all = seen.iter().flat_map(|cluster| &cluster.resources);
                     all.any(|r| r.id == *id)
                 };

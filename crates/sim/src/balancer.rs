@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use names::HostName;
+use names::{HostName, ResourceId};
 use wire::ServerState;
 
 use crate::World;
@@ -119,7 +119,7 @@ impl Balancer {
 impl World {
     /// Balancers run where the cluster runs them.
     pub(crate) fn follow_balancers(&mut self) {
-        let parts: Vec<String> = (self.desired.parts.iter())
+        let parts: Vec<ResourceId> = (self.desired.parts.iter())
             .filter(|p| p.balances)
             .map(|p| p.resource.clone())
             .collect();

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use names::HostName;
+use names::{HostName, ResourceId};
 use render::Kind;
 use wire::{Balance, ServerState};
 
@@ -33,8 +33,8 @@ impl World {
 
     /// Resources that run on several hosts, each with those hosts. While a backup is loaded,
     /// what writes is stopped everywhere.
-    fn several(&self) -> Vec<(String, Vec<HostName>)> {
-        let stopped = |r: &String| self.desired.restore.is_some() && self.gated.contains(r);
+    fn several(&self) -> Vec<(ResourceId, Vec<HostName>)> {
+        let stopped = |r: &ResourceId| self.desired.restore.is_some() && self.gated.contains(r);
         (self.desired.parts.iter())
             .filter(|p| {
                 matches!(p.kind, Kind::Stateless | Kind::Clustered | Kind::Promotable) && p.hosts.len() > 1

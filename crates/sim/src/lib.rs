@@ -39,7 +39,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use names::HostName;
+use names::{HostName, ResourceId};
 use render::Desired;
 use wire::Observe;
 
@@ -87,14 +87,14 @@ pub struct World {
     /// Laws that were broken, a sentence each.
     pub broken: Vec<String>,
     /// Resources that wait for scripts of their service, whoever runs them.
-    gated: BTreeSet<String>,
+    gated: BTreeSet<ResourceId>,
     /// Units by the resource that they run.
-    units: BTreeMap<String, String>,
+    units: BTreeMap<ResourceId, String>,
     members: Members,
     restored: Restored,
     /// Hosts on which an instance of a resource is down that ran before, since when, and
     /// whether an operation of a plan did it.
-    down: BTreeMap<String, BTreeMap<HostName, (usize, bool)>>,
+    down: BTreeMap<ResourceId, BTreeMap<HostName, (usize, bool)>>,
     /// Operations, plans and things that happened, so far.
     tick: usize,
     /// When the last plan was made.
@@ -108,9 +108,9 @@ pub struct World {
     /// The step under way has changed something.
     touched: bool,
     /// Hosts on which a resource ever ran.
-    seen: BTreeMap<String, BTreeSet<HostName>>,
+    seen: BTreeMap<ResourceId, BTreeSet<HostName>>,
     /// Balancers that have somebody to send to, by host and resource.
-    served: BTreeSet<(String, String)>,
+    served: BTreeSet<(String, ResourceId)>,
     /// How far the databases were.
     written: i64,
     /// Events to come, last first.

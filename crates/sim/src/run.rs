@@ -1,7 +1,7 @@
 //! Plans, made and done until one is empty.
 
 use names::HostName;
-use plan::{Intent, Plan, Refusal};
+use plan::{Intent, Plan, Refusal, StepId};
 use wire::Op;
 
 use crate::{Failure, World, digest};
@@ -33,7 +33,7 @@ pub enum Ended {
     /// A plan was refused.
     Refused(Vec<Refusal>),
     /// A step failed: its id and why.
-    Failed(String, String),
+    Failed(StepId, String),
     /// Plan after plan, and none was empty.
     Endless(String),
 }
@@ -52,7 +52,7 @@ impl World {
     }
 
     /// Does the steps of a plan in their order, each on the first of its hosts that is up.
-    fn follow(&mut self, plan: &Plan, end: Stop) -> Result<bool, (String, String)> {
+    fn follow(&mut self, plan: &Plan, end: Stop) -> Result<bool, (StepId, String)> {
         for step in &plan.steps {
             let up = |h: &&HostName| self.machines.get(*h).is_some_and(|m| m.up);
             let Some(host) = step.hosts.iter().find(up).cloned() else {

@@ -142,7 +142,7 @@ impl World {
     /// True if all balancers of the configuration run on a node.
     fn balances(&self, host: &str, next: &Places) -> bool {
         let mut parts = self.desired.parts.iter().filter(|p| p.balances);
-        parts.all(|p| next.get(&p.resource).is_none_or(|on| on.contains(host)))
+        parts.all(|p| next.get(p.resource.as_str()).is_none_or(|on| on.contains(host)))
     }
 
     /// Resources that members remember and the configuration no longer has are stopped, or

@@ -15,9 +15,9 @@ mod examples;
 use std::collections::BTreeMap;
 
 use clouds::{ARCHITECTURES, EIGHT, away, both, good, made, of, restoring, said};
-use names::HostName;
+use names::{HostName, ResourceId};
 use plan::Intent;
-use render::Desired;
+use render::{Desired, Reader};
 use sim::{Ended, Fault, Stop, World};
 
 /// A file of each host that a running instance reads is spoilt.
@@ -97,7 +97,7 @@ fn a_rolling_change_stops_nothing_twice() {
 fn restarting(desired: &Desired) -> Vec<String> {
     let files = desired.hosts["c1"].files.iter();
     let files = files.filter(|f| !f.write.directory && !f.once && f.ring.is_none() && f.identity.is_empty());
-    let paths: BTreeMap<&Vec<String>, &String> = files
+    let paths: BTreeMap<&Vec<Reader>, &String> = files
         .filter(|f| !f.restart.is_empty())
         .map(|f| (&f.restart, &f.write.path))
         .collect();
@@ -151,14 +151,15 @@ fn beside_one_that_is_away_nothing_is_stopped_that_is_missed() {
 #[test]
 fn beside_one_that_is_away_no_database_of_its_own_is_stopped() {
     let wanted = away(5, "full", EIGHT);
-    let known = |resource: &String| wanted.stores.iter().any(|s| s.resource == *resource);
-    let own: Vec<&String> = (wanted.parts.iter())
+    let known = |resource: &ResourceId| wanted.stores.iter().any(|s| s.resource == *resource);
+    let own: Vec<&ResourceId> = (wanted.parts.iter())
         .filter(|p| p.kind == render::Kind::Clustered && !known(&p.resource))
         .map(|p| &p.resource)
         .collect();
     assert!(!own.is_empty());
     let file = |path: &String| wanted.hosts["c1"].files.iter().find(|f| f.write.path == *path);
-    let restarts = |path: &String| file(path).is_some_and(|f| f.restart.iter().any(|r| own.contains(&r)));
+    let is_own = |reader: &Reader| reader.resource().is_some_and(|r| own.contains(&r));
+    let restarts = |path: &String| file(path).is_some_and(|f| f.restart.iter().any(is_own));
     let paths: Vec<String> = restarting(&wanted).into_iter().filter(restarts).collect();
     assert!(!paths.is_empty());
     let whole = without_last(&wanted, &of(5, "full", EIGHT));

@@ -14,7 +14,7 @@ mod examples;
 use std::collections::BTreeSet;
 
 use clouds::{ARCHITECTURES, EIGHT, good, made, of};
-use names::HostName;
+use names::{HostName, ResourceId};
 use plan::Intent;
 use sim::{Fault, Stop, World};
 
@@ -50,7 +50,7 @@ fn the_smaller_side_is_fenced_and_comes_back() {
     ] {
         let what = format!("{architecture}, {side:?} of {hosts}");
         let mut world = made(&of(hosts, architecture, "keystone"));
-        let addresses: Vec<String> = world.desired.vips.iter().map(|v| v.resource.clone()).collect();
+        let addresses: Vec<ResourceId> = world.desired.vips.iter().map(|v| v.resource.clone()).collect();
         cut(&mut world, side);
         let smaller = |host: &str| side.contains(&host) == (side.len() * 2 < hosts);
         for (host, machine) in &world.machines {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use engines::Seen;
 use losses::{Fault, Left, Until, is_executor, losses_of};
-use names::HostName;
+use names::{HostName, ResourceId};
 use render::{Desired, Kind};
 use serde::Serialize;
 
@@ -102,14 +102,14 @@ pub(crate) fn bears(found: &Snapshot, desired: &Desired, seen: &Seen<'_>, left: 
     for (store, losses) in stores {
         out.push(Bears {
             what: "store",
-            name: store.name.clone(),
+            name: store.name.to_string(),
             losses,
         });
         let wanted = desired.stores.iter().find(|s| s.resource == store.name);
         if let Some(queues) = wanted.and_then(|s| engines::queues_bear(s, seen)) {
             out.push(Bears {
                 what: "queues",
-                name: store.name.clone(),
+                name: store.name.to_string(),
                 losses: queues.min(losses),
             });
         }
@@ -162,7 +162,7 @@ pub(crate) fn left(
 /// Single losses of a controller, or of a component on it, that would last until somebody
 /// repairs them: a clause each, one for each thing that is lost.
 pub(crate) fn fatal(desired: &Desired, left: &Left) -> Vec<String> {
-    let mut seen: BTreeSet<(HostName, String)> = BTreeSet::new();
+    let mut seen: BTreeSet<(HostName, ResourceId)> = BTreeSet::new();
     let mut out = Vec::new();
     // What stands still is not gone; who notices it is told by the losses' own page.
     for loss in losses_of(desired, left, &[Fault::Power, Fault::Killed]) {

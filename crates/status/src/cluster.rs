@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use names::HostName;
+use names::{HostName, ResourceId};
 use pacemaker::{GUARDED, HOLDS, LiveCib, Monitor, Property, Resource, same_value};
 use render::Desired;
 use wire::{Answer, Fact, Facts};
@@ -148,7 +148,7 @@ impl Cluster {
         let all = out.into_iter().map(|(resource, mut hosts)| {
             hosts.sort();
             Problem::Unmanaged {
-                resource: resource.to_owned(),
+                resource: resource.into(),
                 hosts,
             }
         });
@@ -162,7 +162,7 @@ impl Cluster {
     }
 
     /// Resources that it does not act on, on some host or on all.
-    pub(crate) fn unmanaged_ids(&self) -> BTreeSet<String> {
+    pub(crate) fn unmanaged_ids(&self) -> BTreeSet<ResourceId> {
         let all = self.monitor.resources.iter().filter(|r| !r.managed);
         all.map(|r| r.id.clone()).collect()
     }
@@ -213,7 +213,7 @@ impl Cluster {
             return Vec::new();
         }
         let devices = desired.cib.resources.iter().map(Resource::primitive);
-        let dead = devices.filter(|p| is_fence_device(p) && !self.is_ready(&p.id));
+        let dead = devices.filter(|p| p.is_fence_device() && !self.is_ready(&p.id));
         let found = dead.map(|device| {
             let has = |l: &&pacemaker::Level| l.devices.contains(&device.id);
             let level = desired.cib.levels.iter().find(has);
@@ -236,7 +236,7 @@ impl Cluster {
         let mut out = Vec::new();
         for resource in &desired.cib.resources {
             let id = &resource.primitive().id;
-            if is_fence_device(resource.primitive()) {
+            if resource.primitive().is_fence_device() {
                 continue;
             }
             let locations = desired.cib.locations.iter();
@@ -265,7 +265,7 @@ impl Cluster {
         }
         blocked.sort_unstable();
         out.extend(blocked.into_iter().map(|id| Problem::Blocked {
-            resource: id.to_owned(),
+            resource: id.into(),
             on: self.speaker(),
         }));
         out
@@ -278,8 +278,4 @@ fn voted(facts: &Facts) -> Option<bool> {
         Fact::Known(Answer::Ran { stdout, .. }) => pacemaker::has_quorum(stdout),
         _ => None,
     }
-}
-
-fn is_fence_device(primitive: &pacemaker::Primitive) -> bool {
-    primitive.agent.starts_with("stonith:")
 }

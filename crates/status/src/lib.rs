@@ -21,7 +21,7 @@ mod words;
 
 use engines::Member;
 use indexmap::IndexMap;
-use names::HostName;
+use names::{HostName, ResourceId};
 use pacemaker::Monitor;
 use render::Desired;
 use serde::Serialize;
@@ -95,7 +95,7 @@ impl Vip {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Store {
     /// Resource id.
-    pub name: String,
+    pub name: ResourceId,
     /// Engine.
     pub engine: String,
     /// Members.

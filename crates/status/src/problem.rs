@@ -4,7 +4,7 @@
 //! A snapshot's verdict is the worst of its problems' verdicts; what several of them mean
 //! together is told by the losses that are left.
 
-use names::HostName;
+use names::{HostName, ResourceId};
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 
@@ -50,14 +50,14 @@ pub enum Problem {
     /// The cluster does not act on a resource.
     Unmanaged {
         /// Resource id.
-        resource: String,
+        resource: ResourceId,
         /// Hosts on which it is so; empty where it runs nowhere.
         hosts: Vec<String>,
     },
     /// A fence device is not usable.
     FenceDevice {
         /// Resource id.
-        device: String,
+        device: ResourceId,
         /// The host that it cuts off; empty where no level names one.
         target: String,
         /// A level of other devices can cut it off as well.
@@ -97,7 +97,7 @@ pub enum Problem {
         /// systemd's word: `inactive` or `failed`.
         state: String,
         /// Resource id.
-        resource: String,
+        resource: ResourceId,
     },
     /// Several hosts have one virtual address.
     AddressTwice {
@@ -122,7 +122,7 @@ pub enum Problem {
     /// A member of a store does not serve.
     Member {
         /// Resource id of the store.
-        store: String,
+        store: ResourceId,
         /// Host.
         host: HostName,
         /// The engine's word.
@@ -133,7 +133,7 @@ pub enum Problem {
     /// No member of a store serves.
     StoreDown {
         /// Resource id.
-        store: String,
+        store: ResourceId,
     },
     /// An API does not answer at its address.
     ApiSilent {
@@ -161,14 +161,14 @@ pub enum Problem {
     /// The cluster waits for an operator over a resource.
     Blocked {
         /// Resource id.
-        resource: String,
+        resource: ResourceId,
         /// A member, to say the cure on.
         on: String,
     },
     /// A member of a broker takes nothing from anybody, and so do the others.
     Alarm {
         /// Resource id.
-        store: String,
+        store: ResourceId,
         /// Host of the member that raised it.
         host: String,
         /// The resource it is short of.
@@ -181,7 +181,7 @@ pub enum Problem {
     /// Queues have just a majority, and lose it with a member.
     Queues {
         /// Resource id.
-        store: String,
+        store: ResourceId,
         /// Host of that member.
         host: HostName,
         /// How many queues.
@@ -192,7 +192,7 @@ pub enum Problem {
     /// Queues have no leader.
     Leaderless {
         /// Resource id.
-        store: String,
+        store: ResourceId,
         /// How many queues.
         queues: usize,
         /// One of them.
@@ -201,7 +201,7 @@ pub enum Problem {
     /// A member counts more than one in a majority.
     Weight {
         /// Resource id.
-        store: String,
+        store: ResourceId,
         /// Host of the member.
         host: HostName,
         /// How much it counts.

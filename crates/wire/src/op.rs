@@ -35,9 +35,11 @@ pub enum Own {
     File,
     /// One text of a file that a package brought: it is replaced in what is there.
     Edit(Edit),
-    /// The keys in `content`, an INI file: they are set in what is there, and nothing
-    /// else of it changes. Where nothing is there, `content` is written as it is.
+    /// Keys of an INI file: they are set in what is there, and nothing else of it changes.
+    /// Where nothing is there, `content` is written as it is, the same keys as a text.
     Keys {
+        /// Keys and their values.
+        wanted: Vec<ini::Key>,
         /// Keys that are to be gone, each with its section before it.
         absent: Vec<(String, String)>,
     },
@@ -356,7 +358,11 @@ impl Op {
                 if let Ok(s) = std::str::from_utf8(&f.content) {
                     f.content = fill(s)?.into();
                 }
-                Ok(())
+                let Own::Keys { wanted, .. } = &mut f.own else {
+                    return Ok(());
+                };
+                let mut values = wanted.iter_mut().flat_map(|key| &mut key.values);
+                values.try_for_each(|v| text(v, fill))
             }),
             Self::Run(command) => {
                 command.env.iter_mut().try_for_each(|(_, v)| text(v, fill))?;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use names::ResourceId;
 use pacemaker::Monitor;
 use serde::{Deserialize, Serialize};
 
@@ -166,7 +167,7 @@ pub enum Answer {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourceWant {
     /// Its id (of the primitive inside a clone).
-    pub id: String,
+    pub id: ResourceId,
     /// Role as `crm_mon` says it: `Started`, `Promoted`. `Stopped`: not running on `node`.
     pub role: String,
     /// On at least that many nodes.

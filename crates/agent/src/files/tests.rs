@@ -178,7 +178,13 @@ fn a_shared_file_keeps_what_is_not_ours() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.conf");
     let mut want = file(&path, "# head\n\n[a]\nx = 1\npassword = hush\n", 0o640);
+    let key = |name: &str, value: &str| ini::Key {
+        section: "a".to_owned(),
+        name: name.to_owned(),
+        values: vec![value.to_owned()],
+    };
     want.own = Own::Keys {
+        wanted: vec![key("x", "1"), key("password", "hush")],
         absent: vec![("a".to_owned(), "gone".to_owned())],
     };
     let check = |have: Option<&str>, changed: u32, expect: &str| {

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use camino::Utf8PathBuf;
 use engines::Intent;
-use names::HostName;
+use names::{HostName, ResourceId};
 use plan::Observed;
 
 use super::apply;
@@ -109,7 +109,7 @@ fn tell_of_majority(project: &Project, lost: &[HostName]) {
 }
 
 /// Stores of which a member serves: nothing of them is to be given up.
-fn serving(project: &Project, observed: &Observed) -> Vec<String> {
+fn serving(project: &Project, observed: &Observed) -> Vec<ResourceId> {
     let seen = engines::seen(observed);
     let stores = project.desired.stores.iter();
     let serve = stores.filter(|s| engines::members(s, &seen).iter().any(|m| m.healthy));

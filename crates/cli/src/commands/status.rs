@@ -441,7 +441,7 @@ mod tests {
             vips: Vec::new(),
             links: Vec::new(),
             stores: vec![Store {
-                name: "database".to_owned(),
+                name: "database".into(),
                 engine: "sql".to_owned(),
                 members: vec![member("c1", true), member("c2", false)],
             }],

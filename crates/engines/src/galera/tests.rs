@@ -3,7 +3,7 @@ use super::*;
 fn store() -> Store {
     Store {
         engine: "galera".to_owned(),
-        resource: "galera".to_owned(),
+        resource: "galera".into(),
         members: ["c1", "c2", "c3"].map(crate::host).to_vec(),
         options: [("datadir", "/var/lib/mysql"), ("os-user", "mysql")]
             .into_iter()

@@ -280,7 +280,7 @@ mod tests {
         ];
         Store {
             engine: "rabbitmq".to_owned(),
-            resource: "b".to_owned(),
+            resource: "b".into(),
             members: ["c1", "c2"].map(crate::host).to_vec(),
             options: options
                 .map(|(k, v)| (k.to_owned(), v.to_owned()))

@@ -186,7 +186,7 @@ mod tests {
     fn check(answers: &[(&str, u16, &str)], expect: &[(&str, Option<&str>)]) -> Vec<Differs> {
         let store = Store {
             engine: "rabbitmq".to_owned(),
-            resource: "b".to_owned(),
+            resource: "b".into(),
             members: vec![crate::host("c1")],
             definitions: Definitions::parse(DEFINITIONS.to_owned()).unwrap(),
             ..Store::default()

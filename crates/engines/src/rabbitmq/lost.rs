@@ -139,7 +139,7 @@ mod tests {
     fn store(lost: &[&str], members: &[&str]) -> Store {
         Store {
             engine: "rabbitmq".to_owned(),
-            resource: "broker".to_owned(),
+            resource: "broker".into(),
             members: members.iter().map(|h| crate::host(h)).collect(),
             lost: lost.iter().map(|h| crate::host(h)).collect(),
             ..Store::default()

@@ -17,13 +17,13 @@ fn host(name: &str) -> HostName {
 /// A step that removes a file named like it.
 fn step(id: &str, hosts: &[&str], after: &[&str]) -> Step {
     Step {
-        id: id.to_owned(),
+        id: id.into(),
         hosts: hosts.iter().map(|h| host(h)).collect(),
         title: format!("do {id}"),
         why: "a test".to_owned(),
         changes: Vec::new(),
         effects: Vec::new(),
-        after: after.iter().map(|a| (*a).to_owned()).collect(),
+        after: after.iter().map(|a| (*a).into()).collect(),
         ops: vec![Op::Remove(vec![id.to_owned()])],
     }
 }

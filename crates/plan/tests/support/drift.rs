@@ -279,7 +279,7 @@ fn what_was_stopped_by_its_configuration_runs_before_hosts_are_changed() {
     let ids: Vec<&str> = changing.map(|s| s.id.as_str()).collect();
     assert_eq!(ids, ["cib/repair", "change/c2"]);
     let drain = plan.steps.iter().find(|s| s.id == "drain/c2/c1").unwrap();
-    assert!(drain.after.contains(&"cib/repair".to_owned()));
+    assert!(drain.after.contains(&"cib/repair".into()));
 }
 
 /// Who was taken out of a balancer by hand is let in before another host is taken out.
@@ -302,11 +302,7 @@ fn balancers_are_put_back_before_hosts_are_changed() {
         ],
     );
     let drain = plan.steps.iter().find(|s| s.id == "drain/c3/c2").unwrap();
-    assert!(
-        drain.after.contains(&"balancer/c2".to_owned()),
-        "{:?}",
-        drain.after
-    );
+    assert!(drain.after.contains(&"balancer/c2".into()), "{:?}", drain.after);
 }
 
 /// Also where its balancer is to load another file in its own turn: until then it would be
@@ -330,7 +326,7 @@ fn balancers_are_put_back_that_load_another_file_later() {
         ],
     );
     let reload = plan.steps.iter().find(|s| s.id == "reload/c2").unwrap();
-    assert!(reload.after.contains(&"balancer/c2".to_owned()));
+    assert!(reload.after.contains(&"balancer/c2".into()));
 }
 
 /// The first example with a file that is the operator's too.
@@ -338,7 +334,9 @@ fn with_a_shared_file() -> Desired {
     let mut desired = CLOUDS[0].1.clone();
     for host in desired.hosts.values_mut() {
         let file = host.files.iter_mut().find(|f| f.write.path == SHARED).unwrap();
+        let text = String::from_utf8_lossy(&file.write.content);
         file.write.own = wire::Own::Keys {
+            wanted: ini::keys(&text),
             absent: vec![("token".to_owned(), "gone".to_owned())],
         };
     }

@@ -162,10 +162,10 @@ fn members_leave_without_votes() {
     assert!(plan.barrier);
     let found = ids(&plan);
     assert!(
-        found.contains(&"depart/c4".to_owned()) && found.contains(&"depart/c5".to_owned()),
+        found.contains(&"depart/c4".into()) && found.contains(&"depart/c5".into()),
         "{found:?}"
     );
-    assert!(!found.contains(&"standby/c4".to_owned()), "{found:?}");
+    assert!(!found.contains(&"standby/c4".into()), "{found:?}");
 }
 
 /// One that was started meanwhile runs with the new file; the others, and who leaves, do not.
@@ -337,7 +337,7 @@ fn instances_that_wait_for_nothing_start_before_a_host_is_changed() {
     let file = desired.hosts["c1"]
         .files
         .iter()
-        .find(|f| f.restart.contains(resource));
+        .find(|f| f.restart.iter().any(|r| r.resource() == Some(resource)));
     let path = &file.unwrap().write.path;
     let facts = observed.get_mut("c1").unwrap().as_mut().unwrap();
     let Some(Fact::Known(fact)) = facts.files.get_mut(path) else {

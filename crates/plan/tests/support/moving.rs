@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use names::ResourceId;
 use pacemaker::{Held, LiveCib};
 use wire::{Facts, UnitChange};
 
@@ -19,7 +20,7 @@ fn both() -> [Desired; 2] {
 }
 
 /// The instances of which the architectures differ, each with its unit.
-fn switched(core: &Desired) -> BTreeMap<String, String> {
+fn switched(core: &Desired) -> BTreeMap<ResourceId, String> {
     let units = core.hosts.values().flat_map(|h| &h.units);
     let of = units.filter(|u| u.run == render::UnitRun::Systemd && !u.resource.is_empty());
     of.map(|u| (u.resource.clone(), u.unit.clone())).collect()
@@ -27,19 +28,19 @@ fn switched(core: &Desired) -> BTreeMap<String, String> {
 
 struct World {
     to: Desired,
-    switched: BTreeMap<String, String>,
+    switched: BTreeMap<ResourceId, String>,
     observed: Observed,
     /// The cluster's configuration, by section.
     sections: BTreeMap<String, String>,
     /// What its members remember.
-    remembered: BTreeSet<String>,
+    remembered: BTreeSet<ResourceId>,
     /// Operations done so far.
     done: usize,
 }
 
 impl World {
     /// All runs as `from` says, and `to` is wanted.
-    fn new(from: &Desired, to: &Desired, switched: BTreeMap<String, String>) -> Self {
+    fn new(from: &Desired, to: &Desired, switched: BTreeMap<ResourceId, String>) -> Self {
         let mut observed = world::all(to, world::applied);
         for (host, facts) in &mut observed {
             let facts = facts.as_mut().unwrap();
@@ -177,7 +178,7 @@ impl World {
                 Op::Remove(paths) => files.extend(paths.iter().map(|p| (p.clone(), Fact::Absent))),
                 Op::Units(changes) => changes.iter().for_each(|c| self.unit(host, c)),
                 Op::Run(command) if command.argv.contains(&"--refresh".to_owned()) => {
-                    assert!(self.remembered.remove(command.argv.last().unwrap()));
+                    assert!(self.remembered.remove(command.argv.last().unwrap().as_str()));
                 }
                 _ => {}
             }

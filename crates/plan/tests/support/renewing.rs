@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use names::ResourceId;
 use pacemaker::{LiveCib, Primitive, Resource, UNIT_AGENT};
 
 use super::*;
@@ -43,7 +44,7 @@ struct World {
     observed: Observed,
     sections: BTreeMap<String, String>,
     /// The members' history of each resource, by its id.
-    remembered: BTreeMap<String, String>,
+    remembered: BTreeMap<ResourceId, String>,
     done: usize,
 }
 
@@ -172,7 +173,11 @@ impl World {
                     files.extend(writes.iter().map(|w| (w.path.clone(), made[&w.path].clone())));
                 }
                 Op::Run(command) if command.argv.contains(&REFRESH.to_owned()) => {
-                    assert!(self.remembered.remove(command.argv.last().unwrap()).is_some());
+                    assert!(
+                        self.remembered
+                            .remove(command.argv.last().unwrap().as_str())
+                            .is_some()
+                    );
                 }
                 Op::Wait(_) => self.probe(),
                 op => panic!("{op:?}"),

@@ -166,7 +166,10 @@ fn corosync_loads_when_all_have_the_file() {
         hold(desired, &plan);
         let reload = plan.steps.iter().find(|s| s.id == "corosync/reload").unwrap();
         for (node, _) in &desired.nodes {
-            assert!(reload.after.contains(&format!("prepare/{node}")), "{cloud}");
+            assert!(
+                reload.after.contains(&format!("prepare/{node}").into()),
+                "{cloud}"
+            );
             assert!(
                 plan.steps
                     .iter()

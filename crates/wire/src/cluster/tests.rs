@@ -10,7 +10,7 @@ const BUSY: &str = include_str!("busy.xml");
 
 fn resource(id: &str, role: &str, count: u32, node: &str) -> ResourceWant {
     ResourceWant {
-        id: id.to_owned(),
+        id: id.into(),
         role: role.to_owned(),
         count,
         node: node.to_owned(),
