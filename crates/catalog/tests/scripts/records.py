@@ -26,6 +26,7 @@ class Records(unittest.TestCase):
             return (200, {}, {"services": next(lists)}) if method == "GET" else (status, {}, "why")
 
         RECORDS.token = lambda *_: "t"
+        RECORDS.time = type("t", (), {"sleep": staticmethod(lambda _: asked.append("pause"))})
         RECORDS.opened = opened
         RECORDS.ssl = type("ssl", (), {"create_default_context": staticmethod(lambda **_: None)})
         RECORDS.configparser = type(
@@ -48,7 +49,7 @@ class Records(unittest.TestCase):
     def test_a_list_that_lacks_a_cell_is_not_the_last(self):
         asked = self.told(204, [[], SERVICES, []])
         get = ("GET", "https://x/l")
-        self.assertEqual(asked, [get, get, ("DELETE", "https://x/l/2"), get, 0])
+        self.assertEqual(asked, [get, "pause", get, ("DELETE", "https://x/l/2"), "pause", get, 0])
 
     def test_what_fails_for_the_moment_is_asked_for_again(self):
         records = load("common/records", ["what.json"], {})
