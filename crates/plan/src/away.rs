@@ -61,6 +61,11 @@ fn attribute(host: &str, name: &str, value: Option<&str>) -> Op {
 }
 
 impl Planner<'_> {
+    /// True for a host that was away while the others changed, and runs nothing yet.
+    pub(crate) fn waits(&self, host: &str) -> bool {
+        waiting(self.observed).iter().any(|waits| waits == host)
+    }
+
     /// Instances of a resource, or hosts with a unit, among the hosts that are there.
     fn many(&self, reader: &Reader) -> usize {
         let has = |u: &render::DesiredUnit| match reader {

@@ -143,14 +143,19 @@ impl Planner<'_> {
             );
             // One after the other: each is given a copy of what the others hold.
             if self.is_replaced(host) {
-                s.ops.push(Op::Wait(self.arrives(host)));
+                // One that was away runs nothing before it is taken back.
+                if !self.waits(host) {
+                    s.ops.push(Op::Wait(self.arrives(host)));
+                }
                 s.effects = vec![Effect::Joins { host: host.clone() }];
                 prepared = vec![id.clone()];
             }
             self.steps.push(s);
             after.push(id);
         }
-        let count = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
+        // One that was away is a member, and runs nothing before it is taken back.
+        let online = nodes.iter().filter(|n| !self.waits(n)).count();
+        let count = u32::try_from(online).unwrap_or(u32::MAX);
         let wait = Wait {
             what: format!("all {count} hosts are online in the cluster"),
             query: Query::Cluster,

@@ -2,7 +2,7 @@
 //! them: started when their service is made, restarted and asked on their host.
 //! Not for changing hands between the two (`handover`).
 
-use names::ResourceId;
+use names::{HostName, ResourceId};
 use render::{DesiredUnit, UnitRun};
 use wire::{Fact, Op, UnitChange, Wait};
 
@@ -135,10 +135,16 @@ impl Planner<'_> {
         (all, later)
     }
 
-    /// True for an instance that does not run and waits for nothing but stores.
+    /// True for an instance that does not run and waits for nothing but stores. While they are
+    /// down nobody tells what is made in them: what runs on some host was.
     fn starts_when_stores_serve(&self, resource: &str, host: &str) -> bool {
+        let runs = |host: &HostName| {
+            self.instance(resource, host)
+                .is_some_and(|u| self.told_and_up(u, host))
+        };
+        let made = |service: &str| self.is_made(service) || self.desired.hosts.keys().any(runs);
         self.instance(resource, host)
-            .is_some_and(|u| u.gated && self.is_made(&u.service) && !self.told_and_up(u, host))
+            .is_some_and(|u| u.gated && !self.told_and_up(u, host) && made(&u.service))
     }
 
     /// Enables and starts what waited for the scripts of its service. Gives the steps.

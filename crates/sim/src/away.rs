@@ -10,12 +10,12 @@ use crate::World;
 use crate::cluster::UNITS;
 
 impl World {
-    /// Hosts that are away by the cloud file and cannot be reached.
-    pub(crate) fn absent(&self) -> Vec<HostName> {
+    /// A plan is made: hosts that are away by the cloud file and cannot be reached are so to it,
+    /// whenever they come back.
+    pub(crate) fn look_for_absent(&mut self) {
         let away = self.desired.away.keys();
-        away.filter(|host| self.machines.get(*host).is_some_and(|m| !m.up))
-            .cloned()
-            .collect()
+        let absent = away.filter(|host| self.machines.get(*host).is_some_and(|m| !m.up));
+        self.absent = absent.cloned().collect();
     }
 
     /// True for members that know each other: one of a store, a broker or a database of its own.
@@ -26,8 +26,8 @@ impl World {
 
     /// An operation of a plan stops these instances of a resource, of which so many ran.
     pub(crate) fn may_be_missed(&self, resource: &str, stopped: &[&HostName], ran: usize) -> Option<String> {
-        let absent = self.absent();
-        // The plan has known of it.
+        let absent = &self.absent;
+        // Of what happens meanwhile the plan knows nothing.
         if self.disturbed >= self.planned
             || absent.is_empty()
             || stopped.is_empty()

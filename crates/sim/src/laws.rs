@@ -46,9 +46,8 @@ impl World {
 
     /// Law 9: nothing is stopped on two hosts at once, nor on the next before it is back.
     fn one_at_a_time(&mut self, by_plan: bool, found: &mut Vec<String>) {
-        let absent = self.absent();
-        for (resource, mut hosts) in self.several() {
-            hosts.retain(|host| !absent.contains(host));
+        let absent = self.absent.clone();
+        for (resource, hosts) in self.several() {
             let up: BTreeSet<HostName> = (hosts.iter())
                 .filter(|h| self.serves(h, &resource))
                 .cloned()
@@ -61,9 +60,10 @@ impl World {
             let many = up.len();
             seen.extend(up);
             let before = self.down.remove(&resource).unwrap_or_default();
-            let new = |h: &&HostName| !before.contains_key(*h);
+            let new = |h: &&HostName| !before.contains_key(*h) && !absent.contains(h);
             let known = |(since, planned): &(usize, bool)| *planned || *since < self.looked;
-            let others = down.iter().filter_map(|h| before.get(h));
+            let others = down.iter().filter(|h| !absent.contains(h));
+            let others = others.filter_map(|h| before.get(h));
             // Of a majority that nobody knew to be the last, the rest goes with one more: its
             // processes are there.
             let surprise = |(since, planned): &(usize, bool)| !*planned && *since >= self.looked;
@@ -89,7 +89,7 @@ impl World {
         if balance.state == ServerState::Ready {
             return;
         }
-        let (mut found, absent) = (Vec::new(), self.absent());
+        let (mut found, absent) = (Vec::new(), &self.absent);
         for server in &balance.servers {
             let (section, host) = server.split_once('/').unwrap_or_default();
             let Some(on) = self.desired.balanced.iter().find(|b| b.resource == section) else {
@@ -157,7 +157,8 @@ impl World {
 
     /// The databases never go back: what was written is there as long as anybody serves.
     fn one_history(&mut self, found: &mut Vec<String>) {
-        if self.databases.serving() > 0 {
+        // Before it is marked as a cloud's nobody has anything in it.
+        if self.databases.serving() > 0 && self.databases.owned {
             if self.databases.writes < self.written {
                 found.push(format!(
                     "the databases serve at {}, and were at {}",

@@ -97,8 +97,9 @@ pub struct World {
     down: BTreeMap<ResourceId, BTreeMap<HostName, (usize, bool)>>,
     /// Operations, plans and things that happened, so far.
     tick: usize,
-    /// When the last plan was made.
+    /// When the last plan was made, and hosts that were away then.
     planned: usize,
+    absent: Vec<HostName>,
     /// When the plan last looked: it was made, or a wait before a step's first change held.
     looked: usize,
     /// Nothing was done since but further waits.
@@ -145,6 +146,7 @@ impl World {
             down: BTreeMap::new(),
             tick: 0,
             planned: 0,
+            absent: Vec::new(),
             looked: 0,
             looking: false,
             disturbed: 0,

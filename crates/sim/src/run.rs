@@ -116,6 +116,7 @@ impl World {
         let mut finished = None;
         for plans in 0..PLANS {
             self.tick += 1;
+            self.look_for_absent();
             (self.planned, self.looked, self.looking) = (self.tick, self.tick, false);
             let plan = match self.plan(intent) {
                 Ok(plan) => plan,
@@ -132,7 +133,7 @@ impl World {
                 self.break_law(&format!("a plan of what was just applied is not empty:\n{shown}"));
             }
             let made = self.tick;
-            let flaws = plan::lint(&plan, &self.desired.without(&self.absent()));
+            let flaws = plan::lint(&plan, &self.desired.without(&self.absent));
             self.broken
                 .extend(flaws.iter().map(|f| format!("{}: {}", f.step, f.what)));
             last = Some(plan.clone());

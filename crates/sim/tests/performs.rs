@@ -147,6 +147,23 @@ fn beside_one_that_is_away_nothing_is_stopped_that_is_missed() {
     }
 }
 
+/// A new machine under the name of one that was away: it is taken back before it is waited for.
+#[test]
+fn one_that_was_away_comes_back_with_an_empty_disk() {
+    for (architecture, controllers) in [("full", 3), ("core", 5)] {
+        let wanted = away(controllers, architecture, "keystone");
+        let mut world = without_last(&wanted, &of(controllers, architecture, "keystone"));
+        spoil(&mut world, "/etc/hosts");
+        let ended = world.run(Intent::Converge, Stop::Never);
+        good(&world, &ended, architecture);
+        assert_eq!(world.cluster.standby.len(), 1, "{architecture}");
+        world.suffer(&Fault::Emptied(wanted.away.keys().next().unwrap().clone()));
+        let ended = world.run(Intent::Converge, Stop::Never);
+        good(&world, &ended, architecture);
+        assert!(world.cluster.standby.is_empty(), "{architecture}");
+    }
+}
+
 /// Members of a database of its own, which no engine knows, stay as well.
 #[test]
 fn beside_one_that_is_away_no_database_of_its_own_is_stopped() {

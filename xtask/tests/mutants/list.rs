@@ -161,8 +161,8 @@ pub const MUTANTS: &[Mutant] = &[
         name: "whatever restarts is changed beside a member that is away",
         file: "crates/plan/src/away.rs",
         edits: &[(
-            ".filter(|resource| self.must_stay(&rolling.host, resource))",
-            ".filter(|resource| resource.is_empty() && self.must_stay(&rolling.host, resource))",
+            ".filter(|reader| self.must_stay(&rolling.host, reader))",
+            ".filter(|reader| rolling.host.is_empty() && self.must_stay(&rolling.host, reader))",
         )],
         test: (
             "sim",
