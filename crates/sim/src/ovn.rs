@@ -15,8 +15,13 @@ const UNITS: [&str; 2] = ["quorate-ovn-nb.service", "quorate-ovn-sb.service"];
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Members {
     /// Hosts that have a file, and by whom it was founded.
-    files: BTreeMap<&'static str, BTreeMap<HostName, HostName>>,
+    files: BTreeMap<&'static str, BTreeMap<HostName, Founder>>,
+    /// Databases founded so far.
+    founded: usize,
 }
+
+/// A host, and which of all databases it founded: with an empty disk it might found another.
+type Founder = (HostName, usize);
 
 /// A database of another member, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +108,10 @@ impl World {
                 .collect();
             let founder = match decide(all.first() == Some(host), &others) {
                 Does::Waits => continue,
-                Does::Founds => host.clone(),
+                Does::Founds => {
+                    self.members.founded += 1;
+                    (host.clone(), self.members.founded)
+                }
                 Does::Joins => {
                     let there = |h: &&HostName| self.is_active(h, unit) && self.reach(host, h);
                     let mut having = all.iter().filter(there).filter_map(|h| files.get(h));
@@ -123,7 +131,7 @@ impl World {
         for unit in UNITS {
             let all = self.members_of(unit);
             let files = self.members.files.get(unit);
-            let founders: BTreeSet<&HostName> = files.into_iter().flatten().map(|(_, f)| f).collect();
+            let founders: BTreeSet<&Founder> = files.into_iter().flatten().map(|(_, f)| f).collect();
             if founders.len() > 1 {
                 found.push(format!(
                     "{unit} has {} databases, founded by {founders:?}",
