@@ -151,13 +151,6 @@ pub const MUTANTS: &[Mutant] = &[
         law: "half a restore was not found",
     },
     Mutant {
-        name: "members that left are taken for forgotten during an election",
-        file: "crates/plan/src/depart.rs",
-        edits: &[("            self.again = !self.virgin;\n", "")],
-        test: ("sim", "faults", "an_election_hides_nobody"),
-        law: "a plan of what was just applied is not empty",
-    },
-    Mutant {
         name: "whatever restarts is changed beside a member that is away",
         file: "crates/plan/src/away.rs",
         edits: &[(
