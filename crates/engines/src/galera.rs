@@ -38,6 +38,9 @@ const ASKED_S: u64 = 20;
 const STARTING: &str = "its server is starting";
 /// Printed by a member that is not asked for its position, since its server runs.
 const RUNS: &str = "runs";
+/// There while a member is given a copy. Left by a power cut, with a `grastate.dat` of no
+/// history: one that is whole may have the file as well, from a copy that failed before.
+const COPIES: &str = "sst_in_progress";
 /// How long a member may take that is just given a copy, in milliseconds.
 const SERVES_MS: u64 = 300_000;
 const NIL: &str = "00000000-0000-0000-0000-000000000000";
@@ -202,8 +205,12 @@ fn state(store: &Store, facts: Option<&Facts>) -> State {
         return State::Unknown("the host could not be asked".to_owned());
     };
     let answer = |what: &str| facts.answers.get(&store.answer(what));
+    let mut copies = false;
     let directories: Result<Vec<&str>, String> = match crate::listing(facts, &store.answer("directories")) {
-        Fact::Known(found) => Ok(found.folders.iter().map(String::as_str).collect()),
+        Fact::Known(found) => {
+            copies = found.others.iter().any(|name| name == COPIES);
+            Ok(found.folders.iter().map(String::as_str).collect())
+        }
         // The package is not installed yet.
         Fact::Absent => Ok(Vec::new()),
         Fact::Unknown(why) => Err(why),
@@ -240,6 +247,10 @@ fn state(store: &Store, facts: Option<&Facts>) -> State {
         _ => return State::Unknown("grastate.dat could not be read".to_owned()),
     };
     let (uuid, seqno) = text.map(grastate).unwrap_or_default();
+    // What is there may be any part of a server, and answer with any position.
+    if copies && uuid == NIL {
+        return State::Cut;
+    }
     if !ours {
         return if others.is_empty() {
             State::Virgin

@@ -158,6 +158,7 @@ fn member(dir: &std::path::Path, action: &str, status: &str, online: &str) -> (i
         .env("OCF_ROOT", dir)
         .env("QUORATE_STATE", dir)
         .env("QUORATE_PATIENCE", "1")
+        .env("QUORATE_DATA", dir.join("data"))
         .env("OCF_RESOURCE_INSTANCE", "galera:0")
         .env("OCF_RESKEY_pid", dir.join("pid"))
         .env("OCF_RESKEY_CRM_meta_timeout", "120000")
@@ -203,6 +204,16 @@ fn who_never_left_the_last_majority_may_begin() {
             ("monitor", "non-Primary", "c2"),
             ("stop", "non-Primary", "c2"),
             ("start", "", "c2 c3"),
+        ],
+        true,
+    );
+    // Demoted with quorum left, it is not started anew.
+    check(
+        &[
+            whole,
+            ("monitor", "non-Primary", "c2"),
+            ("demote", "", "c2"),
+            ("monitor", "", "c1 c2"),
         ],
         true,
     );
@@ -267,6 +278,34 @@ fn who_never_left_the_last_majority_may_begin() {
         ("stop", "Primary", "c1 c2 c3"),
     ];
     check(&[&again[..], &[("start", "", "c2")]].concat(), false);
+}
+
+/// What was cut in the middle of a copy is no history, and cannot even be asked for a position:
+/// it comes like a new member. One that is whole is left alone, whatever lies about.
+#[test]
+fn a_copy_that_was_cut_is_begun_again() {
+    const NIL: &str = "00000000-0000-0000-0000-000000000000";
+    let check = |uuid: Option<&str>, copies: bool, left: bool| {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        fs_err::create_dir_all(data.join("mysql")).unwrap();
+        if let Some(uuid) = uuid {
+            let text = format!("# GALERA saved state\nversion: 2.1\nuuid:    {uuid}\nseqno:   -1\n");
+            fs_err::write(data.join("grastate.dat"), text).unwrap();
+        }
+        if copies {
+            fs_err::write(data.join("sst_in_progress"), "").unwrap();
+        }
+        for action in ["monitor", "start"] {
+            assert!(data.join("mysql").exists(), "{action}");
+            assert_eq!(member(dir.path(), action, "", "c1 c2 c3").0, 0);
+        }
+        assert_eq!(data.join("mysql").exists(), left, "{uuid:?} {copies}");
+    };
+    check(Some(NIL), true, false);
+    check(Some(NIL), false, true);
+    check(Some("5b4b7b3a-0000-0000-0000-000000000001"), true, true);
+    check(None, true, true);
 }
 
 /// The first member gives it the score to be promoted, perhaps before the cluster knows it:

@@ -385,12 +385,30 @@ const NOBODY: &str = "position 00000000-0000-0000-0000-000000000000:-1\n";
 #[test]
 fn one_that_was_cut_in_its_copy_is_not_the_newest() {
     let (cut, d) = (down(NIL, -1, Some(NOBODY)), down("u", 9, None));
-    check(
-        [Some(&cut), Some(&d), Some(&down("u", 8, None))],
-        Intent::Recover,
-        "galera: cluster u; c1 at -1, c2 at 9, c3 at 8; c2 begins, since nobody is ahead of it\n\
-         c2: let c2 begin at u:9",
+    let part = |folders: &[&str], position: &str| {
+        let mut part = down(NIL, -1, Some(position));
+        let listing = wire::Listing {
+            folders: folders.iter().map(|n| (*n).to_owned()).collect(),
+            others: vec!["grastate.dat".to_owned(), COPIES.to_owned()],
+        };
+        let found = Fact::Known(Answer::Listing(listing));
+        part.answers.insert("galera/directories".to_owned(), found);
+        part
+    };
+    // A part of a copy tells nothing, or the position of whom it was copied from; none of ours
+    // may be in it yet.
+    let (little, most) = (
+        part(&["mysql"], ""),
+        part(&["mysql", "quorate", "keystone"], "position u:10\n"),
     );
+    for cut in [&cut, &little, &most] {
+        check(
+            [Some(cut), Some(&d), Some(&down("u", 8, None))],
+            Intent::Recover,
+            "galera: cluster u; c1 at -1, c2 at 9, c3 at 8; c2 begins, since nobody is ahead of it\n\
+             c2: let c2 begin at u:9",
+        );
+    }
     // It begins nothing, also where nobody else holds anything.
     let v = virgin();
     check(
