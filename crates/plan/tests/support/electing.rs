@@ -100,6 +100,19 @@ fn an_election_among_the_same_members_refuses_nothing() {
     }
 }
 
+/// During an election nobody tells who left: a plan then is no word that nothing is left to do.
+#[test]
+fn who_left_is_looked_at_again_after_an_election() {
+    let three = of(&[1, 2, 3]);
+    let mut observed = world::all(&three, world::applied);
+    let plan = make(&three, &observed, Intent::Converge).unwrap();
+    assert!(plan.steps.is_empty() && !plan.barrier);
+    world::elect(&mut observed);
+    world::vote(&mut observed, Some("Yes"));
+    let plan = make(&three, &observed, Intent::Converge).unwrap();
+    assert!(plan.barrier, "{:?}", plan.explain);
+}
+
 /// Clouds by their controllers: one, three or all of five. Rendered once.
 static OF: LazyLock<Vec<(Vec<u8>, Desired)>> = LazyLock::new(|| {
     let sets = (1..32_u8).filter(|set| set.count_ones() % 2 == 1);
