@@ -126,7 +126,7 @@ fn member(dir: &std::path::Path, action: &str, status: &str, online: &str) -> (i
         (
             "crm_attribute",
             "#!/bin/sh\necho \"$*\" >> \"$QUORATE_STATE/said\"\n\
-             case \"$*\" in *master-galera*--query*) cat \"$QUORATE_STATE/score\" ;; \
+             case \"$*\" in *master-galera*--delete*) cd \"$QUORATE_STATE\" && rm -f score given ;; *master-galera*--query*) cat \"$QUORATE_STATE/score\" ;; \
              *--query*) cat \"$QUORATE_STATE/begins\" ;; esac\n"
                 .to_owned(),
         ),
@@ -278,6 +278,32 @@ fn who_never_left_the_last_majority_may_begin() {
         ("stop", "Primary", "c1 c2 c3"),
     ];
     check(&[&again[..], &[("start", "", "c2")]].concat(), false);
+}
+
+/// Members that join each other wait in turns and for ever: one has a score where another takes
+/// writes, or where it begins itself.
+#[test]
+fn nobody_joins_one_that_joins_nobody() {
+    let check = |action: &str, lost: bool, begins: bool, kept: bool| {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| fs_err::write(dir.path().join(name), text).unwrap();
+        put("given", "100");
+        put("score", "100");
+        if lost {
+            put("lost", "");
+        }
+        if begins {
+            put("begins", "true");
+        }
+        assert_eq!(member(dir.path(), action, "", "c1 c2 c3").0, 0);
+        let told = format!("{action}: others lost {lost}, begins {begins}");
+        assert_eq!(dir.path().join("score").exists(), kept, "{told}");
+    };
+    for action in ["start", "monitor"] {
+        check(action, false, false, true);
+        check(action, true, false, false);
+        check(action, true, true, true);
+    }
 }
 
 /// What was cut in the middle of a copy is no history, and cannot even be asked for a position:
