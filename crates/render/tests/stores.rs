@@ -124,9 +124,15 @@ fn member(dir: &std::path::Path, action: &str, status: &str, online: &str) -> (i
         ),
         ("crm_node", format!("#!/bin/sh\necho '{online}'\n")),
         (
+            "crm_mon",
+            "#!/bin/sh\n[ ! -e \"$QUORATE_STATE/promoted\" ] || \
+             echo '<resource id=\"galera\" resource_agent=\"x\" role=\"Promoted\" target_role=\"x\"/>'\n"
+                .to_owned(),
+        ),
+        (
             "crm_attribute",
             "#!/bin/sh\necho \"$*\" >> \"$QUORATE_STATE/said\"\n\
-             case \"$*\" in *master-galera*--delete*) cd \"$QUORATE_STATE\" && rm -f score given ;; *master-galera*--query*) cat \"$QUORATE_STATE/score\" ;; \
+             case \"$*\" in *galera-last-committed*--query*) cat \"$QUORATE_STATE/position\" ;; *master-galera*--query*) cat \"$QUORATE_STATE/score\" ;; \
              *--query*) cat \"$QUORATE_STATE/begins\" ;; esac\n"
                 .to_owned(),
         ),
@@ -141,6 +147,7 @@ fn member(dir: &std::path::Path, action: &str, status: &str, online: &str) -> (i
         (
             "resource.d/heartbeat/galera",
             "#!/bin/sh\nend=$QUORATE_STATE/end\necho \"$OCF_RESKEY_CRM_meta_timeout\" > \"$QUORATE_STATE/time\"\n\
+             echo \"$1\" >> \"$QUORATE_STATE/did\"\n\
              [ \"$1\" = promote ] || exit 0\necho copies >&2\n\
              while [ -e \"$QUORATE_STATE/copy\" ]; do sleep 0.1; done\n[ ! -e \"$end\" ] || exit \"$(cat \"$end\")\"\n"
                 .to_owned(),
@@ -280,30 +287,39 @@ fn who_never_left_the_last_majority_may_begin() {
     check(&[&again[..], &[("start", "", "c2")]].concat(), false);
 }
 
-/// Members that join each other wait in turns and for ever: one has a score where another takes
-/// writes, or where it begins itself.
+/// Members that join each other wait in turns and for ever: beside one that is promoted and
+/// takes no writes a member tells its position and looks for nobody to join.
 #[test]
 fn nobody_joins_one_that_joins_nobody() {
-    let check = |action: &str, lost: bool, begins: bool, kept: bool| {
-        let dir = tempfile::tempdir().unwrap();
-        let put = |name: &str, text: &str| fs_err::write(dir.path().join(name), text).unwrap();
-        put("given", "100");
-        put("score", "100");
-        if lost {
-            put("lost", "");
+    let check = |promoted: bool, lost: bool, begins: bool, asked: bool| {
+        for action in ["start", "monitor"] {
+            let dir = tempfile::tempdir().unwrap();
+            let put = |name: &str, text: &str| fs_err::write(dir.path().join(name), text).unwrap();
+            if promoted {
+                put("promoted", "");
+            }
+            if lost {
+                put("lost", "");
+            }
+            if begins {
+                put("begins", "true");
+            }
+            put("position", "9");
+            assert_eq!(member(dir.path(), action, "", "c1 c2 c3").0, 0);
+            let did = fs_err::read_to_string(dir.path().join("did")).unwrap_or_default();
+            let told = format!("{action}: promoted {promoted}, lost {lost}, begins {begins}: {did}");
+            assert_eq!(did.contains(action), asked, "{told}");
+            assert_eq!(did.contains("demote"), !asked && action == "start", "{told}");
+            if !asked && action == "monitor" {
+                fs_err::remove_file(dir.path().join("position")).unwrap();
+                assert_eq!(member(dir.path(), action, "", "c1 c2 c3").0, 7, "{told}");
+            }
         }
-        if begins {
-            put("begins", "true");
-        }
-        assert_eq!(member(dir.path(), action, "", "c1 c2 c3").0, 0);
-        let told = format!("{action}: others lost {lost}, begins {begins}");
-        assert_eq!(dir.path().join("score").exists(), kept, "{told}");
     };
-    for action in ["start", "monitor"] {
-        check(action, false, false, true);
-        check(action, true, false, false);
-        check(action, true, true, true);
-    }
+    check(true, true, false, false);
+    check(true, false, false, true);
+    check(false, true, false, true);
+    check(true, true, true, true);
 }
 
 /// What was cut in the middle of a copy is no history, and cannot even be asked for a position:
