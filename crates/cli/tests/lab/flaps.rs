@@ -51,9 +51,9 @@ fn long_two_feeds_flap() {
     cloud.until_redundant(Duration::from_secs(30));
     let writers = Writers::start(writers::all(&cloud));
     let mut took = Vec::new();
-    let seed = seed();
-    tell(&format!("QUORATE_SEED={seed}"));
-    for (round, (cut, first)) in rounds(seed).into_iter().enumerate() {
+    let drawn = seed();
+    tell(&format!("QUORATE_SEED={drawn}"));
+    for (round, (cut, first)) in rounds(drawn).into_iter().enumerate() {
         cloud.lab("cut", &cut).good();
         if cut.len() == 2 {
             std::thread::sleep(Duration::from_secs(10));
