@@ -149,6 +149,7 @@ fn member(dir: &std::path::Path, action: &str, status: &str, online: &str) -> (i
             "#!/bin/sh\nend=$QUORATE_STATE/end\necho \"$OCF_RESKEY_CRM_meta_timeout\" > \"$QUORATE_STATE/time\"\n\
              echo \"$1\" >> \"$QUORATE_STATE/did\"\n\
              [ \"$1\" = promote ] || exit 0\necho copies >&2\n\
+             grep safe \"$QUORATE_DATA/grastate.dat\" > \"$QUORATE_STATE/asked\" 2>/dev/null\n\
              while [ -e \"$QUORATE_STATE/copy\" ]; do sleep 0.1; done\n[ ! -e \"$end\" ] || exit \"$(cat \"$end\")\"\n"
                 .to_owned(),
         ),
@@ -287,6 +288,39 @@ fn who_never_left_the_last_majority_may_begin() {
     check(&[&again[..], &[("start", "", "c2")]].concat(), false);
 }
 
+/// The server asks its own file whether it may begin: it says so for that one start of it.
+#[test]
+fn the_server_of_one_that_may_begin_is_told_so() {
+    let check = |steps: &[(&str, &str, &str)], ends: &str, asked: &str, left: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("data/grastate.dat");
+        fs_err::create_dir(dir.path().join("data")).unwrap();
+        fs_err::write(&file, "seqno:   -1\nsafe_to_bootstrap: 0\n").unwrap();
+        fs_err::write(dir.path().join("begins"), "true").unwrap();
+        fs_err::write(dir.path().join("end"), ends).unwrap();
+        for (action, status, online) in steps {
+            member(dir.path(), action, status, online);
+        }
+        let read = |name: &str| fs_err::read_to_string(dir.path().join(name)).unwrap();
+        assert!(
+            read("asked").ends_with(asked),
+            "{steps:?} {ends}: {}",
+            read("asked")
+        );
+        assert!(read("data/grastate.dat").ends_with(left), "{steps:?} {ends}");
+    };
+    let (whole, lost) = (
+        ("monitor", "Primary", "c1 c2 c3"),
+        ("demote", "non-Primary", "c2"),
+    );
+    let (yes, no) = ("safe_to_bootstrap: 1\n", "safe_to_bootstrap: 0\n");
+    let promote = ("promote", "", "c1 c2");
+    check(&[whole, lost, promote], "0", yes, yes);
+    check(&[whole, lost, promote], "1", yes, no);
+    check(&[whole, lost, promote, promote], "1", no, no);
+    check(&[whole, promote], "0", no, no);
+}
+
 /// Members that join each other wait in turns and for ever: beside one that is promoted and
 /// takes no writes a member tells its position and looks for nobody to join.
 #[test]
@@ -327,7 +361,7 @@ fn nobody_joins_one_that_joins_nobody() {
 #[test]
 fn a_copy_that_was_cut_is_begun_again() {
     const NIL: &str = "00000000-0000-0000-0000-000000000000";
-    let check = |uuid: Option<&str>, copies: bool, left: bool| {
+    let check = |uuid: Option<&str>, sign: Option<&str>, left: bool| {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
         fs_err::create_dir_all(data.join("mysql")).unwrap();
@@ -335,19 +369,22 @@ fn a_copy_that_was_cut_is_begun_again() {
             let text = format!("# GALERA saved state\nversion: 2.1\nuuid:    {uuid}\nseqno:   -1\n");
             fs_err::write(data.join("grastate.dat"), text).unwrap();
         }
-        if copies {
-            fs_err::write(data.join("sst_in_progress"), "").unwrap();
+        if let Some(sign) = sign {
+            fs_err::write(data.join(sign), "").unwrap();
         }
         for action in ["monitor", "start"] {
             assert!(data.join("mysql").exists(), "{action}");
             assert_eq!(member(dir.path(), action, "", "c1 c2 c3").0, 0);
         }
-        assert_eq!(data.join("mysql").exists(), left, "{uuid:?} {copies}");
+        assert_eq!(data.join("mysql").exists(), left, "{uuid:?} {sign:?}");
     };
-    check(Some(NIL), true, false);
-    check(Some(NIL), false, true);
-    check(Some("5b4b7b3a-0000-0000-0000-000000000001"), true, true);
-    check(None, true, true);
+    let copies = Some("sst_in_progress");
+    check(Some(NIL), copies, false);
+    check(Some(NIL), None, true);
+    check(Some("5b4b7b3a-0000-0000-0000-000000000001"), copies, true);
+    check(None, copies, true);
+    // What a new member begins with was not made to its end.
+    check(None, Some("quorate-begun"), false);
 }
 
 /// The first member gives it the score to be promoted, perhaps before the cluster knows it:
