@@ -247,8 +247,9 @@ fn state(store: &Store, facts: Option<&Facts>) -> State {
         _ => return State::Unknown("grastate.dat could not be read".to_owned()),
     };
     let (uuid, seqno) = text.map(grastate).unwrap_or_default();
-    // What is there may be any part of a server, and answer with any position.
-    if copies && uuid == NIL {
+    // What is there may be any part of a server, and answer with any position. Where nothing of
+    // ours is in it yet it is like a new member, which at a birth has others to join it to.
+    if copies && uuid == NIL && ours {
         return State::Cut;
     }
     if !ours {
