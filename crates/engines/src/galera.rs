@@ -247,17 +247,17 @@ fn state(store: &Store, facts: Option<&Facts>) -> State {
         _ => return State::Unknown("grastate.dat could not be read".to_owned()),
     };
     let (uuid, seqno) = text.map(grastate).unwrap_or_default();
-    // What is there may be any part of a server, and answer with any position. Where nothing of
-    // ours is in it yet it is like a new member, which at a birth has others to join it to.
-    if copies && uuid == NIL && ours {
-        return State::Cut;
-    }
     if !ours {
         return if others.is_empty() {
             State::Virgin
         } else {
             State::Foreign(others)
         };
+    }
+    // A part of a copy may be any part of a server, and answer with any position. One with
+    // nothing of ours in it is like a new member, which at a birth has others to join it to.
+    if copies && uuid == NIL {
+        return State::Cut;
     }
     if seqno.is_some() && uuid != NIL {
         return State::Down {
@@ -571,7 +571,7 @@ pub fn stage(store: &Store, former: &[HostName], seen: &Seen<'_>, intent: Intent
         ));
         return Ok(out);
     }
-    // What the databases hold, half a restore too, is told by one that serves alone.
+    // The content of the databases, half a restore too, is told only by one that serves.
     out.again = true;
     if intent == Intent::Converge {
         // They may be just starting by themselves: the cluster manager knows how.

@@ -113,8 +113,8 @@ pub struct Stage {
     pub last: Vec<StageStep>,
     /// The stage ends here: observe again and ask again.
     pub barrier: bool,
-    /// Nobody could be asked yet for all that follows from the answer: observe again when all
-    /// else is done.
+    /// An answer is missing, since nobody could be asked yet: observe again when all else is
+    /// done.
     pub again: bool,
 }
 

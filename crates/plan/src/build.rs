@@ -190,8 +190,8 @@ pub fn plan(
     }
     // A configuration that is there already may name the stores: they go first then.
     let quorum = planner.cluster(if planner.virgin { &[] } else { &born });
-    // Whoever is given up is marked in a cluster that runs; then it is asked again. One that was
-    // away is taken back once its cluster manager runs.
+    // A member that is given up is marked in a cluster that runs; then it is asked again. One that
+    // was away is taken back once its cluster manager runs.
     let back = planner.nodes().iter().any(|host| planner.waits(host));
     if planner.starting && (back || !desired.lost.is_empty()) {
         return Ok(planner.barrier(out, stages));

@@ -286,7 +286,7 @@ fn a_recovery_without_a_majority_takes_quorum_first() {
         assert!(after.contains(&"lost/proven".into()), "{id} {after:?}");
     }
     assert!(plan.steps.iter().all(|s| s.hosts == ["c3"]));
-    // What the databases hold is asked before anything is made in them.
+    // Databases are asked what they hold before anything is made in them.
     assert!(plan.barrier && !all.contains(&"settle"), "{all:?}");
     let mut observed = observed;
     let serves = lacking(&whole, "c1")["c3"].as_ref().unwrap().answers.clone();

@@ -356,8 +356,8 @@ fn nobody_joins_one_that_joins_nobody() {
     check(true, true, true, true);
 }
 
-/// What was cut in the middle of a copy is no history, and cannot even be asked for a position:
-/// it comes like a new member. One that is whole is left alone, whatever lies about.
+/// A copy that was cut is no history, and cannot even be asked for a position: its member comes
+/// like a new one. One that is whole is left alone, whatever lies about.
 #[test]
 fn a_copy_that_was_cut_is_begun_again() {
     const NIL: &str = "00000000-0000-0000-0000-000000000000";
@@ -383,7 +383,7 @@ fn a_copy_that_was_cut_is_begun_again() {
     check(Some(NIL), None, true);
     check(Some("5b4b7b3a-0000-0000-0000-000000000001"), copies, true);
     check(None, copies, true);
-    // What a new member begins with was not made to its end.
+    // A new member's first tables were not made to their end.
     check(None, Some("quorate-begun"), false);
 }
 

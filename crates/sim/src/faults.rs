@@ -61,7 +61,7 @@ impl World {
                 }
             }
             Fault::Election(under_way) => {
-                // What is to be done is the same before and after it.
+                // An election changes nothing of the work that is left.
                 self.cluster.election = *under_way;
                 self.tick += 1;
                 self.settle(false);

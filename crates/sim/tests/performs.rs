@@ -14,8 +14,8 @@ mod examples;
 
 use std::collections::BTreeMap;
 
-use clouds::{ARCHITECTURES, EIGHT, away, both, good, made, of, restoring, said};
-use names::{HostName, ResourceId};
+use clouds::{ARCHITECTURES, EIGHT, away, both, good, made, name, of, restoring, said};
+use names::ResourceId;
 use plan::Intent;
 use render::{Desired, Reader};
 use sim::{Ended, Fault, Stop, World};
@@ -304,10 +304,10 @@ fn half_a_restore_is_found_after_an_outage() {
         });
         let mut world = cut.find(World::has_begun_restore).unwrap();
         for host in ["c1", "c2", "c3"] {
-            world.suffer(&Fault::Lost(HostName::new(host).unwrap()));
+            world.suffer(&Fault::Lost(name(host)));
         }
         for host in ["c1", "c2", "c3"] {
-            world.suffer(&Fault::Back(HostName::new(host).unwrap()));
+            world.suffer(&Fault::Back(name(host)));
         }
         world.want(&desired);
         for intent in [Intent::Converge, Intent::Recover, Intent::Converge] {

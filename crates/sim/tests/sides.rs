@@ -13,14 +13,10 @@ mod examples;
 
 use std::collections::BTreeSet;
 
-use clouds::{ARCHITECTURES, EIGHT, good, made, of};
+use clouds::{ARCHITECTURES, EIGHT, good, made, name, of};
 use names::{HostName, ResourceId};
 use plan::Intent;
 use sim::{Fault, Stop, World};
-
-fn name(host: &str) -> HostName {
-    HostName::new(host).unwrap()
-}
 
 fn cut(world: &mut World, hosts: &[&str]) {
     let hosts: BTreeSet<HostName> = hosts.iter().map(|h| name(h)).collect();

@@ -13,14 +13,10 @@ mod examples;
 
 use std::collections::BTreeSet;
 
-use clouds::{ARCHITECTURES, EIGHT, good, made, of, said};
+use clouds::{ARCHITECTURES, EIGHT, good, made, name, of, said};
 use names::HostName;
 use plan::Intent;
 use sim::{Ended, Fault, Sense, Stop, World};
-
-fn name(host: &str) -> HostName {
-    HostName::new(host).unwrap()
-}
 
 fn suffer(world: &mut World, fault: impl Fn(HostName) -> Fault, hosts: &[&str]) {
     for host in hosts {

@@ -36,7 +36,7 @@ pub enum Own {
     /// One text of a file that a package brought: it is replaced in what is there.
     Edit(Edit),
     /// Keys of an INI file: they are set in what is there, and nothing else of it changes.
-    /// Where nothing is there, `content` is written as it is, the same keys as a text.
+    /// A file that is not there is written as `content`, the same keys as a text.
     Keys {
         /// Keys and their values.
         wanted: Vec<ini::Key>,

@@ -54,7 +54,7 @@ enum Part {
     Apply,
     /// A plan that finds nothing to do (applies first)
     Plan,
-    /// What `status` says of a cloud that is whole (applies first)
+    /// `status` of a cloud that is whole (applies first)
     Status,
     /// The memory of each controller (applies first)
     Memory,

@@ -4,11 +4,17 @@
 
 use std::ops::RangeInclusive;
 
+use names::HostName;
 use plan::Intent;
 use render::{Desired, DesiredRestore};
 use sim::{Ended, Stop, World};
 
 use crate::examples;
+
+/// A host, by its name.
+pub fn name(host: &str) -> HostName {
+    HostName::new(host).unwrap()
+}
 
 /// A cloud of the examples, as the planner is given it.
 pub fn cloud(name: &str) -> Desired {

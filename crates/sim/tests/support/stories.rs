@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use render::Desired;
 use sim::{Comes, Ended, Event, Fault, Happens, Spoils, World};
 
-use crate::clouds::{ARCHITECTURES, EIGHT, away, made, of, of_hosts, restoring, said};
+use crate::clouds::{ARCHITECTURES, EIGHT, away, made, name, of, of_hosts, restoring, said};
 
 /// Operations after which one that was away all the time comes back: all else is over.
 const LAST: usize = 1000;
@@ -52,7 +52,7 @@ pub fn starts(architecture: &str, services: &str) -> Vec<Start> {
     ];
     let grown = made(&five);
     let mut without = grown.clone();
-    let last = HostName::new("c5").unwrap();
+    let last = name("c5");
     without.suffer(&Fault::Lost(last.clone()));
     out.push(Start {
         back: Some(last),
