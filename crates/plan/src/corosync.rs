@@ -211,10 +211,12 @@ fn wanted(conf: &Corosync, now: &Keys) -> Keys {
     out
 }
 
-/// What runs otherwise than written, where that can be seen.
+/// What runs otherwise than written, where that can be seen. Nothing on a host that has no
+/// such file by the cloud file and is not about to lose its vote.
 pub(crate) fn drift(desired: &Desired, votes: &Votes, host: &str, facts: &Facts) -> Vec<Drift> {
     let files = desired.hosts.get(host).map(|h| h.files.as_slice());
     let has = files.is_some_and(|all| all.iter().any(|f| f.write.path == CONF));
+    let has = has || votes.to_uncount().any(|leaver| *leaver == *host);
     let Some(now) = running(facts).filter(|_| has) else {
         return Vec::new();
     };
@@ -249,8 +251,10 @@ impl Planner<'_> {
     /// each runs with it. `rewritten`: some running member gets another file.
     pub(crate) fn reload(&mut self, rewritten: bool) {
         let members: Vec<HostName> = self.nodes().into_iter().filter(|n| self.clustered(n)).collect();
-        let drifts: Vec<(HostName, Vec<Drift>)> = members
-            .iter()
+        // One that leaves and was away may have begun with a file from before all others loaded
+        // theirs: they run with what is written then, and it alone does not.
+        let asked = members.iter().chain(self.votes.to_uncount());
+        let drifts: Vec<(HostName, Vec<Drift>)> = asked
             .filter_map(|n| Some((n.clone(), drift(self.desired, &self.votes, n, self.facts(n)?))))
             .collect();
         let same = drifts.iter().all(|(_, d)| d.is_empty());
@@ -305,7 +309,7 @@ impl Planner<'_> {
             if waits.is_empty() {
                 continue;
             }
-            let id = StepId::from(format!("corosync/loaded-{host}"));
+            let id = StepId::from(format!("corosync/loaded/{host}"));
             self.steps.push(step(
                 id.clone(),
                 vec![host.clone()],

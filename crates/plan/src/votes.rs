@@ -119,6 +119,11 @@ impl Votes {
         out
     }
 
+    /// Members that leave and have a vote by any account.
+    pub(crate) fn to_uncount(&self) -> impl Iterator<Item = &HostName> {
+        self.leaving.iter().filter(|_| !self.uncounted)
+    }
+
     /// Makes those that are left a majority by themselves, and gives the others no vote.
     fn weigh<'a>(&mut self, left: impl ExactSizeIterator<Item = &'a HostName>, others: &[HostName]) {
         let many = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);

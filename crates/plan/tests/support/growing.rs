@@ -87,7 +87,7 @@ fn members_come_without_votes_and_one_after_the_other() {
             "prepare/c2",
             "prepare/c3",
             "corosync/reload",
-            "corosync/loaded-c1",
+            "corosync/loaded/c1",
             "cib/newcomers",
             "join/c2",
             "join/c3"

@@ -139,7 +139,7 @@ fn what_corosync_runs_with_is_compared() {
             let ids: Vec<&str> = plan.steps.iter().map(|s| s.id.as_str()).collect();
             assert_eq!(
                 ids,
-                ["corosync/reload", &format!("corosync/loaded-{last}")],
+                ["corosync/reload", &format!("corosync/loaded/{last}")],
                 "{cloud}"
             );
             assert!(plan.steps[0].changes.len() == 1 && plan.steps[0].hosts.len() == desired.nodes.len());
@@ -173,7 +173,7 @@ fn corosync_loads_when_all_have_the_file() {
             assert!(
                 plan.steps
                     .iter()
-                    .any(|s| s.id == format!("corosync/loaded-{node}")),
+                    .any(|s| s.id == format!("corosync/loaded/{node}")),
                 "{cloud}"
             );
         }
