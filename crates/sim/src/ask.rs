@@ -292,8 +292,8 @@ impl World {
             }
             Query::Tcp(_) if self.instance_up(host, query) => Fact::Known(Answer::Open),
             Query::Run { argv, .. } => self.looked(host, argv),
-            Query::Sql(_) if self.of_restore(query).is_some() => {
-                let answer = self.of_restore(query).filter(|_| self.serves_sql(host));
+            Query::Sql(_) if self.of_restore(host, query).is_some() => {
+                let answer = self.of_restore(host, query).filter(|_| self.serves_sql(host));
                 answer.map_or(Fact::Absent, |row| if row { rows(&[&["1"]]) } else { rows(&[]) })
             }
             Query::Sql(_) if self.ready_for(query).is_some() => {

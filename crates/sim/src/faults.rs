@@ -29,6 +29,10 @@ pub enum Fault {
     Unlisted(bool),
     /// The cluster elects its controller, and says nothing of quorum meanwhile.
     Election(bool),
+    /// No database begins until a plan waits for something: positions are still asked for.
+    Late,
+    /// A unit is stopped by hand.
+    Stopped(HostName, &'static str),
     /// Another content in a file.
     Spoilt(HostName, String),
     /// A host comes back with an empty disk, where the others hold all that it had.
@@ -60,6 +64,7 @@ impl World {
                     }
                 }
             }
+            Fault::Late => self.databases.late = true,
             Fault::Election(under_way) => {
                 // An election changes nothing of the work that is left.
                 self.cluster.election = *under_way;
@@ -73,6 +78,7 @@ impl World {
             | Fault::Quick(host)
             | Fault::Hidden(host, _)
             | Fault::Seen(host, _)
+            | Fault::Stopped(host, _)
             | Fault::Spoilt(host, _) => {
                 if let Some(machine) = self.machines.get_mut(host) {
                     machine.suffer(fault);
@@ -199,6 +205,7 @@ impl crate::Machine {
             Fault::Quick(_) => self.slow = false,
             Fault::Hidden(_, sense) => drop(self.hidden.insert(*sense)),
             Fault::Seen(_, sense) => drop(self.hidden.remove(sense)),
+            Fault::Stopped(_, unit) => self.units.entry((*unit).to_owned()).or_default().active = false,
             Fault::Spoilt(_, path) => {
                 if let Some(file) = self.files.get_mut(path) {
                     file.content = "of another hand\n".into();
@@ -208,6 +215,7 @@ impl crate::Machine {
             Fault::Lost(_)
             | Fault::Back(_)
             | Fault::Election(_)
+            | Fault::Late
             | Fault::Unlisted(_)
             | Fault::Emptied(_)
             | Fault::Cut(_)

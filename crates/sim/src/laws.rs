@@ -31,15 +31,13 @@ impl World {
         }
     }
 
-    /// Resources that run on several hosts, each with those hosts. While a backup is loaded,
-    /// what writes is stopped everywhere.
+    /// Resources that run on several hosts, each with those hosts.
     fn several(&self) -> Vec<(ResourceId, Vec<HostName>)> {
-        let stopped = |r: &ResourceId| self.desired.restore.is_some() && self.gated.contains(r);
         (self.desired.parts.iter())
             .filter(|p| {
                 matches!(p.kind, Kind::Stateless | Kind::Clustered | Kind::Promotable) && p.hosts.len() > 1
             })
-            .filter(|p| !p.periodic && !stopped(&p.resource))
+            .filter(|p| !p.periodic)
             .map(|p| (p.resource.clone(), p.hosts.clone()))
             .collect()
     }
@@ -71,10 +69,14 @@ impl World {
             let goes_along = |h: &&HostName| surprised && self.has_instance(h, &resource);
             let stopped: Vec<&HostName> = down.iter().filter(|h| new(h) && !goes_along(h)).collect();
             let several = stopped.len() > 1 && !surprised;
-            if by_plan && !stopped.is_empty() && (several || others.clone().any(known)) {
+            // While a backup is loaded, what writes is stopped everywhere.
+            let judged = self.desired.restore.is_none() || !self.gated.contains(&resource);
+            if judged && by_plan && !stopped.is_empty() && (several || others.clone().any(known)) {
                 found.push(format!("{resource} is down on {} at once", down.join(" and ")));
             }
-            found.extend(self.may_be_missed(&resource, &stopped, many + stopped.len()));
+            if judged {
+                found.extend(self.may_be_missed(&resource, &stopped, many + stopped.len()));
+            }
             let since = (self.tick, by_plan);
             let now = down
                 .iter()

@@ -85,6 +85,9 @@ impl World {
                 Ok(())
             }
             Op::Wait(wait) => {
+                if std::mem::take(&mut self.databases.late) {
+                    self.settle(false);
+                }
                 let held = self.holds(host, &wait.query, &wait.expect);
                 held.map_err(|why| format!("waited in vain: {}: {why}", wait.what))
             }

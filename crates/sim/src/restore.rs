@@ -4,8 +4,9 @@ use wire::{Answer, Command, Fact, Query, Sql};
 
 use crate::{Failure, World};
 
-/// Operations for which a load goes on whose operator was killed.
-const LOADS: usize = 5;
+/// Operations for which a load goes on whose operator was killed: more than the next plan does
+/// before its own load.
+const LOADS: usize = 40;
 
 /// The load of a backup.
 #[derive(Clone, Debug, Default)]
@@ -24,8 +25,10 @@ impl World {
         command.unit.starts_with("quorate-load-")
     }
 
-    /// The answer to a question of a restore, as a row or none; nothing for another question.
-    pub(crate) fn of_restore(&self, query: &Query) -> Option<bool> {
+    /// The answer of a host to a question of a restore, as a row or none; nothing for another
+    /// question.
+    pub(crate) fn of_restore(&self, host: &str, query: &Query) -> Option<bool> {
+        let loads = |(at, _): &(String, usize)| at == host;
         let load = &self.desired.restore.as_ref()?.load;
         let all = [
             (&load.held, self.databases_hold()),
@@ -34,7 +37,7 @@ impl World {
             (&load.clients, self.writes_anywhere()),
             (
                 &load.loaders,
-                self.restored.loading.is_some() || self.writes_anywhere(),
+                self.restored.loading.as_ref().is_some_and(loads) || self.writes_anywhere(),
             ),
         ];
         all.into_iter()

@@ -52,6 +52,8 @@ pub(crate) struct Databases {
     pub writes: i64,
     /// The member that was chosen to begin.
     pub chosen: Option<String>,
+    /// None begins until somebody waits for something.
+    pub late: bool,
 }
 
 impl Databases {
@@ -297,7 +299,7 @@ impl World {
         // No member begins before all are asked for their positions; those that are to come are none.
         let members = members.iter().filter(|m| self.cluster.known.contains(m.as_str()));
         let all_there = members.clone().all(|m| wanted.iter().any(|w| w == m));
-        if self.databases.serving() == 0 && all_there {
+        if self.databases.serving() == 0 && all_there && !self.databases.late {
             let ahead = |h: &&HostName| self.databases.members.get(h.as_str()).map_or(-1, |m| m.position);
             let chosen = self.databases.chosen.clone();
             // Of equals the first of the list.

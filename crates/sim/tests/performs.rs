@@ -302,15 +302,23 @@ fn half_a_restore_is_found_after_an_outage() {
             assert_eq!(world.run(Intent::Converge, Stop::After(most)), Ended::Stopped);
             world
         });
-        let mut world = cut.find(World::has_begun_restore).unwrap();
-        for host in ["c1", "c2", "c3"] {
-            world.suffer(&Fault::Lost(name(host)));
-        }
-        for host in ["c1", "c2", "c3"] {
-            world.suffer(&Fault::Back(name(host)));
-        }
-        world.want(&desired);
-        for intent in [Intent::Converge, Intent::Recover, Intent::Converge] {
+        let half = cut.find(World::has_begun_restore).unwrap();
+        for (intent, late) in [
+            (Intent::Converge, false),
+            (Intent::Recover, false),
+            (Intent::Converge, true),
+        ] {
+            let mut world = half.clone();
+            if late {
+                world.suffer(&Fault::Late);
+            }
+            for host in ["c1", "c2", "c3"] {
+                world.suffer(&Fault::Lost(name(host)));
+            }
+            for host in ["c1", "c2", "c3"] {
+                world.suffer(&Fault::Back(name(host)));
+            }
+            world.want(&desired);
             let ended = world.run(intent, Stop::Never);
             let codes = match &ended {
                 Ended::Refused(all) => all.iter().map(|r| r.code).collect(),
@@ -321,9 +329,12 @@ fn half_a_restore_is_found_after_an_outage() {
                 }],
             };
             let found = codes.iter().all(|c| *c == "restore::unfinished") && !world.writes_anywhere();
-            assert!(found, "{intent:?}: half a restore was not found: {ended:?}");
+            assert!(
+                found,
+                "{intent:?}, late {late}: half a restore was not found: {ended:?}"
+            );
+            assert!(world.broken.is_empty(), "{:?}", world.broken);
         }
-        assert!(world.broken.is_empty(), "{:?}", world.broken);
     }
 }
 

@@ -114,6 +114,21 @@ fn a_host_that_is_fenced_again_and_again_is_kept_out() {
     }
 }
 
+/// Who votes and takes no part is none of those that do without one that is out.
+#[test]
+fn a_host_stays_in_beside_one_whose_pacemaker_is_stopped() {
+    for architecture in ARCHITECTURES {
+        let mut world = made(&of(3, architecture, "keystone"));
+        flap(&mut world, "c2", 2);
+        world.suffer(&Fault::Stopped(name("c3"), "pacemaker.service"));
+        flap(&mut world, "c2", 1);
+        assert!(world.broken.is_empty(), "{}", world.broken.join("\n"));
+        let fenced = world.machines["c2"].boots;
+        assert!(!world.is_kept_out("c2"), "{architecture}, fenced {fenced} times");
+        ends_well(&mut world, architecture);
+    }
+}
+
 /// Those that begin anew know nothing of one that is out, and would wait for its account.
 #[test]
 fn who_is_out_is_let_in_by_those_that_begin_anew() {

@@ -83,7 +83,7 @@ pub const MUTANTS: &[Mutant] = &[
         test: (
             "sim",
             "sides",
-            "a_host_that_is_fenced_again_and_again_is_kept_out",
+            "a_host_stays_in_beside_one_whose_pacemaker_is_stopped",
         ),
         law: "is kept out, and the others are no majority",
     },
