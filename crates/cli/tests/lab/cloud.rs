@@ -198,10 +198,21 @@ impl Cloud {
     /// Waits for the verdict, which nobody helps along.
     #[track_caller]
     pub fn until_redundant(&self, limit: Duration) {
-        until("the verdict `redundant`", limit, || self.redundant());
+        let mut last = Value::Null;
+        until("the verdict `redundant`", limit, || {
+            let status = self.status()?;
+            if status["verdict"] == "redundant" {
+                return Ok(());
+            }
+            // A long wait tells for what it waited.
+            if status["reason"] != last {
+                tell(&format!("{}: {}", status["verdict"], status["reason"]));
+                last = status["reason"].clone();
+            }
+            Err(format!("{status:#}"))
+        });
     }
 
-    /// Waits until a host's partition has no quorum by its own account.
     /// Waits until the status tells this state of a member; gives the status.
     #[track_caller]
     pub fn until_member(&self, host: &str, state: &str, limit: Duration) -> Value {
@@ -215,6 +226,7 @@ impl Cloud {
         })
     }
 
+    /// Waits until a host's partition has no quorum by its own account.
     #[track_caller]
     pub fn until_without_quorum(&self, host: &str, limit: Duration) {
         until(&format!("{host} to have no quorum"), limit, || {
