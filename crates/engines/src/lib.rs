@@ -116,6 +116,9 @@ pub struct Stage {
     /// An answer is missing, since nobody could be asked yet: observe again when all else is
     /// done.
     pub again: bool,
+    /// Members that are gone for good count until they are forgotten: those that are left may be
+    /// no majority with one less.
+    pub outnumbered: bool,
 }
 
 impl Stage {
@@ -139,6 +142,19 @@ pub struct Refusal {
     pub message: String,
     /// What cures it.
     pub cure: String,
+}
+
+impl Refusal {
+    /// True where the reason may be gone within seconds: a server that is just being started or
+    /// stopped answers nobody, and an election tells of nothing.
+    pub fn passes(&self) -> bool {
+        [
+            "store::member-unknown",
+            "store::non-primary",
+            "members::quorum-unknown",
+        ]
+        .contains(&self.code)
+    }
 }
 
 /// What each member answered; `None` for one that could not be reached.
@@ -209,11 +225,11 @@ pub fn whole(store: &Store) -> Vec<Wait> {
 }
 
 /// Waits for one member to serve, asked on its host; some other may be away. What is being
-/// given a copy by others, or gives one, does not.
-pub fn serves(store: &Store) -> Vec<Wait> {
+/// given a copy by others, or gives one, does not. `without`: the member that is about to stop.
+pub fn serves(store: &Store, without: &str) -> Vec<Wait> {
     match store.engine.as_str() {
         "galera" => galera::serves(store),
-        "rabbitmq" => rabbitmq::serves(store),
+        "rabbitmq" => rabbitmq::serves(store, without),
         _ => Vec::new(),
     }
 }

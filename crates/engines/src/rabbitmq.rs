@@ -215,10 +215,12 @@ pub fn ready(store: &Store) -> Vec<Wait> {
     }]
 }
 
-/// The member answers, and sees all others but one at least.
-pub fn serves(store: &Store) -> Vec<Wait> {
+/// The member answers, and sees all others but one at least. Those that are gone and not
+/// forgotten yet count: with one that is stopped beside them the others are a majority of all.
+pub fn serves(store: &Store, without: &str) -> Vec<Wait> {
     let least = store.members.len().saturating_sub(1).max(1);
-    vec![Wait {
+    let ours = store.members.len() + store.away.len();
+    let sees = Wait {
         what: format!(
             "{} sees {least} of {} members running",
             store.resource,
@@ -232,7 +234,18 @@ pub fn serves(store: &Store) -> Vec<Wait> {
         },
         timeout_ms: 60_000,
         every_ms: 500,
-    }]
+    };
+    let majority = Wait {
+        what: format!("{} has a majority without {without}", store.resource),
+        expect: Expect::JsonMajority {
+            field: "/running".to_owned(),
+            value: "true".to_owned(),
+            without: format!("rabbit@{without}"),
+            expected: u32::try_from(ours).unwrap_or(u32::MAX),
+        },
+        ..sees.clone()
+    };
+    vec![sees, majority]
 }
 
 /// Waits for those that are down; for recovery, lets the cluster manager try again first.
@@ -286,6 +299,7 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Re
         ));
         out.before = forget;
         out.before_cluster = true;
+        out.outnumbered = true;
         return Ok(out);
     }
     // A birth wants all members at once and nothing of the cluster manager: begun
@@ -433,6 +447,8 @@ mod tests {
             let stage = stage(&store, &seen, Intent::Converge).unwrap();
             let names: Vec<&str> = stage.before.iter().map(|s| s.name.as_str()).collect();
             assert_eq!(names, forgets, "{knows:?} {data:?}");
+            // Until then none of those that are left is stopped.
+            assert_eq!(stage.outnumbered, !forgets.is_empty(), "{knows:?} {data:?}");
         };
         check(&[("c1", true), ("c2", false)], holds(&["x"]), &[]);
         check(&[("c1", true), ("c2", false)], holds(&[]), &["forget-c2"]);
@@ -440,6 +456,29 @@ mod tests {
         check(&[("c1", true), ("c2", false)], broken(), &[]);
         check(&[("c1", true), ("c9", false)], holds(&["x"]), &["forget-c9"]);
         check(&[("c1", true), ("c9", true)], holds(&["x"]), &[]);
+    }
+
+    /// Two that left lost their power before they were forgotten: of five members three run.
+    #[test]
+    fn who_is_gone_counts_until_it_is_forgotten() {
+        let check = |away: &[&str], nodes: &[(&str, bool)], expect: bool| {
+            let store = Store {
+                members: ["c1", "c2", "c3"].map(crate::host).to_vec(),
+                away: away.iter().copied().map(crate::host).collect(),
+                ..Store::default()
+            };
+            let waits = serves(&store, "c1");
+            let held = waits.iter().all(|w| wire::holds(&told(nodes), &w.expect).is_ok());
+            assert_eq!(held, expect, "{nodes:?}, away {away:?}");
+        };
+        let [a, b, c] = ["c1", "c2", "c3"].map(|n| (n, true));
+        check(&[], &[a, b, c], true);
+        check(&[], &[a, b, ("c3", false)], true);
+        check(&[], &[a, ("c2", false), ("c3", false)], false);
+        check(&[], &[a, b, c, ("c4", false), ("c5", false)], false);
+        check(&[], &[a, b, c, ("c4", true), ("c5", false)], true);
+        check(&[], &[a, b, c, ("c4", false)], false);
+        check(&["c4"], &[a, b, c, ("c4", false)], true);
     }
 
     /// Members that do not serve tell nobody whom they remember: that is asked once they do.

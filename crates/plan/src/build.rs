@@ -159,7 +159,11 @@ pub fn plan(
     let (rolling, unseen) = planner.beside_known_balancers(rolling);
     let unready = stages.iter().filter(|(_, stage)| !stage.is_ready());
     let unready: Vec<&str> = unready.map(|(store, _)| store.resource.as_str()).collect();
-    let (rolling, later) = planner.beside_running_instances(rolling, &unready);
+    let (rolling, mut later) = planner.beside_running_instances(rolling, &unready);
+    let outnumbered = stages.iter().filter(|(_, stage)| stage.outnumbered);
+    let outnumbered: Vec<&ResourceId> = outnumbered.map(|(store, _)| &store.resource).collect();
+    let (rolling, waits) = Planner::beside_whole_stores(rolling, &outnumbered);
+    later.extend(waits);
     // Members come before all else, and are counted once they serve: what changes for
     // those that were there changes after it.
     if !planner.votes.coming.is_empty() {

@@ -135,6 +135,28 @@ impl Planner<'_> {
         (all, later)
     }
 
+    /// Work left to be done host by host, without that which stops a member of these stores: they
+    /// count members that are gone, so that those that are left may be no majority with one
+    /// less. Gives the reasons too.
+    pub(crate) fn beside_whole_stores(
+        mut all: Vec<Rolling>,
+        outnumbered: &[&ResourceId],
+    ) -> (Vec<Rolling>, Vec<String>) {
+        let mut later = Vec::new();
+        for rolling in &mut all {
+            let resources = rolling.restarts.resources();
+            if let Some(store) = outnumbered.iter().find(|store| resources.contains(**store)) {
+                later.push(format!(
+                    "{}: changed when {store} has forgotten who left",
+                    rolling.host
+                ));
+                rolling.restarts = Files::default();
+            }
+        }
+        all.retain(|rolling| !rolling.is_empty());
+        (all, later)
+    }
+
     /// True for an instance that does not run and waits for nothing but stores. While they are
     /// down nobody tells what is made in them: what runs on some host was.
     fn starts_when_stores_serve(&self, resource: &str, host: &str) -> bool {

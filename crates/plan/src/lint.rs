@@ -231,7 +231,7 @@ fn gated<'a>(plan: &'a Plan, desired: &Desired, steps: &Steps<'a>, out: &mut Vec
             let mut gates = vec![(format!("gate/{host}"), Vec::new())];
             for store in desired.stores.iter().filter(|s| s.members.len() > 1) {
                 let others = store.members.iter().filter(|m| *m != host);
-                gates.extend(others.map(|m| (format!("gate/{host}/{m}"), engines::serves(store))));
+                gates.extend(others.map(|m| (format!("gate/{host}/{m}"), engines::serves(store, host))));
             }
             for (gate, waits) in gates {
                 if !steps.goes_after(step, &gate) {

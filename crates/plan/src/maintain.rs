@@ -213,7 +213,7 @@ impl Planner<'_> {
         // A member that is being given a copy is promoted, and serves nobody.
         for other in self.nodes().into_iter().filter(|n| n != host) {
             let stores = look::stores_on(self.desired, &other).filter(|s| self.managed(&s.resource));
-            let waits: Vec<Wait> = stores.flat_map(engines::serves).collect();
+            let waits: Vec<Wait> = stores.flat_map(|store| engines::serves(store, host)).collect();
             if waits.is_empty() {
                 continue;
             }

@@ -192,7 +192,10 @@ impl Steps<'_> {
     /// Waits for the member that stops last to have every write, before another stops. It may
     /// have lost the others for a moment since it was looked at, and be getting a copy.
     fn gate(&mut self, host: &HostName, last: &HostName) -> StepId {
-        let waits = self.desired.sql_store().map(engines::serves).unwrap_or_default();
+        let store = self.desired.sql_store();
+        let waits = store
+            .map(|store| engines::serves(store, host))
+            .unwrap_or_default();
         let ops = waits.into_iter().map(Op::Wait).collect();
         let title = format!("wait for what {last} stores to serve, before {host} stops");
         let why = "it stops last, with every write";

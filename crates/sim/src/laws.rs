@@ -42,6 +42,11 @@ impl World {
             .collect()
     }
 
+    /// True if a resource is to be stopped everywhere: while a backup is loaded nobody writes.
+    fn stands_still(&self, resource: &str) -> bool {
+        self.desired.restore.is_some() && self.gated.contains(resource)
+    }
+
     /// Law 9: nothing is stopped on two hosts at once, nor on the next before it is back.
     fn one_at_a_time(&mut self, by_plan: bool, found: &mut Vec<String>) {
         let absent = self.absent.clone();
@@ -69,8 +74,7 @@ impl World {
             let goes_along = |h: &&HostName| surprised && self.has_instance(h, &resource);
             let stopped: Vec<&HostName> = down.iter().filter(|h| new(h) && !goes_along(h)).collect();
             let several = stopped.len() > 1 && !surprised;
-            // While a backup is loaded, what writes is stopped everywhere.
-            let judged = self.desired.restore.is_none() || !self.gated.contains(&resource);
+            let judged = !self.stands_still(&resource);
             if judged && by_plan && !stopped.is_empty() && (several || others.clone().any(known)) {
                 found.push(format!("{resource} is down on {} at once", down.join(" and ")));
             }
@@ -97,6 +101,9 @@ impl World {
             let Some(on) = self.desired.balanced.iter().find(|b| b.resource == section) else {
                 continue;
             };
+            if self.stands_still(section) {
+                continue;
+            }
             let balancer = self.balancers.get(at);
             for other in on.members.iter().filter(|m| *m != host && !absent.contains(m)) {
                 let down = self.down.get(section).and_then(|d| d.get(other));
@@ -124,7 +131,7 @@ impl World {
     fn somebody_serves(&mut self, found: &mut Vec<String>) {
         let mut now = BTreeSet::new();
         for on in self.desired.balanced.iter().filter(|b| b.members.len() > 1) {
-            let stopped = self.desired.restore.is_some() && self.gated.contains(&on.resource);
+            let stopped = self.stands_still(&on.resource);
             for (host, balancer) in &self.balancers {
                 let serves =
                     |m: &HostName| balancer.sends(&on.resource, m) && self.reaches(host, m, &on.resource);

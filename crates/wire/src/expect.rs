@@ -36,6 +36,15 @@ pub fn holds(fact: &Fact<Answer>, expect: &Expect) -> Result<(), String> {
             json(stdout, field, value, *count)
         }
         (
+            Expect::JsonMajority {
+                field,
+                value,
+                without,
+                expected,
+            },
+            Answer::Http { body, .. },
+        ) => majority(body, field, value, without, *expected),
+        (
             Expect::Contains(part),
             Answer::Text(text) | Answer::Http { body: text, .. } | Answer::Ran { stdout: text, .. },
         ) => check(text.contains(part), || {
@@ -112,30 +121,49 @@ fn variables(wanted: &BTreeMap<String, String>, rows: &[Vec<Option<String>>]) ->
     check(wrong.is_empty(), || wrong.join(", "))
 }
 
-fn json(body: &str, field: &str, value: &str, count: u32) -> Result<(), String> {
-    let Ok(Value::Array(elements)) = serde_json::from_str(body) else {
-        return Err(format!("it is not a JSON array but {}", short(body)));
-    };
-    // A name alone is a pointer to a member.
-    let pointer = if field.is_empty() || field.starts_with('/') {
-        field.to_owned()
+/// The elements of an array.
+fn array(body: &str) -> Result<Vec<Value>, String> {
+    match serde_json::from_str(body) {
+        Ok(Value::Array(elements)) => Ok(elements),
+        _ => Err(format!("it is not a JSON array but {}", short(body))),
+    }
+}
+
+/// True if a member of an element, by its pointer or its name alone, has this value.
+fn has(element: &Value, field: &str, value: &str) -> bool {
+    let member = if field.is_empty() || field.starts_with('/') {
+        element.pointer(field)
     } else {
-        format!("/{field}")
+        element.get(field)
     };
-    let found = elements
-        .iter()
-        .filter_map(|element| element.pointer(&pointer))
-        .filter(|member| match member {
-            Value::String(text) => text == value,
-            // As JSON writes it: `true`, `3`.
-            other => value.parse().is_ok_and(|value: Value| value == **other),
-        })
-        .count();
+    member.is_some_and(|member| match member {
+        Value::String(text) => text == value,
+        // As JSON writes it: `true`, `3`.
+        other => value.parse().is_ok_and(|value: Value| value == *other),
+    })
+}
+
+fn json(body: &str, field: &str, value: &str, count: u32) -> Result<(), String> {
+    let elements = array(body)?;
+    let found = elements.iter().filter(|e| has(e, field, value)).count();
     check(found >= count as usize, || {
         format!(
             "{found} of {} have {} = {value}, not {count}",
             elements.len(),
-            pointer.trim_start_matches('/')
+            field.trim_start_matches('/')
+        )
+    })
+}
+
+fn majority(body: &str, field: &str, value: &str, without: &str, expected: u32) -> Result<(), String> {
+    let elements = array(body)?;
+    let others = elements.iter().filter(|e| !has(e, "name", without));
+    let found = others.filter(|e| has(e, field, value)).count();
+    let all = elements.len();
+    check(all <= expected as usize || found * 2 > all, || {
+        format!(
+            "without {without} {found} of {all} have {} = {value}, which is no majority",
+            field.trim_start_matches('/')
         )
     })
 }
@@ -194,6 +222,7 @@ fn name(expect: &Expect) -> &'static str {
         Expect::Vars(_) => "variables",
         Expect::Status(_) => "a status",
         Expect::JsonCount { .. } => "a count in JSON",
+        Expect::JsonMajority { .. } => "a majority in JSON",
         Expect::Contains(_) => "a part of a text",
         Expect::LineEnds(_) => "the end of a line",
         Expect::Exit(_) => "an exit status",
@@ -310,6 +339,27 @@ mod tests {
             &count("/running", "true", 2),
             "1 of 2 have running = true, not 2",
         );
+        let majority = |without: &str, expected| Expect::JsonMajority {
+            field: "/running".to_owned(),
+            value: "true".to_owned(),
+            without: without.to_owned(),
+            expected,
+        };
+        ok(&nodes, &majority("a", 2));
+        no(
+            &nodes,
+            &majority("a", 1),
+            "without a 0 of 2 have running = true, which is no majority",
+        );
+        no(
+            &nodes,
+            &majority("c", 1),
+            "without c 1 of 2 have running = true, which is no majority",
+        );
+        let five = r#"[{"name":"a","running":true},{"name":"b","running":true},{"name":"c","running":true},
+            {"name":"d","running":true},{"name":"e","running":false}]"#;
+        ok(&http(200, five), &majority("a", 3));
+        ok(&http(200, five), &majority("e", 3));
         no(
             &http(404, "not  found"),
             &count("/a", "b", 1),

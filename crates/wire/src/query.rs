@@ -211,6 +211,18 @@ pub enum Expect {
         /// How many at least.
         count: u32,
     },
+    /// Of a JSON array body, more than half of the elements have it with one of them left out; or
+    /// there are no more elements than are expected.
+    JsonMajority {
+        /// JSON pointer into each element.
+        field: String,
+        /// As text: `true`.
+        value: String,
+        /// The `name` of the element that is not counted.
+        without: String,
+        /// So many elements, or fewer, are not counted.
+        expected: u32,
+    },
     /// The text, body or standard output contains this.
     Contains(String),
     /// A line of the text or standard output ends with this.
