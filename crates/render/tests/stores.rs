@@ -114,7 +114,12 @@ fn member(dir: &std::path::Path, action: &str, status: &str, online: &str) -> (i
         ("agent", agent),
         ("renice", "#!/bin/sh\n".to_owned()),
         // Others are asked whether they take writes.
-        ("bash", "#!/bin/sh\n[ ! -e \"$QUORATE_STATE/lost\" ]\n".to_owned()),
+        (
+            "bash",
+            "#!/bin/sh\n[ ! -e \"$QUORATE_STATE/silent\" ] || exit 1\n\
+             [ -e \"$QUORATE_STATE/lost\" ] && echo 'HTTP/1.1 503 Unavailable' || echo 'HTTP/1.1 200 OK'\n"
+                .to_owned(),
+        ),
         (
             "mariadb",
             format!(
@@ -325,23 +330,21 @@ fn the_server_of_one_that_may_begin_is_told_so() {
 /// takes no writes a member tells its position and looks for nobody to join.
 #[test]
 fn nobody_joins_one_that_joins_nobody() {
-    let check = |promoted: bool, lost: bool, begins: bool, asked: bool| {
+    let check = |promoted: bool, others: &str, begins: bool, asked: bool| {
         for action in ["start", "monitor"] {
             let dir = tempfile::tempdir().unwrap();
             let put = |name: &str, text: &str| fs_err::write(dir.path().join(name), text).unwrap();
             if promoted {
                 put("promoted", "");
             }
-            if lost {
-                put("lost", "");
-            }
+            put(others, "");
             if begins {
                 put("begins", "true");
             }
             put("position", "9");
             assert_eq!(member(dir.path(), action, "", "c1 c2 c3").0, 0);
             let did = fs_err::read_to_string(dir.path().join("did")).unwrap_or_default();
-            let told = format!("{action}: promoted {promoted}, lost {lost}, begins {begins}: {did}");
+            let told = format!("{action}: promoted {promoted}, others {others}, begins {begins}: {did}");
             assert_eq!(did.contains(action), asked, "{told}");
             assert_eq!(did.contains("demote"), !asked && action == "start", "{told}");
             if !asked && action == "monitor" {
@@ -350,10 +353,12 @@ fn nobody_joins_one_that_joins_nobody() {
             }
         }
     };
-    check(true, true, false, false);
-    check(true, false, false, true);
-    check(false, true, false, true);
-    check(true, true, true, true);
+    check(true, "lost", false, false);
+    check(true, "serve", false, true);
+    check(false, "lost", false, true);
+    check(true, "lost", true, true);
+    // A member that has just come is heard by nobody, and joins them.
+    check(true, "silent", false, true);
 }
 
 /// A copy that was cut is no history, and cannot even be asked for a position: its member comes
@@ -475,6 +480,18 @@ fn a_promotion_does_not_last_as_long_as_a_copy() {
         assert_eq!((finds(lost), finds("")), (FAILED, 0));
         fs_err::remove_file(dir.path().join("lost")).unwrap();
     }
+    // Nobody answers one that has just come, however long its copy lasts.
+    copies();
+    fs_err::write(dir.path().join("silent"), "").unwrap();
+    assert_eq!(act("promote"), 0);
+    for _ in 0..3 {
+        assert_eq!(finds(""), PROMOTED);
+        moment();
+    }
+    ends("0");
+    assert_eq!(finds(""), 0);
+    fs_err::write(dir.path().join("end"), "1").unwrap();
+    copies();
     // The first member of all is there once its promotion is over.
     fs_err::write(dir.path().join("begins"), "true\n").unwrap();
     let copy = dir.path().join("copy");
