@@ -1,6 +1,8 @@
 //! One run of a verb that changes something: its locks, its journal, its prober,
 //! and the hosts looked at as often as it wants. What is done is a plan's choice.
 
+use std::time::{Duration, Instant};
+
 use camino::Utf8Path;
 use engines::Intent;
 use fleet::{CallError, Fill, Sessions, Stop, Summary};
@@ -9,12 +11,16 @@ use tokio::sync::watch;
 use wire::Op;
 
 use crate::args::ApplyArgs;
-use crate::commands::plan::make;
+use crate::commands::plan::{make, refused};
 use crate::failure::Failure;
 use crate::project::Project;
 use crate::say;
 use crate::watch::Watch;
 use crate::{seen, steps, versions};
+
+/// How long reasons against a plan are looked at again that may be gone by themselves: a server of
+/// the databases is started or stopped within it, and a controller elected.
+const PASSES: Duration = Duration::from_secs(20);
 
 /// Takes every reachable host's lock; the first that is held ends it.
 pub async fn lock(sessions: &Sessions, owner: &str) -> Result<(), Failure> {
@@ -173,13 +179,58 @@ impl Runner {
         look(&self.sessions).await
     }
 
+    /// Looks and plans; `deep`: also at what stores hold that are down.
+    pub async fn look(&mut self, deep: bool, intent: Intent) -> Result<(Observed, Plan), Failure> {
+        let observed = self.observe(deep).await?;
+        self.plan_anew(observed, deep, intent).await
+    }
+
+    /// Plans from what was seen. Where all reasons against it may be gone within seconds it is
+    /// looked at again for a while: somebody with a cloud that is down should not have to.
+    pub async fn plan_anew(
+        &mut self,
+        mut observed: Observed,
+        deep: bool,
+        intent: Intent,
+    ) -> Result<(Observed, Plan), Failure> {
+        let end = Instant::now() + PASSES;
+        let mut told = false;
+        loop {
+            let reasons = match make(&self.project, &observed, intent, &self.fill, self.key) {
+                Ok(Ok(plan)) => return Ok((observed, plan)),
+                Ok(Err(reasons)) => reasons,
+                Err(failure) => return self.fails(failure),
+            };
+            let stopped = *self.stop.borrow() != Stop::No;
+            if stopped || Instant::now() > end || !reasons.iter().all(engines::Refusal::passes) {
+                return self.fails(refused(&reasons));
+            }
+            if !told {
+                for reason in &reasons {
+                    say::errln!("{}: looking again for {} s", reason.message, PASSES.as_secs());
+                }
+                told = true;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            observed = self.observe(deep).await?;
+        }
+    }
+
     /// Plans from what was seen.
     pub fn plan(&self, observed: &Observed, intent: Intent) -> Result<Plan, Failure> {
-        let plan = make(&self.project, observed, intent, &self.fill, self.key);
-        if plan.is_err() && self.made && self.stages == 0 {
+        match make(&self.project, observed, intent, &self.fill, self.key) {
+            Ok(Ok(plan)) => Ok(plan),
+            Ok(Err(reasons)) => self.fails(refused(&reasons)),
+            Err(failure) => self.fails(failure),
+        }
+    }
+
+    /// Nothing was changed: no vault was made either.
+    fn fails<T>(&self, failure: Failure) -> Result<T, Failure> {
+        if self.made && self.stages == 0 {
             self.project.forget_vault()?;
         }
-        plan
+        Err(failure)
     }
 
     /// Puts into a plan what it will cost.

@@ -93,8 +93,7 @@ pub async fn converge(
     targets: &[String],
 ) -> Result<bool, Failure> {
     for stage in 0..STAGES {
-        let observed = run.observe(intent == Intent::Recover).await?;
-        let whole = run.plan(&observed, intent)?;
+        let (observed, whole) = run.look(intent == Intent::Recover, intent).await?;
         let mut plan = match narrow(whole, targets) {
             // Once it is done there is nothing of its name any more.
             Err(_) if stage > 0 => Plan::default(),

@@ -35,14 +35,14 @@ pub fn narrow(plan: Plan, targets: &[String]) -> Result<Plan, Failure> {
     })
 }
 
-/// Makes a plan; refusals become a failure that tells all of them.
+/// Makes a plan, or gives all reasons against one.
 pub fn make(
     project: &Project,
     observed: &Observed,
     intent: Intent,
     fill: &Fill,
     key: [u8; 32],
-) -> Result<Plan, Failure> {
+) -> Result<Result<Plan, Vec<Refusal>>, Failure> {
     let digest = digester(fill, key);
     // Texts by which a file is known as this cloud's may hold secrets of its own.
     let mut desired = project.desired.clone();
@@ -61,9 +61,10 @@ pub fn make(
         intent,
         project.model.cloud.distribution.as_str(),
         &digest,
-    )
-    .map_err(|r| refused(&r))?;
-    flawless(&plan, &desired)?;
+    );
+    if let Ok(plan) = &plan {
+        flawless(plan, &desired)?;
+    }
     Ok(plan)
 }
 
@@ -109,6 +110,7 @@ pub async fn run(args: &PlanArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode, F
         observed = seen::observe(&project, &sessions, &fill, key, false).await?;
     }
     let whole = make(&project, &observed, Intent::Converge, &fill, key)?;
+    let whole = whole.map_err(|reasons| refused(&reasons))?;
     let mut plan = narrow(whole, &args.target)?;
     plan.outages = plan::outage(&plan, &project.desired, &crate::watch::measures(&project.state));
     if let Some(out) = &args.out {

@@ -167,7 +167,7 @@ async fn without(args: &RecoverArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode
     }
     tell_of_majority(&run.project, lost);
     run.project.desired = given_up;
-    let plan = run.plan(&observed, Intent::Recover)?;
+    let (_, plan) = run.plan_anew(observed, true, Intent::Recover).await?;
     for line in &plan.explain {
         say::errln!("{line}");
     }

@@ -17,7 +17,7 @@ use wire::Op;
 
 use super::apply::{ask, converge};
 use super::backup::failed;
-use super::plan::make;
+use super::plan::{make, refused};
 use crate::args::{ApplyArgs, RestoreArgs};
 use crate::failure::Failure;
 use crate::place;
@@ -236,7 +236,7 @@ async fn refuse(project: &Project, saved: &Vault, over: bool) -> Result<(), Fail
     let (fill, vault) = seen::filler(vault);
     let key = vault.digest_key()?;
     let observed = seen::observe(project, &sessions, &fill, key, false).await?;
-    make(project, &observed, Intent::Converge, &fill, key)?;
+    make(project, &observed, Intent::Converge, &fill, key)?.map_err(|reasons| refused(&reasons))?;
     let held = plan::held(observed.values().flatten());
     if !over && !held.is_empty() {
         let name = &project.model.cloud.name.value;

@@ -70,13 +70,12 @@ fn text(snapshot: &Snapshot) -> String {
         lines.push(format!("  {:<12} {}", store.name, members.join(", ")));
     }
     for api in &snapshot.apis {
-        lines.push(format!(
-            "  {:<12} {} {} (on {})",
-            api.service,
-            api.url,
-            api.detail,
-            api.instances.join(", ")
-        ));
+        let on = if api.instances.is_empty() {
+            String::new()
+        } else {
+            format!(" (on {})", api.instances.join(", "))
+        };
+        lines.push(format!("  {:<12} {} {}{on}", api.service, api.url, api.detail));
     }
     if !snapshot.bears.is_empty() {
         lines.push(format!("  {:<12} {}", "bears", bears(snapshot)));
@@ -458,6 +457,23 @@ mod tests {
             problems,
             remarks: Vec::new(),
         }
+    }
+
+    #[test]
+    fn the_whole_is_told_in_a_few_lines() {
+        let mut told = snapshot(Verdict::Degraded, vec![Problem::Electing]);
+        let rows = |api: &str| {
+            let problem = Problem::Electing;
+            format!(
+                "demo: degraded (a | bar\nand a break)\n\n  c1           online       \n\n  database     c1 Synced, c2 \
+                 Synced\n  identity     https://198.18.0.100 status 503{api}\n\n  - {}\n      next: {}",
+                problem.text(),
+                problem.next()
+            )
+        };
+        assert_eq!(text(&told), rows(""));
+        told.apis[0].instances = vec!["c1".to_owned(), "c2".to_owned()];
+        assert_eq!(text(&told), rows(" (on c1, c2)"));
     }
 
     #[test]
