@@ -116,9 +116,9 @@ pub struct Stage {
     /// An answer is missing, since nobody could be asked yet: observe again when all else is
     /// done.
     pub again: bool,
-    /// Members that are gone for good count until they are forgotten: those that are left may be
-    /// no majority with one less.
-    pub outnumbered: bool,
+    /// Members that are gone for good and count until they are forgotten: those that are left may
+    /// be no majority with one less.
+    pub gone: Vec<String>,
 }
 
 impl Stage {

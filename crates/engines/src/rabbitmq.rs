@@ -288,18 +288,15 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Re
     // In a minority a member answers for a moment and pauses: it forgets while it is stopped.
     let minority = intent == Intent::Recover && lost::minority(store, seen);
     if !forget.is_empty() && !minority {
-        let names: Vec<&str> = forget
-            .iter()
-            .filter_map(|s| s.name.strip_prefix("forget-"))
-            .collect();
+        let names = forget.iter().filter_map(|s| s.name.strip_prefix("forget-"));
+        out.gone = names.map(str::to_owned).collect();
         out.explain.push(format!(
             "{}: {} will not come back with what it had; the others forget it",
             store.resource,
-            names.join(", ")
+            out.gone.join(", ")
         ));
         out.before = forget;
         out.before_cluster = true;
-        out.outnumbered = true;
         return Ok(out);
     }
     // A birth wants all members at once and nothing of the cluster manager: begun
@@ -448,7 +445,8 @@ mod tests {
             let names: Vec<&str> = stage.before.iter().map(|s| s.name.as_str()).collect();
             assert_eq!(names, forgets, "{knows:?} {data:?}");
             // Until then none of those that are left is stopped.
-            assert_eq!(stage.outnumbered, !forgets.is_empty(), "{knows:?} {data:?}");
+            let gone: Vec<String> = stage.gone.iter().map(|host| format!("forget-{host}")).collect();
+            assert_eq!(gone, forgets, "{knows:?} {data:?}");
         };
         check(&[("c1", true), ("c2", false)], holds(&["x"]), &[]);
         check(&[("c1", true), ("c2", false)], holds(&[]), &["forget-c2"]);

@@ -160,8 +160,10 @@ pub fn plan(
     let unready = stages.iter().filter(|(_, stage)| !stage.is_ready());
     let unready: Vec<&str> = unready.map(|(store, _)| store.resource.as_str()).collect();
     let (rolling, mut later) = planner.beside_running_instances(rolling, &unready);
-    let outnumbered = stages.iter().filter(|(_, stage)| stage.outnumbered);
-    let outnumbered: Vec<&ResourceId> = outnumbered.map(|(store, _)| &store.resource).collect();
+    let outnumbered = stages.iter().filter(|(_, stage)| !stage.gone.is_empty());
+    let outnumbered: Vec<(&ResourceId, &[String])> = outnumbered
+        .map(|(store, stage)| (&store.resource, stage.gone.as_slice()))
+        .collect();
     let (rolling, waits) = Planner::beside_whole_stores(rolling, &outnumbered);
     later.extend(waits);
     // Members come before all else, and are counted once they serve: what changes for

@@ -140,15 +140,17 @@ impl Planner<'_> {
     /// less. Gives the reasons too.
     pub(crate) fn beside_whole_stores(
         mut all: Vec<Rolling>,
-        outnumbered: &[&ResourceId],
+        outnumbered: &[(&ResourceId, &[String])],
     ) -> (Vec<Rolling>, Vec<String>) {
         let mut later = Vec::new();
         for rolling in &mut all {
             let resources = rolling.restarts.resources();
-            if let Some(store) = outnumbered.iter().find(|store| resources.contains(**store)) {
+            let stops = |(store, _): &&(&ResourceId, &[String])| resources.contains(*store);
+            if let Some((store, gone)) = outnumbered.iter().find(stops) {
                 later.push(format!(
-                    "{}: changed when {store} has forgotten who left",
-                    rolling.host
+                    "{}: changed when {store} has forgotten {}",
+                    rolling.host,
+                    gone.join(" and ")
                 ));
                 rolling.restarts = Files::default();
             }
