@@ -104,13 +104,16 @@ fn cargo(tree: &Path, words: &[&str]) -> Output {
 
 /// One test, built first: a copy that cannot be built has not been tried.
 fn tried(tree: &Path, (package, target, test): (&str, &str, &str)) -> Output {
-    let built = cargo(tree, &["--package", package, "--test", target, "--no-run"]);
+    let of = if target == "lib" {
+        &["--lib"][..]
+    } else {
+        &["--test", target]
+    };
+    let words = |rest: &[&'static str]| [&["--package", package], of, rest].concat();
+    let built = cargo(tree, &words(&["--no-run"]));
     let said = String::from_utf8_lossy(&built.stdout);
     assert!(built.status.success(), "{package} cannot be built:\n{said}");
-    cargo(
-        tree,
-        &["--package", package, "--test", target, "--", "--exact", test],
-    )
+    cargo(tree, &[&words(&["--", "--exact"])[..], &[test]].concat())
 }
 
 /// Takes each mend out. `QUORATE_MUTANT` names one of them, to try it alone.

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use clouds::{ARCHITECTURES, EIGHT, good, made, name, of};
 use names::{HostName, ResourceId};
 use plan::Intent;
-use sim::{Fault, Stop, World};
+use sim::{Ended, Fault, Stop, World};
 
 fn cut(world: &mut World, hosts: &[&str]) {
     let hosts: BTreeSet<HostName> = hosts.iter().map(|h| name(h)).collect();
@@ -140,6 +140,24 @@ fn who_is_out_is_let_in_by_those_that_begin_anew() {
         assert!(world.broken.is_empty(), "{}", world.broken.join("\n"));
         assert!(!world.is_kept_out("c2") && world.cluster.members.contains("c2"));
         ends_well(&mut world, architecture);
+    }
+}
+
+/// Two of five leave, and at any moment a third is kept out: brokers without a majority tell nobody
+/// whom they remember, and are asked again.
+#[test]
+fn a_member_is_kept_out_while_others_leave() {
+    for architecture in ARCHITECTURES {
+        let mut begin = made(&of(5, architecture, "keystone"));
+        begin.want(&of(3, architecture, "keystone"));
+        for most in begin.done.. {
+            let mut world = begin.clone();
+            if world.run(Intent::Converge, Stop::After(most)) != Ended::Stopped {
+                break;
+            }
+            flap(&mut world, "c3", 3);
+            ends_well(&mut world, &format!("{architecture}, after {most}"));
+        }
     }
 }
 

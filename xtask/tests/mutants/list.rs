@@ -7,7 +7,7 @@ pub struct Mutant {
     pub file: &'static str,
     /// Guards, each with what stands there without it.
     pub edits: &'static [(&'static str, &'static str)],
-    /// Package, target and name of the test that misses it.
+    /// Package, target (`lib` for its own tests) and name of the test that misses it.
     pub test: (&'static str, &'static str, &'static str),
     /// Words of the law that is broken then.
     pub law: &'static str,
@@ -140,8 +140,13 @@ pub const MUTANTS: &[Mutant] = &[
         name: "brokers that told nobody are not looked at again",
         file: "crates/engines/src/rabbitmq.rs",
         edits: &[("    out.again = again;\n", "")],
-        test: ("sim", "faults", "what_was_found_stays_mended"),
-        law: "a plan of what was just applied is not empty",
+        // Since gates ask for a majority of all that brokers count, no draw comes by it any more.
+        test: (
+            "engines",
+            "lib",
+            "rabbitmq::tests::where_nobody_tells_it_is_asked_again",
+        ),
+        law: "left == right",
     },
     Mutant {
         name: "databases that told nothing are not looked at again",
