@@ -95,9 +95,9 @@ fn stores(told: &str) -> f64 {
     last.fold(0.0, f64::max)
 }
 
-/// The floor of a beginning: what all services' processes take on all controllers, begun by
-/// systemd at once and with nothing between them, while the stores and brokers stand. The
-/// cluster looks away meanwhile.
+/// The floor of a beginning: what all services' processes take on all controllers until each API
+/// answers, begun by systemd at once and with nothing between them, while the stores and brokers
+/// stand. The cluster looks away meanwhile. A unit is started long before it answers.
 fn own_starts(cloud: &Cloud) -> f64 {
     const LIST: &str = "systemctl list-units --type=service --state=running --plain --no-legend 'quorate-*' | cut -d' ' -f1 | \
          grep -E '^quorate-(keystone|placement|glance|nova|neutron|cinder|heat|horizon)'";
@@ -119,6 +119,12 @@ fn own_starts(cloud: &Cloud) -> f64 {
     ));
     let begin = Instant::now();
     on_all("xargs systemctl start < /run/story-units");
+    until("each API to answer", WHOLE, || {
+        let status = cloud.status()?;
+        let apis = status["apis"].as_array().map_or(&[][..], Vec::as_slice);
+        let silent = apis.iter().find(|api| api["ok"] != true);
+        silent.map_or(Ok(()), |api| Err(format!("{api:#}")))
+    });
     let took = begin.elapsed().as_secs_f64();
     look_away("false");
     cloud.until_redundant(WHOLE);
