@@ -218,11 +218,9 @@ impl Runner {
 
     /// Plans from what was seen.
     pub fn plan(&self, observed: &Observed, intent: Intent) -> Result<Plan, Failure> {
-        match make(&self.project, observed, intent, &self.fill, self.key) {
-            Ok(Ok(plan)) => Ok(plan),
-            Ok(Err(reasons)) => self.fails(refused(&reasons)),
-            Err(failure) => self.fails(failure),
-        }
+        make(&self.project, observed, intent, &self.fill, self.key)
+            .and_then(|made| made.map_err(|reasons| refused(&reasons)))
+            .or_else(|failure| self.fails(failure))
     }
 
     /// Nothing was changed: no vault was made either.

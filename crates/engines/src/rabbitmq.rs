@@ -126,13 +126,15 @@ fn strangers<'a>(store: &'a Store, seen: &Seen<'_>) -> Option<(&'a str, &'a str)
 /// Nodes that the members remember and that will never come back as what they were:
 /// hosts that are no members any more, and those under whose name stands an empty
 /// machine now, which would not be let in as long as the old one is remembered.
-/// Whoever is in a minority answers nobody, so nothing is forgotten by one.
-fn forget(store: &Store, seen: &Seen<'_>) -> Vec<StageStep> {
+/// A member in a minority answers nobody, so nothing is forgotten by one. Gives their hosts, and how
+/// each is forgotten.
+fn forget(store: &Store, seen: &Seen<'_>) -> (Vec<String>, Vec<StageStep>) {
     let facts = |host: &str| seen.get(host).copied().flatten();
     let remembers = |host: &HostName| Some((host.clone(), nodes(store, facts(host)?)?));
     let Some((teller, known)) = store.members.iter().find_map(remembers) else {
-        return Vec::new();
+        return (Vec::new(), Vec::new());
     };
+    let mut gone = Vec::new();
     let mut out: Vec<StageStep> = Vec::new();
     for (node, _) in known.iter().filter(|(_, running)| !running) {
         let host = node.rsplit('@').next().unwrap_or_default();
@@ -142,6 +144,7 @@ fn forget(store: &Store, seen: &Seen<'_>) -> Vec<StageStep> {
         if away || (member && !facts(host).is_some_and(|f| unborn(store, f))) {
             continue;
         }
+        gone.push(host.to_owned());
         let argv = ["rabbitmqctl", "forget_cluster_node", node.as_str()];
         out.push(StageStep {
             name: format!("forget-{host}"),
@@ -156,7 +159,7 @@ fn forget(store: &Store, seen: &Seen<'_>) -> Vec<StageStep> {
             after: out.last().map(|s| s.name.clone()).into_iter().collect(),
         });
     }
-    out
+    (gone, out)
 }
 
 /// Members: running, down, or unknown.
@@ -254,7 +257,7 @@ pub fn serves(store: &Store, without: &str) -> Vec<Wait> {
 /// When members serve that are not of one cluster.
 pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Refusal> {
     let members = members(store, seen);
-    let forget = forget(store, seen);
+    let (gone, forget) = forget(store, seen);
     // Nodes that it should forget are told by those that serve alone, as is all that it holds.
     let again = !store.members.iter().any(|host| {
         seen.get(host)
@@ -288,13 +291,12 @@ pub fn stage(store: &Store, seen: &Seen<'_>, intent: Intent) -> Result<Stage, Re
     // In a minority a member answers for a moment and pauses: it forgets while it is stopped.
     let minority = intent == Intent::Recover && lost::minority(store, seen);
     if !forget.is_empty() && !minority {
-        let names = forget.iter().filter_map(|s| s.name.strip_prefix("forget-"));
-        out.gone = names.map(str::to_owned).collect();
         out.explain.push(format!(
             "{}: {} will not come back with what it had; the others forget it",
             store.resource,
-            out.gone.join(", ")
+            gone.join(", ")
         ));
+        out.gone = gone;
         out.before = forget;
         out.before_cluster = true;
         return Ok(out);

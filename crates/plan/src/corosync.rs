@@ -211,8 +211,8 @@ fn wanted(conf: &Corosync, now: &Keys) -> Keys {
     out
 }
 
-/// What runs otherwise than written, where that can be seen. Nothing on a host that has no
-/// such file by the cloud file and is not about to lose its vote.
+/// Keys that run otherwise than written, where that can be seen. None of a host that has no such
+/// file by the cloud file and is not about to lose its vote.
 pub(crate) fn drift(desired: &Desired, votes: &Votes, host: &str, facts: &Facts) -> Vec<Drift> {
     let files = desired.hosts.get(host).map(|h| h.files.as_slice());
     let has = files.is_some_and(|all| all.iter().any(|f| f.write.path == CONF));

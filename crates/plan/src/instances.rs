@@ -32,6 +32,23 @@ pub(crate) fn serves(unit: &DesiredUnit, host: &str) -> Option<Wait> {
     })
 }
 
+/// Work left to be done host by host, without the restarts of those hosts for which there is
+/// something to wait for, by host and what would be restarted there. Gives what is waited for too.
+fn put_off(
+    mut all: Vec<Rolling>,
+    until: impl Fn(&HostName, &[ResourceId]) -> Option<String>,
+) -> (Vec<Rolling>, Vec<String>) {
+    let mut later = Vec::new();
+    for rolling in &mut all {
+        if let Some(what) = until(&rolling.host, &rolling.restarts.resources()) {
+            later.push(format!("{}: changed when {what}", rolling.host));
+            rolling.restarts = Files::default();
+        }
+    }
+    all.retain(|rolling| !rolling.is_empty());
+    (all, later)
+}
+
 impl Planner<'_> {
     /// The unit of an instance that systemd runs on a host.
     pub(crate) fn instance(&self, resource: &str, host: &str) -> Option<&DesiredUnit> {
@@ -103,60 +120,41 @@ impl Planner<'_> {
     /// such a store is down has its turn, since it may be what the store waits for.
     pub(crate) fn beside_running_instances(
         &self,
-        mut all: Vec<Rolling>,
+        all: Vec<Rolling>,
         unready: &[&str],
     ) -> (Vec<Rolling>, Vec<String>) {
-        let mut later = Vec::new();
-        for rolling in all
-            .iter_mut()
-            .filter(|_| !unready.is_empty() && !self.restoring())
-        {
-            let resources = rolling.restarts.resources();
-            let waited_for =
-                |r: &ResourceId| unready.contains(&r.as_str()) && !self.instance_runs(r, &rolling.host);
+        if unready.is_empty() || self.restoring() {
+            return (all, Vec::new());
+        }
+        put_off(all, |host, resources| {
+            let waited_for = |r: &ResourceId| unready.contains(&r.as_str()) && !self.instance_runs(r, host);
             if resources.iter().any(waited_for) {
-                continue;
+                return None;
             }
-            let down = self.servers(&rolling.host, &resources).into_iter().find_map(|b| {
-                let mut others = b.members.iter().filter(|m| **m != rolling.host);
+            let (resource, other) = self.servers(host, resources).into_iter().find_map(|b| {
+                let mut others = b.members.iter().filter(|m| *m != host);
                 let other = others.find(|m| self.starts_when_stores_serve(&b.resource, m))?;
                 Some((&b.resource, other))
-            });
-            if let Some((resource, other)) = down {
-                later.push(format!(
-                    "{}: changed when {resource} serves on {other}, which waits for {}",
-                    rolling.host,
-                    unready.join(" and ")
-                ));
-                rolling.restarts = Files::default();
-            }
-        }
-        all.retain(|rolling| !rolling.is_empty());
-        (all, later)
+            })?;
+            Some(format!(
+                "{resource} serves on {other}, which waits for {}",
+                unready.join(" and ")
+            ))
+        })
     }
 
     /// Work left to be done host by host, without that which stops a member of these stores: they
     /// count members that are gone, so that those that are left may be no majority with one
     /// less. Gives the reasons too.
     pub(crate) fn beside_whole_stores(
-        mut all: Vec<Rolling>,
+        all: Vec<Rolling>,
         outnumbered: &[(&ResourceId, &[String])],
     ) -> (Vec<Rolling>, Vec<String>) {
-        let mut later = Vec::new();
-        for rolling in &mut all {
-            let resources = rolling.restarts.resources();
-            let stops = |(store, _): &&(&ResourceId, &[String])| resources.contains(*store);
-            if let Some((store, gone)) = outnumbered.iter().find(stops) {
-                later.push(format!(
-                    "{}: changed when {store} has forgotten {}",
-                    rolling.host,
-                    gone.join(" and ")
-                ));
-                rolling.restarts = Files::default();
-            }
-        }
-        all.retain(|rolling| !rolling.is_empty());
-        (all, later)
+        put_off(all, |_, resources| {
+            let mut all = outnumbered.iter();
+            let (store, gone) = all.find(|(store, _)| resources.contains(*store))?;
+            Some(format!("{store} has forgotten {}", gone.join(" and ")))
+        })
     }
 
     /// True for an instance that does not run and waits for nothing but stores. While they are

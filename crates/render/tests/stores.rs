@@ -480,7 +480,7 @@ fn a_promotion_does_not_last_as_long_as_a_copy() {
         assert_eq!((finds(lost), finds("")), (FAILED, 0));
         fs_err::remove_file(dir.path().join("lost")).unwrap();
     }
-    // Nobody answers one that has just come, however long its copy lasts.
+    // A member that has just come is answered by nobody, however long its copy lasts.
     copies();
     fs_err::write(dir.path().join("silent"), "").unwrap();
     assert_eq!(act("promote"), 0);

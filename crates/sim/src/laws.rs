@@ -35,9 +35,9 @@ impl World {
     fn several(&self) -> Vec<(ResourceId, Vec<HostName>)> {
         (self.desired.parts.iter())
             .filter(|p| {
-                matches!(p.kind, Kind::Stateless | Kind::Clustered | Kind::Promotable) && p.hosts.len() > 1
+                let several = matches!(p.kind, Kind::Stateless | Kind::Clustered | Kind::Promotable);
+                several && p.hosts.len() > 1 && !p.periodic
             })
-            .filter(|p| !p.periodic)
             .map(|p| (p.resource.clone(), p.hosts.clone()))
             .collect()
     }

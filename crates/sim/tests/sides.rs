@@ -114,7 +114,7 @@ fn a_host_that_is_fenced_again_and_again_is_kept_out() {
     }
 }
 
-/// Who votes and takes no part is none of those that do without one that is out.
+/// A member that votes and takes no part is none of those that do without one that is out.
 #[test]
 fn a_host_stays_in_beside_one_whose_pacemaker_is_stopped() {
     for architecture in ARCHITECTURES {

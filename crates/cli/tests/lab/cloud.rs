@@ -200,16 +200,13 @@ impl Cloud {
     pub fn until_redundant(&self, limit: Duration) {
         let mut last = Value::Null;
         until("the verdict `redundant`", limit, || {
-            let status = self.status()?;
-            if status["verdict"] == "redundant" {
-                return Ok(());
-            }
             // A long wait tells for what it waited.
-            if status["reason"] != last {
-                tell(&format!("{}: {}", status["verdict"], status["reason"]));
-                last = status["reason"].clone();
-            }
-            Err(format!("{status:#}"))
+            self.redundant_or(|status| {
+                if status["reason"] != last {
+                    tell(&format!("{}: {}", status["verdict"], status["reason"]));
+                    last = status["reason"].clone();
+                }
+            })
         });
     }
 
@@ -240,12 +237,17 @@ impl Cloud {
     }
 
     pub fn redundant(&self) -> Result<(), String> {
+        self.redundant_or(|_| {})
+    }
+
+    /// The same; a status with another verdict is looked at.
+    fn redundant_or(&self, look: impl FnOnce(&Value)) -> Result<(), String> {
         let status = self.status()?;
         if status["verdict"] == "redundant" {
-            Ok(())
-        } else {
-            Err(format!("{status:#}"))
+            return Ok(());
         }
+        look(&status);
+        Err(format!("{status:#}"))
     }
 
     /// The virtual address of a service.
