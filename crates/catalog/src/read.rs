@@ -4,6 +4,7 @@ mod budget;
 mod component;
 mod cure;
 mod periodic;
+mod secrets;
 mod settings;
 mod unsafe_values;
 
@@ -20,8 +21,7 @@ pub use unsafe_values::unsafe_values;
 use crate::guests::Guests;
 use crate::lint::ROLES;
 use crate::service::{
-    Broker, Database, FileSpec, HashRing, Packages, Pairs, Platform, Refused, Release, SecretSpec, Service,
-    SqlAccess,
+    Broker, Database, FileSpec, HashRing, Packages, Pairs, Platform, Refused, Release, Service, SqlAccess,
 };
 use crate::step::{DoneWhen, Forget, HeldBy, Step};
 
@@ -80,6 +80,7 @@ const FILE_KEYS: Keys<'_> = &[
     "each",
     "when",
     "directory",
+    "program",
     "ring",
     "identity",
     "own",
@@ -206,10 +207,11 @@ fn flag(w: &mut Walker, fields: &Fields<'_>, key: &str, default: bool) -> bool {
 fn file(w: &mut Walker, node: &Node) -> Option<FileSpec> {
     let f = w.fields(node, "a file", FILE_KEYS)?;
     let directory = word(w, &f, "directory");
+    let program = word(w, &f, "program");
     let ring = word(w, &f, "ring");
     let nothing = |span: &std::ops::Range<usize>| Spanned::new(String::new(), span.clone());
-    let (from, to) = match (directory, &ring) {
-        (Some(directory), _) => (nothing(&directory.span), directory),
+    let (from, to) = match (directory.or_else(|| program.clone()), &ring) {
+        (Some(path), _) => (nothing(&path.span), path),
         (None, Some(ring)) => (
             nothing(&ring.span),
             w.require(&f, "to").and_then(|n| w.text(n, "`to`"))?,
@@ -220,7 +222,12 @@ fn file(w: &mut Walker, node: &Node) -> Option<FileSpec> {
         ),
     };
     let plain_file = !from.value.is_empty() || ring.is_some();
-    let default_mode = if plain_file { "0644" } else { "0750" };
+    let default_mode = match () {
+        // Of a link the kernel knows no other.
+        () if program.is_some() => "0777",
+        () if plain_file => "0644",
+        () => "0750",
+    };
     let mode_text = word(w, &f, "mode");
     let written = mode_text.as_ref().map_or(default_mode, |m| m.value.as_str());
     let Ok(mode) = u32::from_str_radix(written, 8) else {
@@ -268,6 +275,7 @@ fn file(w: &mut Walker, node: &Node) -> Option<FileSpec> {
         identity: word_or(w, &f, "identity", ""),
         when: word_or(w, &f, "when", ""),
         from,
+        program: program.is_some(),
         ring,
         to,
     })
@@ -421,33 +429,6 @@ fn bare_step(w: &mut Walker, f: &Fields<'_>) -> Option<Step> {
     })
 }
 
-fn secrets(w: &mut Walker, fields: &Fields<'_>) -> IndexMap<String, SecretSpec> {
-    let mut out = IndexMap::new();
-    let Some(node) = fields.get("secrets") else {
-        return out;
-    };
-    for entry in w.map(node, "`secrets`").unwrap_or_default() {
-        if let Some(kind) = w.text(&entry.value, "a secret's kind") {
-            let (kind_name, size) = kind.value.split_once('-').unwrap_or((kind.value.as_str(), "32"));
-            let size = size.parse().ok().filter(|s| (8..=4096).contains(s));
-            if let (true, Some(size)) = (["password", "key", "hex", "bytes"].contains(&kind_name), size) {
-                out.insert(
-                    entry.key.value.clone(),
-                    SecretSpec {
-                        kind: kind_name.to_owned(),
-                        size,
-                    },
-                );
-            } else {
-                let message = format!("`{}` is not a kind of secret", kind.value);
-                let finding = w.error("catalog::unknown-secret-kind", &kind.span, message, "not known");
-                w.push(finding.help("`password`, `key`, `hex` or `bytes`, with a length of 8 to 4096 behind a dash: `password-32`"));
-            }
-        }
-    }
-    out
-}
-
 fn support(w: &mut Walker, fields: &Fields<'_>) -> IndexMap<String, Vec<String>> {
     let mut out = IndexMap::new();
     let Some(node) = fields.get("support") else {
@@ -542,7 +523,7 @@ fn read_service(w: &mut Walker, source: &Arc<Source>, folder: &str) -> Option<Se
         needs: words(w, &f, "needs"),
         settings,
         profiles,
-        secrets: secrets(w, &f),
+        secrets: secrets::secrets(w, &f),
         rings,
         hash_rings: hash_rings(w, &f),
         refuse,

@@ -42,10 +42,31 @@ pub enum UnitRun {
 /// A secret that the vault makes once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretSpec {
-    /// `password`, `key` (32 bytes, URL-safe base64), `hex`, `bytes`.
-    pub kind: String,
-    /// Length where the kind has one, in characters or bytes.
-    pub size: usize,
+    /// How it is made.
+    pub form: SecretForm,
+    /// Role of the hosts that have one each, as `NAME/HOST`; one for all without it.
+    pub each: Option<String>,
+}
+
+/// How the vault makes a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretForm {
+    /// So many letters and digits.
+    Password(usize),
+    /// So many random bytes in URL-safe base64.
+    Key(usize),
+    /// So many random bytes in hex.
+    Hex(usize),
+    /// So many random bytes in plain base64.
+    Bytes(usize),
+    /// A certificate authority of the service's own: `NAME.crt` and `NAME.key`. Who has its
+    /// certificates is trusted by those that trust it, and by nobody else.
+    Authority,
+    /// A certificate for servers and clients: `NAME.crt` and `NAME.key`.
+    Certificate {
+        /// The service's authority that signs it.
+        of: Spanned<String>,
+    },
 }
 
 /// Operations of a cluster resource.
@@ -159,10 +180,12 @@ impl Component {
 /// A file on hosts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileSpec {
-    /// File in the service's folder; empty for a directory and for a hash ring.
+    /// File in the service's folder; empty for a directory, a hash ring and the program.
     pub from: Spanned<String>,
     /// The service's hash ring that it holds.
     pub ring: Option<Spanned<String>>,
+    /// A link to quorate's own program, for what of it stays and runs on the host.
+    pub program: bool,
     /// Path on the host (template).
     pub to: Spanned<String>,
     /// Owner.
@@ -194,7 +217,7 @@ pub struct FileSpec {
 impl FileSpec {
     /// Whether a directory is made.
     pub fn is_directory(&self) -> bool {
-        self.from.value.is_empty() && self.ring.is_none()
+        self.from.value.is_empty() && self.ring.is_none() && !self.program
     }
 }
 

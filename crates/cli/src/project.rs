@@ -401,14 +401,19 @@ fn request(need: &SecretNeed, cloud: &Cloud) -> SecretRequest {
         SecretKind::Bytes(bytes) => vault::SecretKind::Base64 { bytes: *bytes },
         SecretKind::Uuid => vault::SecretKind::Uuid,
         SecretKind::Ca => vault::SecretKind::CaCert {
-            common_name: format!("quorate {}", cloud.name.value),
+            // A service's own is told by its name.
+            common_name: match need.name.as_str() {
+                rotate::CA => format!("quorate {}", cloud.name.value),
+                name => format!("quorate {} {name}", cloud.name.value),
+            },
         },
         SecretKind::Leaf {
+            ca,
             common_name,
             names,
             addresses,
         } => vault::SecretKind::Leaf {
-            ca: "tls/ca".to_owned(),
+            ca: ca.clone(),
             common_name: common_name.clone(),
             names: names.clone(),
             ips: addresses.clone(),

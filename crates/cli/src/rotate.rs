@@ -85,11 +85,10 @@ pub fn advance(vault: &mut Vault, common_name: &str, now: Timestamp) -> Result<(
 
 /// Forgets all certificates that the authority issued: others are made instead.
 pub fn certificates(vault: &mut Vault) {
-    let kept = [CA, NEXT, BEFORE];
     let mut issued = Vec::new();
     for stem in vault.names().filter_map(|n| n.strip_suffix(".key")) {
         let certificate = format!("{stem}.crt");
-        if vault.get(&certificate).is_some() && !kept.contains(&stem) {
+        if vault.get(&certificate).is_some() && !vault.is_authority(&certificate) {
             issued.extend([format!("{stem}.key"), certificate]);
         }
     }

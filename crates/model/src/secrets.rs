@@ -2,6 +2,9 @@
 
 use std::net::IpAddr;
 
+use catalog::{SecretForm, SecretSpec};
+use names::HostName;
+
 use crate::Model;
 
 /// What kind of secret.
@@ -17,10 +20,12 @@ pub enum SecretKind {
     Bytes(usize),
     /// A UUID.
     Uuid,
-    /// The cloud's own certificate authority, and which authorities are trusted.
+    /// A certificate authority: the cloud's own, or one of a service's.
     Ca,
-    /// A certificate of that authority.
+    /// A certificate.
     Leaf {
+        /// Name of the authority that signs it.
+        ca: String,
         /// Subject.
         common_name: String,
         /// DNS names.
@@ -39,6 +44,33 @@ pub struct SecretNeed {
     pub kind: SecretKind,
 }
 
+/// The cloud's own authority.
+const CA: &str = "tls/ca";
+
+/// True of what another cloud with the same data takes over: no certificates, and no keys
+/// of hosts.
+fn is_kept(spec: &SecretSpec) -> bool {
+    let certified = matches!(spec.form, SecretForm::Authority | SecretForm::Certificate { .. });
+    spec.each.is_none() && !certified
+}
+
+/// The kind of a service's secret, for one host or for none.
+fn kind(service: &str, spec: &SecretSpec, host: Option<(&HostName, &[IpAddr])>) -> SecretKind {
+    match &spec.form {
+        SecretForm::Password(size) => SecretKind::Password(*size),
+        SecretForm::Key(size) => SecretKind::Key(*size),
+        SecretForm::Hex(size) => SecretKind::Hex(*size),
+        SecretForm::Bytes(size) => SecretKind::Bytes(*size),
+        SecretForm::Authority => SecretKind::Ca,
+        SecretForm::Certificate { of } => SecretKind::Leaf {
+            ca: format!("{service}/{}", of.value),
+            common_name: host.map_or_else(|| service.to_owned(), |(name, _)| name.to_string()),
+            names: host.iter().map(|(name, _)| name.to_string()).collect(),
+            addresses: host.map(|(_, addresses)| addresses.to_vec()).unwrap_or_default(),
+        },
+    }
+}
+
 impl Model {
     /// The secrets that data in databases depend on: those of services that keep
     /// one. Keys open what is stored, a first password stands there as a hash. A
@@ -48,10 +80,8 @@ impl Model {
         let keeping = self.services.iter().filter(|(_, p)| p.service.database.is_some());
         keeping
             .flat_map(|(service, p)| {
-                p.service
-                    .secrets
-                    .keys()
-                    .map(move |name| format!("{service}/{name}"))
+                let kept = p.service.secrets.iter().filter(|(_, spec)| is_kept(spec));
+                kept.map(move |(name, _)| format!("{service}/{name}"))
             })
             .collect()
     }
@@ -62,7 +92,7 @@ impl Model {
             name: name.to_owned(),
             kind,
         };
-        let mut out = vec![need("cloud/id", SecretKind::Uuid), need("tls/ca", SecretKind::Ca)];
+        let mut out = vec![need("cloud/id", SecretKind::Uuid), need(CA, SecretKind::Ca)];
         let mut vips: Vec<IpAddr> = self.vips.values().map(|v| v.address).collect();
         vips.sort_unstable();
         vips.dedup();
@@ -72,6 +102,7 @@ impl Model {
         out.push(SecretNeed {
             name: "vips/tls".to_owned(),
             kind: SecretKind::Leaf {
+                ca: CA.to_owned(),
                 common_name: self.cloud.name.value.as_str().to_owned(),
                 names: Vec::new(),
                 addresses: vips,
@@ -89,6 +120,7 @@ impl Model {
             out.push(SecretNeed {
                 name: format!("tls/{name}"),
                 kind: SecretKind::Leaf {
+                    ca: CA.to_owned(),
                     common_name: name.to_string(),
                     names: vec![name.to_string(), "localhost".to_owned()],
                     addresses,
@@ -97,16 +129,18 @@ impl Model {
         }
         for (service, placed) in &self.services {
             for (name, spec) in &placed.service.secrets {
-                let kind = match spec.kind.as_str() {
-                    "key" => SecretKind::Key(spec.size),
-                    "hex" => SecretKind::Hex(spec.size),
-                    "bytes" => SecretKind::Bytes(spec.size),
-                    _ => SecretKind::Password(spec.size),
-                };
-                out.push(SecretNeed {
-                    name: format!("{service}/{name}"),
-                    kind,
-                });
+                let name = format!("{service}/{name}");
+                match &spec.each {
+                    None => out.push(need(&name, kind(service, spec, None))),
+                    Some(role) => {
+                        for host in self.hosts_of(role) {
+                            let addresses: Vec<IpAddr> = host.addresses.values().map(|a| a.value).collect();
+                            let host = &host.name.value;
+                            let kind = kind(service, spec, Some((host, &addresses)));
+                            out.push(need(&format!("{name}/{host}"), kind));
+                        }
+                    }
+                }
             }
             if placed.service.database.is_some() {
                 out.push(need(&format!("{service}/database"), SecretKind::Password(32)));

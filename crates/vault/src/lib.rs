@@ -260,6 +260,11 @@ impl Vault {
         self.entries.get(name).map(|e| e.facts.created)
     }
 
+    /// True of the certificate of an authority that this vault made.
+    pub fn is_authority(&self, name: &str) -> bool {
+        (self.entries.get(name)).is_some_and(|entry| entry.facts.kind == "ca")
+    }
+
     /// When a certificate that this vault issued expires.
     pub fn expires(&self, name: &str) -> Option<Timestamp> {
         self.entries
