@@ -95,8 +95,14 @@ fn fact(key: &[u8; 32], path: &str, wanted: Wanted, names: &Names) -> io::Result
     };
     let kind = meta.file_type();
     if kind.is_symlink() {
-        let target = fs::read_link(path)?.to_string_lossy().into_owned();
-        let digest = wire::digest(key, target.as_bytes());
+        let target = fs::read_link(path)?;
+        let own = program().is_ok_and(|program| program == target);
+        let target = target.to_string_lossy().into_owned();
+        let digest = if own {
+            wire::PROGRAM.to_owned()
+        } else {
+            wire::digest(key, target.as_bytes())
+        };
         return Ok(FileFact {
             digest,
             size: target.len() as u64,
@@ -214,6 +220,7 @@ fn write_one(file: &FileWrite, names: &Names) -> Result<bool, OpError> {
             Ok(None) => Ok(false),
             Err(error) => Err(error),
         },
+        Own::Program => link(Path::new(path), uid, gid),
     };
     result.map_err(|error| match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
@@ -338,6 +345,39 @@ fn write_beside(temporary: &Path, file: &FileWrite, uid: u32, gid: u32) -> io::R
     std::os::unix::fs::fchown(&out, Some(uid), Some(gid))?;
     out.set_permissions(Permissions::from_mode(file.mode))?;
     out.sync_all()
+}
+
+/// The program that runs as this agent.
+fn program() -> io::Result<PathBuf> {
+    fs::read_link("/proc/self/exe")
+}
+
+/// Makes a link to this agent's program; whether there was another.
+fn link(path: &Path, uid: u32, gid: u32) -> io::Result<bool> {
+    let program = program()?;
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_symlink() && fs::read_link(path)? == program => {
+            let owned = meta.uid() == uid && meta.gid() == gid;
+            if !owned {
+                std::os::unix::fs::lchown(path, Some(uid), Some(gid))?;
+            }
+            return Ok(!owned);
+        }
+        Ok(meta) if meta.is_dir() => return Err(io::Error::other("a directory is there")),
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => make_parents(path)?,
+        Err(error) => return Err(error),
+    }
+    let temporary = temporary(path)?;
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    std::os::unix::fs::symlink(program, &temporary)?;
+    std::os::unix::fs::lchown(&temporary, Some(uid), Some(gid))?;
+    fs::rename(&temporary, path)?;
+    sync_directory(path)?;
+    Ok(true)
 }
 
 /// Owner and mode alone; whether they were different.

@@ -115,6 +115,8 @@ impl std::fmt::Debug for WaitingDebug {
     }
 }
 
+/// Link to the version of the program that stays and runs on a host, whoever connects.
+const STAYS: &str = "/usr/lib/quorate/quorate";
 const READY: &str = "QUORATE-READY";
 const NEED: &str = "QUORATE-NEED";
 
@@ -162,7 +164,8 @@ fn bootstrap(folder: &str, push: &Push<'_>) -> String {
          if ! {{ {there}; }}; then \
          mkdir -p \"$d\" || exit 71; echo {NEED}; t=$(mktemp \"$f.XXXXXX\") || exit 71; \
          if head -c {packed} | gzip -dc > \"$t\" && chmod 755 \"$t\" && sync \"$t\" && mv -f \"$t\" \"$f\" && sync \"$d\"; then \
-         find \"$d\" -type f ! -name \"quorate-{hash}\" -mtime +7 -delete; else rm -f \"$t\"; exit 71; fi; fi; \
+         l=$(readlink {STAYS} || :); \
+         find \"$d\" -type f ! -name \"quorate-{hash}\" ! -name \"${{l##*/}}\" -mtime +7 -delete; else rm -f \"$t\"; exit 71; fi; fi; \
          echo {READY}; exec \"$f\" agent serve"
     );
     // The user's login shell may be anything, so only words that all shells read alike.

@@ -86,7 +86,9 @@ impl Planner<'_> {
         if same && same_owner {
             return None;
         }
-        let diff = if let Some(target) = &now.link {
+        let diff = if let (Own::Program, Some(target)) = (&file.write.own, &now.link) {
+            format!("another version is in its place: {target}")
+        } else if let Some(target) = &now.link {
             format!("a link to {target} is in its place")
         } else if file.ring.is_some() && !same {
             let moved = self.rings.changes.get(path);

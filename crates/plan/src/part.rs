@@ -110,7 +110,7 @@ fn facts_of(op: &Op, host: &str, facts: &Facts, digest: Digest<'_>, out: &mut BT
                 let now = word(facts.files.get(&file.path), |f| {
                     // Of a shared file the step stands on our keys; the rest may change.
                     let content = match file.own {
-                        Own::File | Own::Edit(_) => f.digest.clone(),
+                        Own::File | Own::Edit(_) | Own::Program => f.digest.clone(),
                         Own::Keys { .. } => format!("{:?}", f.keys),
                     };
                     format!("{content} {}:{} {:o}", f.stat.owner, f.stat.group, f.stat.mode)

@@ -38,6 +38,7 @@ pub fn is_as_wanted(file: &FileWrite, now: &FileFact, digest: Digest<'_>) -> boo
         Own::File => now.digest == digest(&file.content),
         // By another digest than this: see `render::DesiredCure`.
         Own::Edit(_) => true,
+        Own::Program => now.digest == wire::PROGRAM,
         Own::Keys { wanted, absent } => {
             now.link.is_none() && differs(wanted, absent, &now.keys, digest).is_empty()
         }

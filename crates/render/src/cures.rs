@@ -56,7 +56,7 @@ impl DesiredCure {
     fn edit(&self) -> Option<&Edit> {
         match &self.file.write.own {
             Own::Edit(edit) => Some(edit),
-            Own::File | Own::Keys { .. } => None,
+            Own::File | Own::Keys { .. } | Own::Program => None,
         }
     }
 

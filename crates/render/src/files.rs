@@ -40,6 +40,10 @@ fn file(
     let mut own = Own::File;
     let text = match extension {
         _ if directory => Text::default(),
+        _ if spec.program => {
+            own = Own::Program;
+            Text::default()
+        }
         "yaml" => {
             let shared = is_shared(model, spec);
             let ini = ini::render(templates, scope, &path, &to, &model.cloud.config, shared);

@@ -43,7 +43,11 @@ pub fn host_page(host: &DesiredHost) -> String {
     }
     for f in &host.files {
         let w = &f.write;
-        let kind = if w.directory { "directory" } else { "file" };
+        let kind = match w.own {
+            _ if w.directory => "directory",
+            wire::Own::Program => "link to the program",
+            _ => "file",
+        };
         let _ = write!(out, "{kind} {} {}:{} {:04o}", w.path, w.owner, w.group, w.mode);
         for (said, holds) in [(", secret", f.secret), (", once", f.once)] {
             out.push_str(if holds { said } else { "" });

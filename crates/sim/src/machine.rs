@@ -99,10 +99,13 @@ impl Machine {
             // Of a shared file the operator has written nothing here.
             Own::File | Own::Keys { .. } => file.content.clone(),
             Own::Edit(edit) => edit.to.clone().into(),
+            Own::Program => wire::PROGRAM.as_bytes().to_vec().into(),
         };
         let made = File {
             digest: if file.directory {
                 "directory".to_owned()
+            } else if file.own == Own::Program {
+                wire::PROGRAM.to_owned()
             } else {
                 digest(&content)
             },

@@ -22,7 +22,7 @@ pub use expect::holds;
 pub use fact::{Address, Fact, Facts, FileFact, KeyFact, Listener, OsRelease, Stat, UnitFact};
 pub use journey::{Journey, JourneyKind, JourneyRequest, Walked};
 pub use op::{
-    Ask, CibSection, Command, Edit, FileSum, FileWrite, MAX_PIECE, Op, OpError, Own, Probed, Reply, Seen,
+    Ask, CibSection, Command, Edit, FileSum, FileWrite, MAX_PIECE, Op, OpError, Own, PROGRAM, Probed, Reply, Seen,
     UnitChange,
 };
 pub use query::{

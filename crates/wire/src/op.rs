@@ -43,7 +43,13 @@ pub enum Own {
         /// Keys that are to be gone, each with its section before it.
         absent: Vec<(String, String)>,
     },
+    /// A link to the program that is the host's agent, for what of it stays and runs there.
+    /// Its version is known to the agent alone, which tells it by [`PROGRAM`].
+    Program,
 }
+
+/// Digest of a link to the program that is the host's agent. It equals that of no content.
+pub const PROGRAM: &str = "program";
 
 /// A text of a file replaced by another. Only files that are known are changed: of any
 /// other it is not known what the change would make of it.
