@@ -10,7 +10,8 @@
 //!   fencing (two holders break connections, not data: the stores behind it
 //!   have quorums of their own), and its stickiness is above its preference:
 //!   coming home is a step of its own.
-//! - A fence device never runs on the host that it fences.
+//! - A fence device never runs on the host that it fences. Every host with power has
+//!   devices, those beside the cluster too; these never turn a host on again.
 
 use catalog::{Component, Kind, UnitRun};
 use cloud::{Fencing, PowerDevice, PowerOption};
@@ -214,18 +215,22 @@ fn fencing(model: &Model, out: &mut Cib) {
     if !fenced(model) {
         return;
     }
-    for host in model.hosts_of("cluster") {
+    let members = model.hosts_of("cluster");
+    for host in &model.cloud.hosts {
         let name = host.name.as_str();
+        let member = members.iter().any(|m| m.name == host.name);
         for (level, index) in host.power.iter().zip(1_u32..) {
             let ids = level.devices.iter().zip(0_u8..).map(|(device, turn)| {
                 let id = ResourceId::from(device_id(name, index, turn));
                 out.resources
-                    .push(Resource::Primitive(device_of(&id, name, device)));
-                out.locations.push(Location {
-                    resource: id.clone(),
-                    node: name.to_owned(),
-                    score: "-INFINITY".to_owned(),
-                });
+                    .push(Resource::Primitive(device_of(&id, name, device, member)));
+                if member {
+                    out.locations.push(Location {
+                        resource: id.clone(),
+                        node: name.to_owned(),
+                        score: "-INFINITY".to_owned(),
+                    });
+                }
                 id
             });
             let devices = ids.collect();
@@ -248,8 +253,13 @@ fn device_id(host: &str, level: u32, turn: u8) -> String {
     }
 }
 
-fn device_of(id: &str, host: &str, device: &PowerDevice) -> Primitive {
+fn device_of(id: &str, host: &str, device: &PowerDevice, member: bool) -> Primitive {
     let mut params = pairs([("pcmk_host_list", host)]);
+    if !member {
+        // A host beside the cluster is dead until its work runs elsewhere: power that comes
+        // back by itself would bring that work back with it.
+        params.insert("pcmk_reboot_action".to_owned(), "off".to_owned());
+    }
     for (key, option) in &device.options {
         let value = match &option.value.value {
             PowerOption::Text(text) => text.clone(),
@@ -268,7 +278,13 @@ fn device_of(id: &str, host: &str, device: &PowerDevice) -> Primitive {
             operation("start", "0s", &[("timeout", "60s")]),
             operation("stop", "0s", &[("timeout", "60s")]),
             // A device is asked now and then, so that a dead one is found before it is needed.
-            operation("monitor", "60s", &[("timeout", "60s")]),
+            // A question costs 0.2 s of a processor, and of hosts beside the cluster there
+            // may be a thousand.
+            operation(
+                "monitor",
+                if member { "60s" } else { "3600s" },
+                &[("timeout", "60s")],
+            ),
         ],
     }
 }
