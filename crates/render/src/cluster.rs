@@ -253,6 +253,19 @@ fn device_id(host: &str, level: u32, turn: u8) -> String {
     }
 }
 
+/// Options of a fence device as its agent takes them; secrets are placeholders.
+pub(crate) fn options_of(device: &PowerDevice) -> impl Iterator<Item = (String, String)> {
+    device.options.iter().map(|(key, option)| {
+        let value = match &option.value.value {
+            PowerOption::Text(text) => text.clone(),
+            PowerOption::Secret(name) => secret(name),
+            // Read into the vault under the name of its path.
+            PowerOption::File(path) => secret(&format!("file/{path}")),
+        };
+        (key.clone(), value)
+    })
+}
+
 fn device_of(id: &str, host: &str, device: &PowerDevice, member: bool) -> Primitive {
     let mut params = pairs([("pcmk_host_list", host)]);
     if !member {
@@ -260,15 +273,7 @@ fn device_of(id: &str, host: &str, device: &PowerDevice, member: bool) -> Primit
         // back by itself would bring that work back with it.
         params.insert("pcmk_reboot_action".to_owned(), "off".to_owned());
     }
-    for (key, option) in &device.options {
-        let value = match &option.value.value {
-            PowerOption::Text(text) => text.clone(),
-            PowerOption::Secret(name) => secret(name),
-            // Read into the vault under the name of its path.
-            PowerOption::File(path) => secret(&format!("file/{path}")),
-        };
-        params.insert(key.clone(), value);
-    }
+    params.extend(options_of(device));
     Primitive {
         id: id.into(),
         agent: format!("stonith:{}", device.agent.value),

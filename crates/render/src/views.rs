@@ -21,6 +21,20 @@ pub(crate) struct HostView {
     pub(crate) interface_addresses: Vec<String>,
     pub(crate) links: Vec<String>,
     pub(crate) roles: Vec<String>,
+    /// Addresses by network.
+    pub(crate) networks: IndexMap<String, String>,
+    /// What it fails together with, by the word for it.
+    pub(crate) domains: IndexMap<String, String>,
+    /// Fence devices by level.
+    pub(crate) power: Vec<Vec<DeviceView>>,
+}
+
+/// A fence device.
+#[derive(Serialize)]
+pub(crate) struct DeviceView {
+    pub(crate) agent: String,
+    /// Options; secrets are placeholders.
+    pub(crate) options: IndexMap<String, String>,
 }
 
 #[derive(Serialize)]
@@ -136,7 +150,22 @@ pub(crate) fn host_view(model: &Model, ids: &IndexMap<HostName, u32>, host: &clo
             .map(|a| a.to_string())
             .collect(),
         roles: host.roles.iter().map(|r| r.as_str().to_owned()).collect(),
+        networks: (host.addresses.iter())
+            .map(|(network, a)| (network.to_string(), a.value.to_string()))
+            .collect(),
+        domains: (host.domains.iter())
+            .map(|(domain, name)| (domain.to_string(), name.value.clone()))
+            .collect(),
+        power: host.power.iter().map(level_view).collect(),
     }
+}
+
+fn level_view(level: &cloud::PowerLevel) -> Vec<DeviceView> {
+    let devices = level.devices.iter().map(|device| DeviceView {
+        agent: device.agent.value.clone(),
+        options: crate::cluster::options_of(device).collect(),
+    });
+    devices.collect()
 }
 
 /// Threads of all processes of an instance.
