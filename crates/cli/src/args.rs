@@ -100,6 +100,16 @@ pub struct StatusArgs {
     /// Look again and again, until Ctrl-C
     #[arg(long)]
     pub watch: bool,
+    /// Print it in the form of another tool; JSON is the same in all
+    #[arg(long, value_enum, conflicts_with_all = ["check", "journeys"])]
+    pub view: Option<View>,
+}
+
+/// Forms in which `status` is printed for people, besides its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum View {
+    /// As `pcs status` shows a cluster, and what runs on each VM host
+    Pacemaker,
 }
 
 /// `check`.
