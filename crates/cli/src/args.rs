@@ -345,15 +345,19 @@ pub struct NamedHosts {
     pub yes: bool,
 }
 
+/// Group of all members of the cluster, which is no role.
+pub const MEMBERS: &str = "members";
+
 /// Some hosts of a cloud.
 #[derive(Debug, clap::Args)]
 pub struct ManyHosts {
     /// The hosts' names in the cloud
     #[arg(required_unless_present = "rolling")]
     pub hosts: Vec<String>,
-    /// All members of the cluster
-    #[arg(long, conflicts_with = "hosts")]
-    pub rolling: bool,
+    /// All members of the cluster, or all hosts of this role
+    #[arg(long, value_name = "ROLE", num_args = 0..=1, require_equals = true, default_missing_value = MEMBERS,
+        conflicts_with = "hosts")]
+    pub rolling: Option<String>,
     /// The cloud file
     #[arg(short, long, default_value = "cloud.yaml")]
     pub file: Utf8PathBuf,
