@@ -25,7 +25,7 @@ use indexmap::IndexMap;
 pub use cloud::tree::{Node, Spanned};
 pub use data::{DataKey, is_data, name_of, written};
 pub use endpoint::{Brake, Checks, Endpoint};
-pub use guests::Guests;
+pub use guests::{Guests, Moves};
 pub use journeys::{Journeys, Request, Session, Walk};
 pub use service::{
     BY_SYSTEMD, Broker, Budget, Component, Cure, Cured, Database, FileSpec, HashRing, Interval, Kind, Law,

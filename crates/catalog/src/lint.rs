@@ -283,7 +283,10 @@ pub fn lint(catalog: &Catalog) -> Vec<Diagnostic> {
             ));
         }
         let steps: Vec<&str> = service.steps.iter().map(|s| s.name.value.as_str()).collect();
-        for step in (service.steps.iter()).chain(service.forget.iter().map(|f| &f.step)) {
+        let moves = service.guests.iter().filter_map(|g| g.moves.as_ref());
+        let moves = moves.flat_map(|m| [&m.empty, &m.fill]);
+        let forget = service.forget.iter().map(|f| &f.step);
+        for step in service.steps.iter().chain(forget).chain(moves) {
             out.extend(unknown_roles(service, &step.on));
             out.extend(unknown_roles(service, step.each.as_slice()));
         }

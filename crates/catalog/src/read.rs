@@ -18,7 +18,6 @@ pub use budget::budget;
 pub use cure::cure;
 pub use unsafe_values::unsafe_values;
 
-use crate::guests::Guests;
 use crate::lint::ROLES;
 use crate::service::{
     Broker, Database, FileSpec, HashRing, Packages, Pairs, Platform, Refused, Release, Service, SqlAccess,
@@ -66,7 +65,6 @@ const SERVICE_KEYS: Keys<'_> = &[
     "guests",
     "journeys",
 ];
-const GUESTS_KEYS: Keys<'_> = &["on", "list", "shut", "timeout"];
 const FILE_KEYS: Keys<'_> = &[
     "from",
     "to",
@@ -140,7 +138,7 @@ fn words(w: &mut Walker, fields: &Fields<'_>, key: &str) -> Vec<Spanned<String>>
 }
 
 /// One role or several; `None` where there is none.
-fn roles(w: &mut Walker, fields: &Fields<'_>, key: &str) -> Option<Vec<Spanned<String>>> {
+pub(crate) fn roles(w: &mut Walker, fields: &Fields<'_>, key: &str) -> Option<Vec<Spanned<String>>> {
     let node = w.require(fields, key)?;
     let roles = w.texts(node, "a role");
     (!roles.is_empty()).then_some(roles)
@@ -193,7 +191,7 @@ fn packages_of(w: &mut Walker, node: &Node) -> Packages {
     out
 }
 
-fn plain(words: Vec<Spanned<String>>) -> Vec<String> {
+pub(crate) fn plain(words: Vec<Spanned<String>>) -> Vec<String> {
     words.into_iter().map(|s| s.value).collect()
 }
 
@@ -347,7 +345,7 @@ fn words_of_run(w: &mut Walker, fields: &Fields<'_>) -> Option<Vec<String>> {
         .map(|n| plain(w.texts(n, "a word of `run`")))
 }
 
-fn timeout(w: &mut Walker, fields: &Fields<'_>) -> u64 {
+pub(crate) fn timeout(w: &mut Walker, fields: &Fields<'_>) -> u64 {
     fields
         .get("timeout")
         .and_then(|n| w.integer(n, "a number of seconds", 1..=86_400))
@@ -414,6 +412,11 @@ fn forget(w: &mut Walker, node: &Node) -> Option<Forget> {
 /// A command without guards.
 fn bare_step(w: &mut Walker, f: &Fields<'_>) -> Option<Step> {
     let name = w.require(f, "name").and_then(|n| w.text(n, "`name`"))?;
+    step_named(w, f, name)
+}
+
+/// A command without guards whose name is its key.
+pub(crate) fn step_named(w: &mut Walker, f: &Fields<'_>, name: Spanned<String>) -> Option<Step> {
     Some(Step {
         run: words_of_run(w, f)?,
         user: word_or(w, f, "user", ""),
@@ -439,21 +442,6 @@ fn support(w: &mut Walker, fields: &Fields<'_>) -> IndexMap<String, Vec<String>>
         out.insert(entry.key.value.clone(), words);
     }
     out
-}
-
-fn guests(w: &mut Walker, fields: &Fields<'_>) -> Option<Guests> {
-    let f = w.fields(fields.get("guests")?, "machines of users", GUESTS_KEYS)?;
-    let mut words = |key| {
-        let node = w.require(&f, key)?;
-        Some(plain(w.texts(node, "a word of a command")))
-    };
-    let (list, shut) = (words("list"), words("shut"));
-    Some(Guests {
-        on: roles(w, &f, "on")?,
-        list: list?,
-        shut: shut?,
-        timeout: timeout(w, &f),
-    })
 }
 
 /// Reads a `service.yaml`. `None` when it has errors that leave no service.
@@ -542,7 +530,7 @@ fn read_service(w: &mut Walker, source: &Arc<Source>, folder: &str) -> Option<Se
         provides: pairs(w, &f, "provides"),
         properties: pairs(w, &f, "properties"),
         support: support(w, &f),
-        guests: guests(w, &f),
+        guests: crate::guests::read(w, &f),
         journeys: crate::journeys::read(w, &f),
         name,
     })

@@ -100,6 +100,16 @@ pub struct StatusArgs {
     /// Look again and again, until Ctrl-C
     #[arg(long)]
     pub watch: bool,
+    /// Print it in the form of another tool; JSON is the same in all
+    #[arg(long, value_enum, conflicts_with_all = ["check", "journeys"])]
+    pub view: Option<View>,
+}
+
+/// Forms in which `status` is printed for people, besides its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum View {
+    /// As `pcs status` shows a cluster, and what runs on each VM host
+    Pacemaker,
 }
 
 /// `check`.
@@ -335,15 +345,19 @@ pub struct NamedHosts {
     pub yes: bool,
 }
 
+/// Group of all members of the cluster, which is no role.
+pub const MEMBERS: &str = "members";
+
 /// Some hosts of a cloud.
 #[derive(Debug, clap::Args)]
 pub struct ManyHosts {
     /// The hosts' names in the cloud
     #[arg(required_unless_present = "rolling")]
     pub hosts: Vec<String>,
-    /// All members of the cluster
-    #[arg(long, conflicts_with = "hosts")]
-    pub rolling: bool,
+    /// All members of the cluster, or all hosts of this role
+    #[arg(long, value_name = "ROLE", num_args = 0..=1, require_equals = true, default_missing_value = MEMBERS,
+        conflicts_with = "hosts")]
+    pub rolling: Option<String>,
     /// The cloud file
     #[arg(short, long, default_value = "cloud.yaml")]
     pub file: Utf8PathBuf,

@@ -10,6 +10,7 @@ mod console;
 mod due;
 mod failure;
 mod heard;
+mod machines;
 mod nss;
 mod place;
 mod power;
@@ -21,6 +22,7 @@ mod say;
 mod seen;
 mod steps;
 mod versions;
+mod view;
 mod watch;
 mod window;
 

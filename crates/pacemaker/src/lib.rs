@@ -21,6 +21,6 @@ pub use cib::{
 };
 pub use links::{ASK_LINKS, Heard, LINKS};
 pub use live::{Configured, Held, LiveCib};
-pub use mon::{Failure, Monitor, Node, NodeResource, ParseError, UnderWay};
+pub use mon::{CloneSet, Failure, Monitor, Node, NodeResource, ParseError, UnderWay};
 pub use options::{GUARDED, HOLDS, Property, same_value, truth, without_contradictions};
 pub use quorum::{ASK_QUORUM, QUORUM, has_quorum};

@@ -32,6 +32,8 @@ pub struct Node {
     pub maintenance: bool,
     /// The designated controller.
     pub dc: bool,
+    /// Runs what the members tell it by `pacemaker_remote`, and has no vote.
+    pub remote: bool,
 }
 
 /// An instance of a resource.
@@ -43,6 +45,10 @@ pub struct Node {
 pub struct NodeResource {
     /// The primitive's id, without an instance number.
     pub id: ResourceId,
+    /// Resource agent: `ocf:heartbeat:IPaddr2`.
+    pub agent: String,
+    /// The clone that it is an instance of.
+    pub set: Option<CloneSet>,
     /// `Started`, `Promoted`, `Unpromoted`, `Stopped`, `Starting`.
     pub role: String,
     /// Its nodes: none if it runs nowhere, several where it runs and should run once.
@@ -59,6 +65,15 @@ pub struct NodeResource {
     pub blocked: bool,
     /// The cluster acts on it: neither unmanaged nor in maintenance.
     pub managed: bool,
+}
+
+/// A clone of a resource.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CloneSet {
+    /// Id: `haproxy-clone`.
+    pub id: ResourceId,
+    /// Its instances are promoted.
+    pub promotable: bool,
 }
 
 /// An action that failed.
@@ -99,6 +114,12 @@ pub struct Monitor {
     pub quorate: bool,
     /// Name of the designated controller, when there is one.
     pub dc: Option<String>,
+    /// Pacemaker's version on the designated controller.
+    pub version: Option<String>,
+    /// Layer that tells who is a member: `corosync`.
+    pub stack: Option<String>,
+    /// Instances that the configuration asks for, fence devices among them.
+    pub configured: Option<u32>,
     /// The cluster's properties as this node has them in force, of those that are told.
     pub options: BTreeMap<String, String>,
     /// Nodes.
@@ -146,6 +167,7 @@ impl Node {
             standby_onfail: yes(node, "standby_onfail"),
             maintenance: yes(node, "maintenance"),
             dc: yes(node, "is_dc"),
+            remote: node.attribute("type") == Some("remote"),
         }
     }
 }
@@ -159,6 +181,11 @@ impl NodeResource {
         let pending = pending.or_else(|| role.ends_with("ing").then(|| role.clone()));
         Self {
             id: id.split(':').next().unwrap_or_default().into(),
+            agent: text(node, "resource_agent"),
+            set: node
+                .ancestors()
+                .find(|n| n.has_tag_name("clone"))
+                .map(|n| CloneSet::read(&n)),
             role: if pending.as_deref() == Some("Starting") {
                 "Starting".to_owned()
             } else {
@@ -187,6 +214,15 @@ impl NodeResource {
     /// It is on a node, in whatever role.
     pub fn is_on(&self, node: &str) -> bool {
         self.nodes.iter().any(|n| n == node)
+    }
+}
+
+impl CloneSet {
+    fn read(node: &XmlNode<'_, '_>) -> Self {
+        Self {
+            id: text(node, "id").into(),
+            promotable: yes(node, "multi_state"),
+        }
     }
 }
 
@@ -226,6 +262,11 @@ impl Monitor {
                 "current_dc" => {
                     out.quorate = yes(&node, "with_quorum");
                     out.dc = node.attribute("name").map(str::to_owned);
+                    out.version = node.attribute("version").map(str::to_owned);
+                }
+                "stack" => out.stack = node.attribute("type").map(str::to_owned),
+                "resources_configured" => {
+                    out.configured = node.attribute("number").and_then(|n| n.parse().ok());
                 }
                 "cluster_options" => {
                     let all = node.attributes();

@@ -14,6 +14,7 @@ mod cures;
 mod depart;
 mod diff;
 mod drift;
+mod guests;
 mod handover;
 mod home;
 mod hosts;

@@ -3,7 +3,8 @@
 //!
 //! The cluster's own word for it is standby; the balancers are told before, so
 //! that nobody is sent to an instance that is about to stop. It is refused where
-//! another host is away already: what is left would be too little.
+//! another member is away already: what is left would be too little. A host that runs VMs is
+//! emptied first (`guests`), whether it is a member or not.
 
 use engines::Refusal;
 use names::{HostName, ResourceId};
@@ -13,7 +14,7 @@ use wire::{ClusterWant, Command, Expect, Op, Query, ResourceWant, Wait};
 
 use crate::build::{Planner, step};
 use crate::refuse::refuse;
-use crate::{Effect, Observed, Plan, StepId, look, quorate};
+use crate::{Effect, Observed, Plan, StepId, guests, look, quorate};
 
 /// Everything on a host may take so long to stop, in milliseconds: what one
 /// instance may.
@@ -42,12 +43,23 @@ pub fn drained(observed: &Observed) -> Vec<String> {
     away.map(|n| n.name).collect()
 }
 
-fn reasons(desired: &Desired, observed: &Observed, monitor: Option<&Monitor>, host: &str) -> Vec<Refusal> {
+fn reasons(
+    desired: &Desired,
+    observed: &Observed,
+    monitor: Option<&Monitor>,
+    host: &HostName,
+) -> Vec<Refusal> {
     let mut out = Vec::new();
-    if !desired.is_member(host) {
+    if !desired.is_member(host) && !guests::can_move(desired, host) {
+        let runs = desired.hosts.get(host).is_some_and(|h| !h.guests.is_empty());
+        let why = if runs {
+            "and the catalogue has no command that moves its VMs"
+        } else {
+            "nothing of it can be taken elsewhere"
+        };
         out.push(refuse(
             "host::not-a-member",
-            format!("{host} is not a member of the cluster: nothing of it can be taken elsewhere"),
+            format!("{host} is not a member of the cluster: {why}"),
             "name a controller".to_owned(),
         ));
         return out;
@@ -70,6 +82,15 @@ fn reasons(desired: &Desired, observed: &Observed, monitor: Option<&Monitor>, ho
             format!("switch {host} on first"),
         ));
     }
+    if desired.is_member(host) {
+        out.extend(others_away(desired, monitor, host));
+    }
+    out
+}
+
+/// Members that are away: another is not taken away beside them.
+fn others_away(desired: &Desired, monitor: &Monitor, host: &HostName) -> Vec<Refusal> {
+    let mut out = Vec::new();
     for (other, _) in desired.nodes.iter().filter(|(n, _)| n != host) {
         let node = monitor.nodes.iter().find(|n| n.name == *other);
         let state = match node {
@@ -91,7 +112,51 @@ const REBOOT: &str = "systemctl --quiet is-active quorate-reboot-now.timer quora
                       [ \"$(systemctl is-system-running)\" = stopping ] || \
                       exec systemd-run --on-active=2s --unit=quorate-reboot-now systemctl reboot";
 
-/// Takes a host out of service, and does something to it.
+/// What is done to a host: its title and operations; none where it only stays out of service.
+fn work(planner: &Planner<'_>, host: &HostName, upkeep: Upkeep) -> Option<(String, Vec<Op>)> {
+    match upkeep {
+        Upkeep::Drain => None,
+        // A moment later: the answer has to leave the host before it goes down.
+        Upkeep::Reboot => Some((
+            format!("reboot {host}"),
+            vec![Op::Run(Command::new(
+                "quorate-reboot".to_owned(),
+                &["sh", "-c", REBOOT],
+                30_000,
+            ))],
+        )),
+        Upkeep::Update => {
+            let mut ops = vec![Op::Upgrade];
+            ops.extend(planner.renew(host));
+            Some((format!("update the packages of {host}"), ops))
+        }
+    }
+}
+
+/// A host of the cloud by its name, with the cluster, where nothing is against touching it.
+fn touched<'d>(
+    desired: &'d Desired,
+    observed: &Observed,
+    host: &str,
+    more: impl Fn(&HostName) -> Vec<Refusal>,
+) -> Result<(Monitor, &'d HostName), Vec<Refusal>> {
+    let Some((host, _)) = desired.hosts.get_key_value(host) else {
+        return Err(vec![refuse(
+            "host::not-a-member",
+            format!("the cloud has no host {host}"),
+            "name a host of the cloud file",
+        )]);
+    };
+    let monitor = quorate(observed);
+    let mut reasons = reasons(desired, observed, monitor.as_ref(), host);
+    reasons.extend(more(host));
+    monitor
+        .filter(|_| reasons.is_empty())
+        .map(|monitor| (monitor, host))
+        .ok_or(reasons)
+}
+
+/// Takes a host out of service, its VMs first, and does something to it.
 ///
 /// # Errors
 /// All reasons against it; nothing may then be done.
@@ -101,40 +166,24 @@ pub fn take_away(
     host: &str,
     upkeep: Upkeep,
 ) -> Result<Plan, Vec<Refusal>> {
-    let monitor = quorate(observed);
-    let reasons = reasons(desired, observed, monitor.as_ref(), host);
-    let mut nodes = desired.nodes.iter().map(|(node, _)| node);
-    let host = nodes.find(|node| **node == host);
-    let Some((monitor, host)) = monitor.zip(host).filter(|_| reasons.is_empty()) else {
-        return Err(reasons);
-    };
+    let (monitor, host) = touched(desired, observed, host, |host| {
+        guests::reasons(desired, observed, host)
+    })?;
     let mut planner = Planner::new(desired, observed, &no_digest);
-    let mut last = Vec::new();
-    if !monitor.nodes.iter().any(|n| *host == n.name && n.standby) {
-        let gate = planner.gate(host, &[]);
+    let mut last = planner.empty(host, &[]);
+    let in_service = desired.is_member(host) && !monitor.nodes.iter().any(|n| *host == n.name && n.standby);
+    if in_service {
+        let gate = planner.gate(host, &last);
         let all = planner.all_balanced();
         let out = planner.take_out(host, &all, &gate);
         last = planner.standby(&monitor, host, "the operator wants it", &out);
     }
-    let op = match upkeep {
-        Upkeep::Drain => None,
-        // A moment later: the answer has to leave the host before it goes down.
-        Upkeep::Reboot => Some((
-            format!("reboot {host}"),
-            Op::Run(Command::new(
-                "quorate-reboot".to_owned(),
-                &["sh", "-c", REBOOT],
-                30_000,
-            )),
-        )),
-        Upkeep::Update => Some((format!("update the packages of {host}"), Op::Upgrade)),
-    };
-    if let Some((title, op)) = op {
+    if let Some((title, ops)) = work(&planner, host, upkeep) {
         let id = StepId::from(format!("upkeep/{host}"));
         let why = "the operator wants it";
         planner
             .steps
-            .push(step(id, vec![host.clone()], title, why, vec![op], last));
+            .push(step(id, vec![host.clone()], title, why, ops, last));
     }
     Ok(Plan {
         intent: format!("take {host} out of service"),
@@ -143,20 +192,16 @@ pub fn take_away(
     })
 }
 
-/// Takes a host back into service. A host that is in service gives an empty plan.
+/// Takes a host back into service. A member that is in service and runs no VMs gives an empty
+/// plan; a VM host is asked in any case, since only its service knows whether it takes VMs.
 ///
 /// # Errors
 /// All reasons against it.
 pub fn take_back(desired: &Desired, observed: &Observed, host: &str) -> Result<Plan, Vec<Refusal>> {
-    let monitor = quorate(observed);
-    let reasons = reasons(desired, observed, monitor.as_ref(), host);
-    let mut nodes = desired.nodes.iter().map(|(node, _)| node);
-    let host = nodes.find(|node| **node == host);
-    let Some((monitor, host)) = monitor.zip(host).filter(|_| reasons.is_empty()) else {
-        return Err(reasons);
-    };
+    let (monitor, host) = touched(desired, observed, host, |_| Vec::new())?;
     let mut planner = Planner::new(desired, observed, &no_digest);
-    if monitor.nodes.iter().any(|n| *host == n.name && n.standby) {
+    let mut last = Vec::new();
+    if desired.is_member(host) && monitor.nodes.iter().any(|n| *host == n.name && n.standby) {
         let id = StepId::from(format!("service/{host}"));
         let words = [
             "crm_attribute",
@@ -183,8 +228,9 @@ pub fn take_back(desired: &Desired, observed: &Observed, host: &str) -> Result<P
         s.effects = vec![Effect::Starts { host: host.clone() }];
         planner.steps.push(s);
         let all = planner.all_balanced();
-        planner.let_in(host, &all, vec![id]);
+        last = planner.let_in(host, &all, vec![id]);
     }
+    planner.fill(host, last);
     Ok(Plan {
         intent: format!("take {host} back into service"),
         steps: planner.steps,

@@ -128,6 +128,24 @@ fn asked(desired: &Desired, observed: &Observed, forget: &DesiredForget) -> Opti
     out
 }
 
+/// Count and name of the things that a service knows on a host of the cloud; none where it has
+/// none, or cannot be asked.
+pub(crate) fn held_on(
+    desired: &Desired,
+    observed: &Observed,
+    service: &str,
+    host: &str,
+) -> Option<(String, String)> {
+    let forget = desired.forget.iter().filter(|f| f.script.service == service);
+    let mut all = forget.filter_map(|f| Some((f.held_by.as_ref()?, asked(desired, observed, f)?)));
+    all.find_map(|(held_by, held)| {
+        let (_, count) = held
+            .into_iter()
+            .find(|(name, count)| name == host && count != "0")?;
+        Some((count, held_by.what.clone()))
+    })
+}
+
 impl Planner<'_> {
     /// Has services forget hosts that left, once all else is done: what they ran is stopped
     /// then.

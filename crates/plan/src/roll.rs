@@ -373,7 +373,7 @@ impl Planner<'_> {
     }
 
     /// The waits for a host's own units, where there is no cluster to ask.
-    fn units_up(&self, host: &str) -> Vec<Op> {
+    pub(crate) fn units_up(&self, host: &str) -> Vec<Op> {
         let wanted = self.desired.hosts.get(host).into_iter().flat_map(|w| &w.units);
         let up = |unit: &String| {
             let argv = ["systemctl", "is-active", "--quiet", unit].map(str::to_owned);

@@ -9,7 +9,8 @@ use wire::{FileWrite, Own};
 use crate::context::{Scope, Templates, Text};
 use crate::rings::First;
 use crate::{
-    DesiredFile, DesiredGuests, DesiredHost, Reader, cures, ini, periodic, ports_of, systemd, units_of,
+    DesiredFile, DesiredGuests, DesiredHost, Reader, cures, ini, periodic, ports_of, scripts, systemd,
+    units_of,
 };
 
 /// Whether only keys of a file are ours, by the catalogue's word or the operator's.
@@ -185,6 +186,7 @@ pub fn host(
                 list: guests.list.clone(),
                 shut: guests.shut.clone(),
                 timeout: guests.timeout,
+                moves: scripts::moves(model, templates, placed, guests, &host.name.value),
             });
         }
         for unit in &placed.service.mask {

@@ -183,6 +183,17 @@ pub struct DesiredGuests {
     pub shut: Vec<String>,
     /// Seconds that it may take.
     pub timeout: u64,
+    /// Commands that move them while they run; none where they cannot be moved.
+    pub moves: Option<DesiredMoves>,
+}
+
+/// Commands that empty one VM host, and let it have VMs again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredMoves {
+    /// Lets no VM come any more and moves all away; it fails, with a list, while one is left.
+    pub empty: DesiredScript,
+    /// Lets VMs come again, and ends once they can.
+    pub fill: DesiredScript,
 }
 
 /// A service's databases and their only user.

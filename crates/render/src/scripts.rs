@@ -1,11 +1,12 @@
 //! Commands that a service has run once for the cloud, and those that take them back.
 
-use catalog::Step;
+use catalog::{Guests, Step};
 use model::{Model, Placed};
+use names::HostName;
 use wire::{Command, Expect, Op, Query, Sql};
 
 use crate::context::{Scope, Templates};
-use crate::{DesiredEach, DesiredFaults, DesiredForget, DesiredHeldBy, DesiredScript};
+use crate::{DesiredEach, DesiredFaults, DesiredForget, DesiredHeldBy, DesiredMoves, DesiredScript};
 
 /// The scripts of a service, in its order. `sql`: socket and user of the SQL
 /// store, which the guards ask.
@@ -81,6 +82,32 @@ pub fn forget(
         DesiredForget { script, held_by }
     });
     made.collect()
+}
+
+/// Commands that move a host's VMs, with its name for `{host}`; none where they cannot be moved.
+pub fn moves(
+    model: &Model,
+    templates: &mut Templates,
+    placed: &Placed,
+    guests: &Guests,
+    host: &HostName,
+) -> Option<DesiredMoves> {
+    let moves = guests.moves.as_ref()?;
+    let mut about = |step: &Step| {
+        let mut made = script(model, templates, placed, None, step, &[]);
+        if let Op::Run(command) = &mut made.op {
+            command.unit = format!("{}-{host}", command.unit);
+            for word in &mut command.argv {
+                *word = word.replace("{host}", host.as_str());
+            }
+        }
+        made.asks = vec![placed.service.name.value.clone()];
+        made
+    };
+    Some(DesiredMoves {
+        empty: about(&moves.empty),
+        fill: about(&moves.fill),
+    })
 }
 
 /// Commands for the hosts that are left where most are lost, each with its question whether it is done.

@@ -58,15 +58,19 @@ fn of_store(store: &Store, desired: &Desired, seen: &Seen<'_>) -> u32 {
     )
 }
 
-/// How much more each API, address, store and set of queues bears.
-pub(crate) fn bears(found: &Snapshot, desired: &Desired, seen: &Seen<'_>, left: &Left) -> Vec<Bears> {
-    let mut out = Vec::new();
+/// Members that the cluster can lose while it acts on what fails.
+pub(crate) fn members(found: &Snapshot, left: &Left) -> u32 {
     let online = found.members.iter().filter(|m| m.state == "online").count();
-    let cluster = if left.held || !left.unproven.is_empty() {
+    if left.held || !left.unproven.is_empty() {
         0
     } else {
         margin(number(found.members.len()), vec![1; online])
-    };
+    }
+}
+
+/// How much more each API, address, store and set of queues bears; the cluster bears `cluster`.
+pub(crate) fn bears(found: &Snapshot, desired: &Desired, seen: &Seen<'_>, cluster: u32) -> Vec<Bears> {
+    let mut out = Vec::new();
     let stores: Vec<(&Store, u32)> = found
         .stores
         .iter()
@@ -182,10 +186,15 @@ pub(crate) fn fatal(desired: &Desired, left: &Left) -> Vec<String> {
     out
 }
 
+/// Hosts that run VMs.
+pub(crate) fn executors(desired: &Desired) -> BTreeSet<&HostName> {
+    let parts = desired.parts.iter().filter(|p| is_executor(p));
+    parts.flat_map(|p| &p.hosts).collect()
+}
+
 /// A note on the hosts whose machines nobody starts elsewhere; none where there are none.
 pub(crate) fn unprotected(desired: &Desired) -> Option<String> {
-    let parts = desired.parts.iter().filter(|p| is_executor(p));
-    let hosts: BTreeSet<&HostName> = parts.flat_map(|p| &p.hosts).collect();
+    let hosts = executors(desired);
     let names: Vec<&str> = hosts.iter().take(3).map(|h| h.as_str()).collect();
     let more = hosts.len().saturating_sub(names.len());
     let more = if more > 0 {

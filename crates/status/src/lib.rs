@@ -11,12 +11,14 @@ mod beside;
 mod cluster;
 mod cures;
 mod faults;
+mod groups;
 mod hosts;
 mod instances;
 mod links;
 mod members;
 mod problem;
 mod stores;
+mod view;
 mod words;
 
 use engines::Member;
@@ -29,8 +31,10 @@ use wire::{Answer, Fact, Facts, Walked};
 
 pub use bears::Bears;
 use cluster::Cluster;
+pub use groups::Group;
 pub use links::Link;
 pub use problem::Problem;
+pub use view::pacemaker_view;
 
 /// What a snapshot means, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -146,6 +150,8 @@ pub struct Snapshot {
     pub journeys: Vec<Walked>,
     /// How much more each API, address, store and set of queues bears.
     pub bears: Vec<Bears>,
+    /// How many more hosts of each group can be lost.
+    pub groups: Vec<Group>,
     /// Single losses that would last until somebody repairs them, a clause each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fatal: Vec<String>,
@@ -187,13 +193,16 @@ pub fn snapshot(cloud: &str, desired: &Desired, no_fencing: Option<&str>, observ
         members,
         journeys: Vec::new(),
         bears: Vec::new(),
+        groups: Vec::new(),
         fatal: Vec::new(),
         problems: Vec::new(),
         remarks: Vec::new(),
     };
     if observed.values().any(Result::is_ok) {
         let left = bears::left(&out, desired, observed, cluster.as_ref());
-        out.bears = bears::bears(&out, desired, &seen, &left);
+        let cluster = bears::members(&out, &left);
+        out.bears = bears::bears(&out, desired, &seen, cluster);
+        out.groups = groups::groups(&out, desired, &out.bears, cluster);
         out.fatal = bears::fatal(desired, &left);
     }
     out.problems = problems(&out, desired, observed, cluster.as_ref());

@@ -21,8 +21,10 @@ mod cluster;
 mod queues;
 #[path = "snapshots/users.rs"]
 mod users;
+#[path = "snapshots/view.rs"]
+mod view;
 
-use pacemaker::{LiveCib, Monitor};
+use pacemaker::{LiveCib, Monitor, Resource};
 use render::Desired;
 use status::{Problem, Snapshot, Verdict, snapshot};
 use wire::{Address, Answer, Fact, Facts};
@@ -38,8 +40,19 @@ fn seen(desired: &Desired, state: &str, lost: &[&str]) -> Seen {
         if xml.contains(&format!("id=\"{id}\"")) {
             continue;
         }
-        for (node, _) in desired.nodes.iter().filter(|(n, _)| !lost.contains(&n.as_str())) {
-            let one = format!("<resource id=\"{id}\" role=\"Started\"><node name=\"{node}\"/></resource>");
+        let agent = &resource.primitive().agent;
+        let nodes = desired.nodes.iter().map(|(node, _)| node);
+        let mut nodes: Vec<_> = nodes.filter(|n| !lost.contains(&n.as_str())).collect();
+        if matches!(resource, Resource::Primitive(_)) {
+            // The second of those that are left, where there is one.
+            nodes.truncate(2);
+            nodes.drain(..nodes.len() - 1);
+        }
+        for node in nodes {
+            let one = format!(
+                "<resource id=\"{id}\" resource_agent=\"{agent}\" role=\"Started\" active=\"true\"><node \
+                 name=\"{node}\"/></resource>"
+            );
             xml = xml.replace("</resources>", &format!("{one}</resources>"));
         }
     }
@@ -217,6 +230,40 @@ fn hosts_of_machines_are_counted_apart() {
         "{:?}",
         found.remarks
     );
+}
+
+/// Groups count what is left of them: a host away, a store, the members' majority.
+#[test]
+fn groups_of_hosts_tell_how_many_more_can_be_lost() {
+    let check = |lost: &[&str], expect: &[(&str, usize, u32, bool)]| {
+        let (_, desired) = examples::example("eight-services");
+        let mut seen = world::all(&desired, world::applied);
+        for host in lost {
+            seen.insert(world::host(host), Err(format!("cannot reach {host}")));
+            let away = |cluster: &mut Monitor| {
+                let nodes = cluster.nodes.iter_mut();
+                nodes.filter(|n| n.name == *host).for_each(|n| n.online = false);
+                let all = cluster.resources.iter_mut();
+                all.for_each(|r| r.nodes.retain(|n| n != host));
+            };
+            told(&mut seen, away, str::to_owned);
+        }
+        let found = snapshot("demo", &desired, None, &seen);
+        let groups = found.groups.iter();
+        let groups: Vec<_> = groups.map(|g| (g.name, g.hosts, g.losses, g.moves)).collect();
+        assert_eq!(groups, expect, "{lost:?}");
+    };
+    let all = |losses| {
+        [
+            ("databases", 3, losses, true),
+            ("brokers", 3, losses, true),
+            ("API hosts", 3, losses, true),
+            ("VM hosts", 1, 0, false),
+        ]
+    };
+    check(&[], &all(1));
+    check(&["n1"], &all(1));
+    check(&["c2"], &all(0));
 }
 
 /// The sum of several half-bad things is foretold, not counted.

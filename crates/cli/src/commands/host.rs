@@ -10,7 +10,7 @@ use plan::{Observed, Plan, Upkeep};
 
 use super::apply::{agreed, converge};
 use super::plan::refused;
-use crate::args::{ApplyArgs, HostVerb, ManyHosts, NamedHosts, OneHost};
+use crate::args::{ApplyArgs, HostVerb, MEMBERS, ManyHosts, NamedHosts, OneHost};
 use crate::failure::Failure;
 use crate::project::Project;
 use crate::runner::Runner;
@@ -154,10 +154,9 @@ async fn rolling(
 ) -> Result<ExitCode, Failure> {
     let project = Project::open(&args.file, catalog)?;
     known(&project, &args.hosts)?;
-    let hosts: Vec<String> = if args.rolling {
-        project.desired.nodes.iter().map(|(n, _)| n.to_string()).collect()
-    } else {
-        args.hosts.clone()
+    let hosts = match &args.rolling {
+        None => args.hosts.clone(),
+        Some(role) => group(&project, role)?,
     };
     let mut run = Runner::open(project, &ApplyArgs::of(&args.file, args.yes), verb).await?;
     let mut asked = args.yes;
@@ -184,10 +183,11 @@ async fn rolling(
             asked = true;
         }
         if upkeep == Upkeep::Reboot {
+            let boot = boot(&observed, host);
             // What it has to go through before, it does not see: the others do.
             let watched = run.blind(host).await;
             run.stage(&plan, &observed).await?;
-            back(&mut run, host, &left()).await?;
+            back(&mut run, host, &boot, &left()).await?;
             // The first begins with the first stage, and so without its own host.
             if watched || index == 0 {
                 run.sighted(host).await;
@@ -208,8 +208,31 @@ async fn rolling(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Waits for a host to go down and to come back, and for the cluster to have it.
-async fn back(run: &mut Runner, host: &str, left: &str) -> Result<(), Failure> {
+/// Hosts of a role, or all members of the cluster, in the cloud's order.
+fn group(project: &Project, role: &str) -> Result<Vec<String>, Failure> {
+    let members = project.desired.nodes.iter().map(|(host, _)| host.to_string());
+    if role == MEMBERS {
+        return Ok(members.collect());
+    }
+    let all = project.model.cloud.hosts.iter();
+    let of = all.filter(|h| project.model.has(h, role));
+    let hosts: Vec<String> = of.map(|h| h.name.value.to_string()).collect();
+    if hosts.is_empty() {
+        let message = format!("no host of {} has the role `{role}`", project.file);
+        return Err(Failure::Input(message));
+    }
+    Ok(hosts)
+}
+
+/// Id of the boot that a host was seen in; empty where it was not seen.
+fn boot(observed: &Observed, host: &str) -> String {
+    let facts = observed.get(host).and_then(|f| f.as_ref().ok());
+    facts.map(|f| f.boot_id.clone()).unwrap_or_default()
+}
+
+/// Waits for a host to go down and to come back from another boot than before; for a member
+/// also until the cluster has it.
+async fn back(run: &mut Runner, host: &str, before: &str, left: &str) -> Result<(), Failure> {
     let gone = || {
         Failure::world(
             format!("{host} does not come back from its reboot{left}"),
@@ -233,11 +256,18 @@ async fn back(run: &mut Runner, host: &str, left: &str) -> Result<(), Failure> {
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
-    // It joins by itself; only then its facts tell of the cluster.
+    // A member joins by itself; only then its facts tell of the cluster.
+    let member = run.project.desired.is_member(host);
     loop {
         let observed = run.observe(false).await?;
-        if plan::drained(&observed).iter().any(|h| h == host) {
+        let now = boot(&observed, host);
+        let joined = || plan::drained(&observed).iter().any(|h| h == host);
+        if !now.is_empty() && now != before && (!member || joined()) {
             return Ok(());
+        }
+        // A connection that broke is not a reboot: it is made again.
+        if now.is_empty() {
+            let _ = run.reconnect(host).await;
         }
         if begin.elapsed() > BOOT {
             return Err(gone());

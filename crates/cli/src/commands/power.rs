@@ -11,10 +11,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use engines::Intent;
 use fleet::Fill;
 use names::HostName;
-use plan::{Machines, SiteOff};
+use plan::SiteOff;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
-use wire::{Answer, Fact, Op, Query, Reply};
 
 use super::apply::{agreed, ask, converge};
 use super::plan::refused;
@@ -24,7 +23,7 @@ use crate::failure::Failure;
 use crate::power::Plug;
 use crate::project::Project;
 use crate::runner::Runner;
-use crate::{say, seen};
+use crate::{machines, say, seen};
 
 /// Time until every host that was told to go down has gone.
 const GOES: Duration = Duration::from_mins(5);
@@ -92,55 +91,6 @@ pub async fn run(verb: &PowerVerb, catalog: &[Utf8PathBuf]) -> Result<ExitCode, 
     }
 }
 
-/// Asks each host which machines of users run on it.
-async fn machines(run: &Runner) -> Machines {
-    let mut tasks = JoinSet::new();
-    for (host, wanted) in &run.project.desired.hosts {
-        let Some(Ok(session)) = run.sessions.get(host) else {
-            continue;
-        };
-        for guests in &wanted.guests {
-            let (host, session) = (host.clone(), session.clone());
-            let query = Query::Run {
-                argv: guests.list.clone(),
-                timeout_ms: 20_000,
-            };
-            tasks.spawn(async move { (host, session.call(Op::Ask(query), None).await) });
-        }
-    }
-    let mut out = Machines::new();
-    for (host, reply) in tasks.join_all().await {
-        let names = match reply {
-            Ok(Reply::Answer(fact)) => named(&fact),
-            Ok(_) => Err("the agent answered something else".to_owned()),
-            Err(error) => Err(error.to_string()),
-        };
-        let all = out.entry(host).or_insert_with(|| Ok(Vec::new()));
-        match (all, names) {
-            (Ok(all), Ok(names)) => all.extend(names),
-            (all, Err(why)) => *all = Err(why),
-            (Err(_), Ok(_)) => {}
-        }
-    }
-    out
-}
-
-/// Names, one a line, that a program printed.
-fn named(fact: &Fact<Answer>) -> Result<Vec<String>, String> {
-    match fact {
-        Fact::Known(Answer::Ran {
-            status: 0, stdout, ..
-        }) => {
-            let lines = stdout.lines().map(str::trim).filter(|l| !l.is_empty());
-            Ok(lines.map(str::to_owned).collect())
-        }
-        Fact::Known(Answer::Ran { stderr, .. }) => Err(stderr.trim().to_owned()),
-        Fact::Known(_) => Err("it answered something else".to_owned()),
-        Fact::Absent => Err("the program is not there".to_owned()),
-        Fact::Unknown(why) => Err(why.clone()),
-    }
-}
-
 /// True if a host has power, as its device tells this machine.
 async fn is_on(run: &Runner, host: &str) -> Result<bool, String> {
     Plug::of(&run.project, host, &run.fill)?.power().await
@@ -167,7 +117,7 @@ async fn off(args: &PowerRun, catalog: &[Utf8PathBuf]) -> Result<ExitCode, Failu
         run.project.desired = run.project.desired.without(&gone);
     }
     let observed = run.observe(false).await?;
-    let machines = machines(&run).await;
+    let machines = machines::ask(&run.project.desired, &run.sessions).await;
     let SiteOff { plan, last } =
         plan::switch_off(&run.project.desired, &observed, &machines).map_err(|r| refused(&r))?;
     if !agreed(&plan, args.yes)? {
@@ -381,27 +331,8 @@ async fn until_well(project: &Project) -> Result<String, Failure> {
 mod tests {
     use super::*;
 
-    fn ran(status: i32, stdout: &str) -> Fact<Answer> {
-        Fact::Known(Answer::Ran {
-            status,
-            stdout: stdout.to_owned(),
-            stderr: "no connection".to_owned(),
-        })
-    }
-
     fn host(name: &str) -> HostName {
         HostName::new(name).unwrap()
-    }
-
-    #[test]
-    fn machines_that_are_not_told_are_not_taken_for_none() {
-        assert_eq!(named(&ran(0, "\n")), Ok(Vec::new()));
-        assert_eq!(
-            named(&ran(0, "instance-1\ninstance-2\n\n")),
-            Ok(vec!["instance-1".to_owned(), "instance-2".to_owned()])
-        );
-        assert_eq!(named(&ran(1, "")), Err("no connection".to_owned()));
-        assert!(named(&Fact::Absent).is_err());
     }
 
     #[test]

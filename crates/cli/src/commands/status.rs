@@ -8,14 +8,14 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use fleet::{Fill, Sessions};
 use futures::future::{Either, select};
-use status::{Problem, Snapshot, Verdict};
+use status::{Group, Problem, Snapshot, Verdict};
 use wire::{Journey, JourneyKind, Op, Reply, Walked};
 
 use super::backup::failed;
-use crate::args::{Output, StatusArgs};
+use crate::args::{Output, StatusArgs, View};
 use crate::failure::Failure;
 use crate::project::Project;
-use crate::{due, say, seen};
+use crate::{due, say, seen, view};
 
 fn text(snapshot: &Snapshot) -> String {
     let mut lines = vec![format!(
@@ -80,6 +80,7 @@ fn text(snapshot: &Snapshot) -> String {
     if !snapshot.bears.is_empty() {
         lines.push(format!("  {:<12} {}", "bears", bears(snapshot)));
     }
+    lines.extend(snapshot.groups.iter().map(group));
     if !snapshot.journeys.is_empty() {
         lines.push(String::new());
     }
@@ -108,6 +109,19 @@ fn text(snapshot: &Snapshot) -> String {
         }
     }
     lines.join("\n")
+}
+
+/// The line of a group of hosts.
+fn group(group: &Group) -> String {
+    let ends = if group.moves {
+        ""
+    } else {
+        "; VMs end with their host"
+    };
+    format!(
+        "  {:<12} {} of {} hosts can be lost{ends}",
+        group.name, group.losses, group.hosts
+    )
 }
 
 /// How many more losses each thing bears, those that bear the same together.
@@ -322,18 +336,24 @@ fn line(word: &str, text: &str) -> String {
     )
 }
 
-fn print(snapshot: &Snapshot, output: Output) -> Result<(), Failure> {
-    match output {
-        Output::Json => say::outln!("{}", serde_json::to_string_pretty(snapshot)?),
-        Output::Text => say::outln!("{}", text(snapshot)),
-    }
-    Ok(())
-}
-
 /// Looks at the cloud of a file.
 async fn opened(args: &StatusArgs, catalog: &[Utf8PathBuf], walk: Walk) -> Result<Snapshot, Failure> {
     let project = Project::open(&args.shown.file, catalog)?;
     look(&project, walk).await
+}
+
+/// A look in the form that was asked for, and its verdict.
+async fn shown(args: &StatusArgs, catalog: &[Utf8PathBuf], walk: Walk) -> Result<(Verdict, String), Failure> {
+    if args.view == Some(View::Pacemaker) && args.shown.output == Output::Text {
+        let project = Project::open(&args.shown.file, catalog)?;
+        return view::pacemaker(&project).await;
+    }
+    let snapshot = opened(args, catalog, walk).await?;
+    let text = match args.shown.output {
+        Output::Json => serde_json::to_string_pretty(&snapshot)?,
+        Output::Text => text(&snapshot),
+    };
+    Ok((snapshot.verdict, text))
 }
 
 /// Between two looks.
@@ -343,7 +363,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 async fn follow(args: &StatusArgs, catalog: &[Utf8PathBuf], walk: Walk) -> Result<ExitCode, Failure> {
     loop {
         // Opened anew: the cloud file may have been changed.
-        let found = opened(args, catalog, walk).await;
+        let found = shown(args, catalog, walk).await;
         if std::io::stdout().is_terminal() {
             // Home, and all below it is cleared.
             say::clear();
@@ -352,7 +372,7 @@ async fn follow(args: &StatusArgs, catalog: &[Utf8PathBuf], walk: Walk) -> Resul
             say::outln!("{}\n", jiff::Zoned::now().strftime("%H:%M:%S"));
         }
         match found {
-            Ok(snapshot) => print(&snapshot, args.shown.output)?,
+            Ok((_, text)) => say::outln!("{text}"),
             Err(failure) => {
                 failure.report();
             }
@@ -368,15 +388,14 @@ pub async fn run(args: &StatusArgs, catalog: &[Utf8PathBuf]) -> Result<ExitCode,
     if args.watch {
         return follow(args, catalog, walk).await;
     }
-    let found = opened(args, catalog, walk).await;
     if args.check {
-        let (line, code) = checked(found);
+        let (line, code) = checked(opened(args, catalog, walk).await);
         say::outln!("{line}");
         return Ok(ExitCode::from(code));
     }
-    let snapshot = found?;
-    print(&snapshot, args.shown.output)?;
-    Ok(if snapshot.verdict == Verdict::Down {
+    let (verdict, text) = shown(args, catalog, walk).await?;
+    say::outln!("{text}");
+    Ok(if verdict == Verdict::Down {
         ExitCode::from(1)
     } else {
         ExitCode::SUCCESS
@@ -453,6 +472,7 @@ mod tests {
             }],
             journeys: Vec::new(),
             bears: Vec::new(),
+            groups: Vec::new(),
             fatal: Vec::new(),
             problems,
             remarks: Vec::new(),
@@ -474,6 +494,27 @@ mod tests {
         assert_eq!(text(&told), rows(""));
         told.apis[0].instances = vec!["c1".to_owned(), "c2".to_owned()];
         assert_eq!(text(&told), rows(" (on c1, c2)"));
+    }
+
+    #[test]
+    fn a_group_tells_its_losses_on_a_line() {
+        let check = |name, losses, moves, expect: &str| {
+            let hosts = 3;
+            let one = Group {
+                name,
+                hosts,
+                losses,
+                moves,
+            };
+            assert_eq!(group(&one), expect);
+        };
+        check("databases", 1, true, "  databases    1 of 3 hosts can be lost");
+        check(
+            "VM hosts",
+            2,
+            false,
+            "  VM hosts     2 of 3 hosts can be lost; VMs end with their host",
+        );
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use pacemaker::{LiveCib, Monitor, Resource};
+use pacemaker::{LiveCib, Monitor, Primitive, Resource};
 use plan::Observed;
 use render::{Desired, UnitRun};
 use wire::{
@@ -537,7 +537,8 @@ fn links(desired: &Desired) -> String {
 /// The cluster when all runs where it should, read from what `crm_mon` says then.
 fn cluster(desired: &Desired) -> Monitor {
     let mut out = String::from(
-        "<pacemaker-result><summary><current_dc present=\"true\" name=\"x\" with_quorum=\"true\"/></summary><nodes>",
+        "<pacemaker-result><summary><stack type=\"corosync\"/><current_dc present=\"true\" name=\"x\" \
+         version=\"3.0.0\" with_quorum=\"true\"/></summary><nodes>",
     );
     for (node, id) in &desired.nodes {
         let _ = write!(
@@ -546,6 +547,7 @@ fn cluster(desired: &Desired) -> Monitor {
         );
     }
     out.push_str("</nodes><resources>");
+    let mut instances = 0;
     for resource in &desired.cib.resources {
         let id = resource.id();
         let home = desired.vips.iter().find(|v| v.resource == id);
@@ -562,14 +564,25 @@ fn cluster(desired: &Desired) -> Monitor {
             Resource::Clone(c) if c.meta.contains_key("promotable") => ("Promoted", usize::MAX),
             Resource::Clone(_) => ("Started", usize::MAX),
         };
+        let is_clone = matches!(resource, Resource::Clone(_));
+        if is_clone {
+            let promoted = role == "Promoted";
+            let _ = write!(out, "<clone id=\"{id}\" multi_state=\"{promoted}\">");
+        }
+        let Primitive { id, agent, .. } = resource.primitive();
         for node in allowed.filter(|n| home.is_none_or(|h| h == *n)).take(many) {
-            let id = &resource.primitive().id;
+            instances += 1;
             let _ = write!(
                 out,
-                "<resource id=\"{id}\" role=\"{role}\" failed=\"false\" blocked=\"false\"><node name=\"{node}\"/></resource>"
+                "<resource id=\"{id}\" resource_agent=\"{agent}\" role=\"{role}\" active=\"true\" failed=\"false\" \
+                 blocked=\"false\"><node name=\"{node}\"/></resource>"
             );
         }
+        out.push_str(if is_clone { "</clone>" } else { "" });
     }
-    out.push_str("</resources></pacemaker-result>");
+    let _ = write!(
+        out,
+        "</resources><resources_configured number=\"{instances}\"/></pacemaker-result>"
+    );
     Monitor::parse(&out).unwrap()
 }
