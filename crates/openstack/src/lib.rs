@@ -7,6 +7,7 @@
 //! sent once; [`Error`] tells whether it may have been done.
 
 mod actions;
+mod aggregates;
 mod capacity;
 mod credentials;
 mod error;
@@ -23,6 +24,7 @@ mod token;
 mod transport;
 
 pub use actions::Power;
+pub use aggregates::Aggregate;
 pub use capacity::{Capacity, Room};
 pub use credentials::{Credentials, Interface, Secret};
 pub use error::{Error, Result, fact};
@@ -31,5 +33,5 @@ pub use hypervisors::Hypervisor;
 pub use migrations::{Migration, MigrationFilter};
 pub use network::{Agent, carries_ports};
 pub use servers::{Flavor, Image, Server, Volume};
-pub use services::{COMPUTE, CONDUCTOR, SCHEDULER, Service, ServiceChange};
+pub use services::{COMPUTE, CONDUCTOR, Cells, SCHEDULER, Service, ServiceChange};
 pub use session::{Client, Limits};

@@ -7,8 +7,8 @@ use serde_json::Value;
 use wire::Fact;
 
 use crate::{
-    Client, Result,
-    fields::{needed, text, time},
+    Cells, Client, Result,
+    fields::{needed, number, text, time},
     session::{Api, encode},
 };
 
@@ -17,6 +17,8 @@ use crate::{
 pub struct Migration {
     /// Its id, a UUID.
     pub id: String,
+    /// Its number in its cell, rising.
+    pub number: Fact<u64>,
     /// VM that moves.
     pub vm: String,
     /// `evacuation`, `live-migration`, `migration` or `resize`.
@@ -70,6 +72,7 @@ impl MigrationFilter {
 fn parse(item: &Value) -> Result<Migration> {
     Ok(Migration {
         id: needed(item, "uuid")?,
+        number: number(item, "id"),
         vm: needed(item, "instance_uuid")?,
         kind: text(item, "migration_type"),
         status: text(item, "status"),
@@ -81,14 +84,10 @@ fn parse(item: &Value) -> Result<Migration> {
 }
 
 impl Client {
-    /// All moves that a filter takes, newest first. Fails where the list may not be whole.
-    pub async fn migrations(&self, filter: &MigrationFilter) -> Result<Vec<Migration>> {
+    /// All moves that a filter takes, newest first.
+    pub async fn migrations(&self, _: &Cells, filter: &MigrationFilter) -> Result<Vec<Migration>> {
         let path = format!("/os-migrations{}", filter.query());
-        let found = futures::future::try_join(
-            self.pages(Api::Compute, &path, "migrations", "uuid"),
-            self.all_cells_answer(),
-        );
-        let (found, ()) = found.await?;
+        let found = self.pages(Api::Compute, &path, "migrations", "uuid").await?;
         found.iter().map(parse).collect()
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use wire::Fact;
 
 use crate::{
-    Client, Error, Result,
+    Cells, Client, Error, Result,
     fields::{items, needed, number, pairs, switch, text, texts, time},
     session::{Api, encode},
 };
@@ -151,14 +151,10 @@ fn listed(item: &Value) -> Result<Server> {
 }
 
 impl Client {
-    /// All VMs that are on a host, of all projects. Fails where the list may not be whole.
-    pub async fn servers_on(&self, host: &str) -> Result<Vec<Server>> {
+    /// All VMs that are on a host, of all projects.
+    pub async fn servers_on(&self, _: &Cells, host: &str) -> Result<Vec<Server>> {
         let path = format!("/servers/detail?all_tenants=1&host={}", encode(host));
-        let found = futures::future::try_join(
-            self.pages(Api::Images, &path, "servers", "id"),
-            self.all_cells_answer(),
-        );
-        let (found, ()) = found.await?;
+        let found = self.pages(Api::Images, &path, "servers", "id").await?;
         let servers: Vec<Server> = found.iter().map(listed).collect::<Result<_>>()?;
         // A filter that the API did not know would be left out without a word.
         let strange = servers
@@ -173,14 +169,10 @@ impl Client {
         }
     }
 
-    /// All VMs of the cloud. Fails where the list may not be whole.
-    pub async fn servers(&self) -> Result<Vec<Server>> {
+    /// All VMs of the cloud.
+    pub async fn servers(&self, _: &Cells) -> Result<Vec<Server>> {
         let path = "/servers/detail?all_tenants=1";
-        let found = futures::future::try_join(
-            self.pages(Api::Images, path, "servers", "id"),
-            self.all_cells_answer(),
-        );
-        let (found, ()) = found.await?;
+        let found = self.pages(Api::Images, path, "servers", "id").await?;
         found.iter().map(listed).collect()
     }
 

@@ -92,6 +92,23 @@ fn parse(item: &Value) -> Result<Service> {
     })
 }
 
+/// Word that the cells of all VM hosts can be reached. Lists with a filter or in pages leave
+/// out unreachable cells and do not say so; the list of services names them.
+#[derive(Debug)]
+pub struct Cells(());
+
+impl Cells {
+    /// Reads it off the services; fails where a cell cannot be reached.
+    pub fn all(services: &[Service]) -> Result<Self> {
+        let lost = services.iter().find(|s| matches!(s.id, Fact::Unknown(_)));
+        lost.map_or(Ok(Self(())), |service| {
+            let host = &service.host;
+            let why = format!("the cell of {host} cannot be reached: lists are not whole");
+            Err(Error::Unknown(why))
+        })
+    }
+}
+
 impl Client {
     /// All processes of the compute service.
     pub async fn services(&self) -> Result<Vec<Service>> {
@@ -103,18 +120,5 @@ impl Client {
     pub async fn change_service(&self, id: &str, change: &ServiceChange) -> Result<()> {
         let path = format!("/os-services/{}", encode(id));
         self.change(Method::PUT, &path, change.body()).await
-    }
-
-    /// Fails unless the cells of all VM hosts can be reached. Lists with a filter or in pages
-    /// leave out unreachable cells without a word; the list of services names them.
-    pub(crate) async fn all_cells_answer(&self) -> Result<()> {
-        let services = self.services().await?;
-        let lost = services.iter().find(|s| matches!(s.id, Fact::Unknown(_)));
-        lost.map_or(Ok(()), |service| {
-            Err(Error::Unknown(format!(
-                "the cell of {} cannot be reached: lists are not whole",
-                service.host
-            )))
-        })
     }
 }
