@@ -138,6 +138,8 @@ impl Fencer {
     /// Switches a host on at all levels, the last first: a device may get its own power
     /// from a later level. Done where one level did it whole.
     pub(crate) async fn on(&self, host: &Host) -> Result<(), String> {
+        // From here on no reading tells of our off any more.
+        self.lock().remove(&HostId::from(host.name.as_str()));
         let mut why = Vec::new();
         let mut done = false;
         for devices in host.devices.iter().rev().filter(|d| !d.is_empty()) {
@@ -146,7 +148,6 @@ impl Fencer {
                 Err(reason) => why.push(reason),
             }
         }
-        self.lock().remove(&HostId::from(host.name.as_str()));
         match (done, why.is_empty()) {
             (true, _) => Ok(()),
             (false, true) => Err(format!("{} has no fence device", host.name)),
