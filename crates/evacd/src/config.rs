@@ -1,7 +1,10 @@
 //! The daemon's configuration, `/etc/quorate/evac.json`: whom it asks, whom it guards, how it
 //! cuts power. Not for the rules of deciding: those are `evac::Policy`.
 
-use std::{collections::BTreeMap, path::{Path, PathBuf}};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use names::HostName;
 use openstack::{Credentials, Secret};
@@ -98,7 +101,10 @@ impl Device {
     pub fn name(&self, level: usize) -> String {
         let mut hash = blake3::Hasher::new();
         for (key, value) in self.options.iter().filter(|(key, _)| !is_secret(key)) {
-            hash.update(key.as_bytes()).update(b"=").update(value.expose().as_bytes()).update(b"\n");
+            hash.update(key.as_bytes())
+                .update(b"=")
+                .update(value.expose().as_bytes())
+                .update(b"\n");
         }
         let mut digest = hash.finalize().to_hex().to_string();
         digest.truncate(8);
@@ -108,7 +114,9 @@ impl Device {
 
 /// Options of fence agents that hold secrets are named after them.
 fn is_secret(key: &str) -> bool {
-    ["pass", "key", "secret", "token"].iter().any(|word| key.contains(word))
+    ["pass", "key", "secret", "token"]
+        .iter()
+        .any(|word| key.contains(word))
 }
 
 fn observer() -> PathBuf {
@@ -144,12 +152,21 @@ impl Config {
             }
             for device in host.devices.iter().flatten() {
                 // An agent reads an option a line: another line would be another option.
-                let lines = device.options.iter().find(|(k, v)| k.contains(['\n', '=']) || v.expose().contains('\n'));
+                let lines = device
+                    .options
+                    .iter()
+                    .find(|(k, v)| k.contains(['\n', '=']) || v.expose().contains('\n'));
                 if let Some((key, _)) = lines {
-                    return Err(format!("option `{key}` of {} of {} is not one line", device.agent, host.name));
+                    return Err(format!(
+                        "option `{key}` of {} of {} is not one line",
+                        device.agent, host.name
+                    ));
                 }
                 if device.agent.contains('/') {
-                    return Err(format!("the agent `{}` of {} is a path, not a name", device.agent, host.name));
+                    return Err(format!(
+                        "the agent `{}` of {} is a path, not a name",
+                        device.agent, host.name
+                    ));
                 }
             }
         }
@@ -187,7 +204,10 @@ mod tests {
             assert_eq!(config(change).err().unwrap_or_default(), expect);
         };
         check(|_| {}, "");
-        check(|c| c["me"] = "n1".into(), "`me` is n1, which is none of `controllers`");
+        check(
+            |c| c["me"] = "n1".into(),
+            "`me` is n1, which is none of `controllers`",
+        );
         check(
             |c| {
                 let host = c["hosts"][0].clone();
@@ -203,7 +223,10 @@ mod tests {
             |c| c["hosts"][0]["devices"][0][0]["agent"] = "../sh".into(),
             "the agent `../sh` of n1 is a path, not a name",
         );
-        check(|c| c["policies"] = 1.into(), "unknown field `policies`, expected one of `me`, `controllers`, `observer`, `identity`, `store`, `policy`, `hosts`, `shared_instances`, `restart_compute`, `journal`, `metrics`, `webhook`");
+        check(
+            |c| c["policies"] = 1.into(),
+            "unknown field `policies`, expected one of `me`, `controllers`, `observer`, `identity`, `store`, `policy`, `hosts`, `shared_instances`, `restart_compute`, `journal`, `metrics`, `webhook`",
+        );
     }
 
     #[test]
@@ -211,7 +234,10 @@ mod tests {
         let name = |ip: &str, password: &str| {
             let options = [("ip", ip), ("password", password)];
             let options = options.map(|(k, v)| (k.to_owned(), Secret::new(v.to_owned())));
-            let device = Device { agent: "fence_x".to_owned(), options: options.into() };
+            let device = Device {
+                agent: "fence_x".to_owned(),
+                options: options.into(),
+            };
             device.name(0)
         };
         assert_eq!(name("a", "1"), name("a", "2"));

@@ -77,7 +77,10 @@ impl Fencer {
         if ended.status != Some(0) {
             return Err(said(&self.command.display().to_string(), &ended));
         }
-        let cut = Cut { epoch, ended: Instant::now() };
+        let cut = Cut {
+            epoch,
+            ended: Instant::now(),
+        };
         self.lock().insert(host.clone(), cut);
         Ok(())
     }
@@ -179,7 +182,9 @@ impl Fencer {
 }
 
 fn said(program: &str, ended: &Ended) -> String {
-    let status = ended.status.map_or_else(|| "killed".to_owned(), |s| format!("status {s}"));
+    let status = ended
+        .status
+        .map_or_else(|| "killed".to_owned(), |s| format!("status {s}"));
     if ended.complaint.is_empty() {
         format!("{program}: {status}")
     } else {

@@ -73,7 +73,10 @@ impl Rack {
                 format!("on={} level={level} after={:?}", power.on, power.after_off)
             }
             Fact::Absent => "absent".to_owned(),
-            Fact::Unknown(why) => format!("unknown: {}", why.replace(&self.folder.path().display().to_string(), "")),
+            Fact::Unknown(why) => format!(
+                "unknown: {}",
+                why.replace(&self.folder.path().display().to_string(), "")
+            ),
         }
     }
 }
@@ -95,21 +98,50 @@ fn host(levels: &[&[&str]]) -> Host {
 #[tokio::test]
 async fn the_first_level_that_answers_decides_and_of_a_level_all_have_to_be_off() {
     async fn check(plugs: &[(&str, &str)], levels: &[&[&str]], expect: &str) {
-        assert_eq!(Rack::new(plugs).read(levels).await, expect, "{plugs:?} {levels:?}");
+        assert_eq!(
+            Rack::new(plugs).read(levels).await,
+            expect,
+            "{plugs:?} {levels:?}"
+        );
     }
     check(&[("a", "on")], &[&["a"]], "on=true level=1 after=None").await;
     check(&[("a", "off")], &[&["a"]], "on=false level=1 after=None").await;
-    check(&[("a", "off"), ("b", "on")], &[&["a", "b"]], "on=true level=1 after=None").await;
-    check(&[("a", "off"), ("b", "off")], &[&["a", "b"]], "on=false level=1 after=None").await;
-    check(&[("a", "off"), ("b", "on")], &[&["a"], &["b"]], "on=false level=1 after=None").await;
-    check(&[("a", "broken"), ("b", "off")], &[&["a"], &["b"]], "on=false level=2 after=None").await;
+    check(
+        &[("a", "off"), ("b", "on")],
+        &[&["a", "b"]],
+        "on=true level=1 after=None",
+    )
+    .await;
+    check(
+        &[("a", "off"), ("b", "off")],
+        &[&["a", "b"]],
+        "on=false level=1 after=None",
+    )
+    .await;
+    check(
+        &[("a", "off"), ("b", "on")],
+        &[&["a"], &["b"]],
+        "on=false level=1 after=None",
+    )
+    .await;
+    check(
+        &[("a", "broken"), ("b", "off")],
+        &[&["a"], &["b"]],
+        "on=false level=2 after=None",
+    )
+    .await;
     check(
         &[("a", "broken"), ("b", "off")],
         &[&["a", "b"]],
         "unknown: fence_a: status 1: Connection timed out",
     )
     .await;
-    check(&[("a", "broken"), ("b", "on")], &[&["a", "b"]], "on=true level=1 after=None").await;
+    check(
+        &[("a", "broken"), ("b", "on")],
+        &[&["a", "b"]],
+        "on=true level=1 after=None",
+    )
+    .await;
     check(&[], &[], "absent").await;
     check(&[], &[&[]], "absent").await;
 }
@@ -119,7 +151,9 @@ async fn no_agent_is_unknown() {
     let rack = Rack::new(&[]);
     let mut host = host(&[&["a"]]);
     host.devices[0][0].agent = "fence_none".to_owned();
-    assert!(matches!(rack.fencer.read(&host).await, Fact::Unknown(why) if why.ends_with("fence_none is not installed")));
+    assert!(
+        matches!(rack.fencer.read(&host).await, Fact::Unknown(why) if why.ends_with("fence_none is not installed"))
+    );
 }
 
 #[tokio::test]
@@ -162,9 +196,18 @@ async fn power_comes_from_the_last_level_first_and_one_level_is_enough() {
     let rack = Rack::new(&[("bmc", "broken"), ("pdu", "off")]);
     rack.fencer.on(&host(&[&["bmc"], &["pdu"]])).await.unwrap();
     assert_eq!(rack.read(&[&["pdu"]]).await, "on=true level=1 after=None");
-    let plugs: Vec<String> = rack.told().lines().filter(|l| l.contains("plug=")).take(2).map(str::to_owned).collect();
+    let plugs: Vec<String> = rack
+        .told()
+        .lines()
+        .filter(|l| l.contains("plug="))
+        .take(2)
+        .map(str::to_owned)
+        .collect();
     assert_eq!(plugs, ["fence_a  plug=pdu", "fence_a  plug=bmc"]);
     let error = rack.fencer.on(&host(&[&["bmc"]])).await.unwrap_err();
     assert_eq!(error, "fence_a: status 1: Connection timed out");
-    assert_eq!(rack.fencer.on(&host(&[])).await.unwrap_err(), "n1 has no fence device");
+    assert_eq!(
+        rack.fencer.on(&host(&[])).await.unwrap_err(),
+        "n1 has no fence device"
+    );
 }

@@ -20,7 +20,12 @@ pub(crate) struct Ended {
 }
 
 /// Runs a program. It is killed when it takes longer than the limit, or when nobody waits any more.
-pub(crate) async fn run(program: &Path, arguments: &[&str], input: &str, limit: Duration) -> Result<Ended, String> {
+pub(crate) async fn run(
+    program: &Path,
+    arguments: &[&str],
+    input: &str,
+    limit: Duration,
+) -> Result<Ended, String> {
     let name = program.display();
     let spawned = Command::new(program)
         .args(arguments)
@@ -49,7 +54,10 @@ pub(crate) async fn run(program: &Path, arguments: &[&str], input: &str, limit: 
     let output = output.map_err(|_| format!("{name} took longer than {} ms", limit.as_millis()))?;
     let output = output.map_err(|error| format!("{name}: {error}"))?;
     let complaints = String::from_utf8_lossy(&output.stderr);
-    let last = complaints.lines().rfind(|l| !l.trim().is_empty()).unwrap_or_default();
+    let last = complaints
+        .lines()
+        .rfind(|l| !l.trim().is_empty())
+        .unwrap_or_default();
     Ok(Ended {
         status: output.status.code(),
         said: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use pacemaker::quorum::{ASK_QUORUM, has_quorum};
+use pacemaker::{ASK_QUORUM, has_quorum};
 use wire::Fact;
 
 use crate::process::run;
@@ -14,8 +14,10 @@ const LIMIT: Duration = Duration::from_secs(2);
 pub(crate) async fn quorate() -> Fact<bool> {
     let [program, arguments @ ..] = ASK_QUORUM;
     match run(Path::new(program), &arguments, "", LIMIT).await {
-        Ok(ended) => has_quorum(&ended.said)
-            .map_or_else(|| Fact::Unknown(format!("{program} tells nothing: {}", ended.complaint)), Fact::Known),
+        Ok(ended) => has_quorum(&ended.said).map_or_else(
+            || Fact::Unknown(format!("{program} tells nothing: {}", ended.complaint)),
+            Fact::Known,
+        ),
         Err(why) => Fact::Unknown(why),
     }
 }

@@ -131,7 +131,12 @@ pub trait People: Send + Sync {
     fn say(&self, word: Word, ms: Option<u64>, by: &str) -> impl Future<Output = Result<()>> + Send;
 
     /// Keeps a person's word that this boot of a host is dead.
-    fn confirm(&self, host: &HostId, boot: Option<&BootId>, by: &str) -> impl Future<Output = Result<()>> + Send;
+    fn confirm(
+        &self,
+        host: &HostId,
+        boot: Option<&BootId>,
+        by: &str,
+    ) -> impl Future<Output = Result<()>> + Send;
 
     /// Keeps the proof of a device, dated now.
     fn prove(&self, host: &HostId, device: &str, by: &str) -> impl Future<Output = Result<()>> + Send;

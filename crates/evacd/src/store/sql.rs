@@ -33,7 +33,9 @@ pub struct SqlStore {
 
 impl fmt::Debug for SqlStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqlStore").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("SqlStore")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -95,7 +97,9 @@ impl From<Error> for Trouble {
 }
 
 async fn limited<T>(work: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
-    tokio::time::timeout(LIMIT, work).await.unwrap_or(Err(Trouble::Late))
+    tokio::time::timeout(LIMIT, work)
+        .await
+        .unwrap_or(Err(Trouble::Late))
 }
 
 /// The connection that is held, or a new one.
@@ -111,12 +115,9 @@ fn opts(config: &StoreConfig) -> Result<Opts> {
         Some(path) => {
             let cannot = |e| StoreError::Failed(format!("cannot read {}: {e}", path.display()));
             let pem = std::fs::read(path).map_err(cannot)?;
-            // The address follows the member that takes writes, and no certificate names it. The
-            // authority is the cloud's own: only its hosts have certificates.
             let tls = SslOpts::default()
                 .with_root_certs(vec![pem.into()])
-                .with_disable_built_in_roots(true)
-                .with_danger_skip_domain_validation(true);
+                .with_disable_built_in_roots(true);
             Some(tls)
         }
         None => None,

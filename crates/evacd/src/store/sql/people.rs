@@ -70,7 +70,15 @@ impl People for SqlStore {
     }
 
     async fn recoveries(&self, most: u32) -> Result<Vec<Recovery>> {
-        type Row = (u64, String, Option<String>, String, Option<String>, String, Option<String>);
+        type Row = (
+            u64,
+            String,
+            Option<String>,
+            String,
+            Option<String>,
+            String,
+            Option<String>,
+        );
         let rows: Vec<Row> = self
             .rows(
                 "SELECT id, host, boot, CAST(began_at AS CHAR), CAST(ended_at AS CHAR), why, outcome \
@@ -78,15 +86,17 @@ impl People for SqlStore {
                 params! { most },
             )
             .await?;
-        let rows = rows.into_iter().map(|(id, host, boot, began, ended, why, outcome)| Recovery {
-            id,
-            host,
-            boot,
-            began: moment(&began),
-            ended: ended.as_deref().map(moment),
-            why,
-            outcome,
-        });
+        let rows = rows
+            .into_iter()
+            .map(|(id, host, boot, began, ended, why, outcome)| Recovery {
+                id,
+                host,
+                boot,
+                began: moment(&began),
+                ended: ended.as_deref().map(moment),
+                why,
+                outcome,
+            });
         Ok(rows.collect())
     }
 

@@ -22,7 +22,10 @@ impl SqlStore {
             let mut tx = conn.start_transaction(options).await?;
             let raw = Raw::read(&mut tx, window_ms).await?;
             tx.rollback().await?;
-            let mut ages = self.ages.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut ages = self
+                .ages
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
             raw.rows(&mut ages)
         };
         let done = limited(work).await;
@@ -120,12 +123,23 @@ impl Raw {
         for (body, at, phase, opened) in self.intents {
             let intent: Intent = parse(&body)?;
             let phase_ms = ages.of(format!("intent {} {at}", intent.host), ms(phase));
-            store.intents.push(IntentRow { intent, phase_ms, opened_ms: ms(opened) });
+            store.intents.push(IntentRow {
+                intent,
+                phase_ms,
+                opened_ms: ms(opened),
+            });
         }
         for (body, answer, at, age) in self.sent {
             let sent: Sent = parse(&body)?;
-            let age_ms = ages.of(format!("sent {} {} {} {at}", sent.vm, sent.host, sent.epoch), ms(age));
-            store.sent.push(SentRow { sent, answer: parse(&answer)?, age_ms });
+            let age_ms = ages.of(
+                format!("sent {} {} {} {at}", sent.vm, sent.host, sent.epoch),
+                ms(age),
+            );
+            store.sent.push(SentRow {
+                sent,
+                answer: parse(&answer)?,
+                age_ms,
+            });
         }
         ages.end();
         for (name, left) in self.words {
@@ -143,7 +157,10 @@ impl Raw {
         store.confirmed = confirmed.collect();
         let mut proofs: BTreeMap<HostId, BTreeMap<String, u64>> = BTreeMap::new();
         for (host, device, age) in self.proofs {
-            proofs.entry(HostId::from(host)).or_default().insert(device, ms(age));
+            proofs
+                .entry(HostId::from(host))
+                .or_default()
+                .insert(device, ms(age));
         }
         Ok(Rows { store, proofs })
     }
