@@ -73,6 +73,11 @@ impl<'a> Round<'a> {
         let (Fact::Known(compute), Fact::Known(migrations)) = (&host.compute, &self.seen.migrations) else {
             return "Nova's services or migrations are unknown".to_owned();
         };
+        if host.storage_fenced == Fact::Known(true) {
+            // Only now: guests of the boot that died could write again before.
+            self.act(Act::AllowStorage { host: host.host.clone() });
+            return "the storage takes it again".to_owned();
+        }
         let left = migrations.iter().filter(|m| leaves(m, host)).count();
         if left > 0 && self.on(Guard::Cleaned) {
             // Each start of nova-compute completes one record a VM.

@@ -62,6 +62,11 @@ pub enum Act {
         /// The host.
         host: HostId,
     },
+    /// Have the storage take the host again.
+    AllowStorage {
+        /// The host.
+        host: HostId,
+    },
     /// Tell Nova in one call that the host is down, disabled, and why.
     MarkDown {
         /// The host.

@@ -21,10 +21,9 @@ impl<'a> Round<'a> {
         };
         let watch = watch.clone();
         let wanted = intent.phase == Phase::Refencing || self.wants_fence(host, &watch).is_some();
-        let off = is_off(host);
         let heard = self.heard(host).cloned();
         if !wanted && self.on(Guard::Cancel) {
-            self.spare(row, off, heard.as_ref(), &watch);
+            self.spare(row, host, heard.as_ref(), &watch);
             return;
         }
         match self.proof(row, host) {
@@ -37,7 +36,7 @@ impl<'a> Round<'a> {
     }
 
     /// End of an intent whose host lives, or a wait where that is not known.
-    fn spare(&mut self, row: &IntentRow, off: bool, heard: Option<&BootId>, watch: &Watch) {
+    fn spare(&mut self, row: &IntentRow, host: &HostSeen, heard: Option<&BootId>, watch: &Watch) {
         let name = &row.intent.host;
         let judged = matches!(watch, Watch::Well | Watch::Partial(_));
         if !judged || heard.is_none() {
@@ -45,9 +44,14 @@ impl<'a> Round<'a> {
             self.verdict(name, HostIs::Recovering, why);
             return;
         }
-        if off && row.phase_ms < self.policy.in_flight_ms {
+        if is_off(host) && row.phase_ms < self.policy.in_flight_ms {
             let why = "its device says off, its heartbeats say alive: waits for one of them";
             self.verdict(name, HostIs::Recovering, why);
+            return;
+        }
+        if host.storage_fenced == Fact::Known(true) {
+            self.act(Act::AllowStorage { host: name.clone() });
+            self.verdict(name, HostIs::Recovering, "heard again: the storage takes it again");
             return;
         }
         let why = format!("heard again {} ms after it was to be fenced", row.phase_ms);
@@ -135,7 +139,7 @@ impl<'a> Round<'a> {
 }
 
 /// Power is known to be off.
-pub(crate) fn is_off(host: &HostSeen) -> bool {
+fn is_off(host: &HostSeen) -> bool {
     matches!(&host.power, Fact::Known(power) if !power.on)
 }
 

@@ -91,11 +91,13 @@ pub enum Guard {
     AgentBeforeEnable,
     /// A returned host that is heard with the boot that died is cut off again.
     OldBoot,
+    /// A VM is started again only where no migration of it is open.
+    RestartKnown,
 }
 
 /// All guards, for the test that takes each out.
 #[cfg(test)]
-pub(crate) const GUARDS: [Guard; 43] = [
+pub(crate) const GUARDS: [Guard; 44] = [
     Guard::EveryNetwork,
     Guard::Majority,
     Guard::FreshTables,
@@ -139,6 +141,7 @@ pub(crate) const GUARDS: [Guard; 43] = [
     Guard::Cleaned,
     Guard::AgentBeforeEnable,
     Guard::OldBoot,
+    Guard::RestartKnown,
 ];
 
 /// The guards that hold in a decision.

@@ -81,6 +81,7 @@ fn act_on(host: &HostId, act: &Act) -> Option<String> {
         Act::Forget { host, why } => (host, format!("intent ended: {why}")),
         Act::PowerOff { host, .. } => (host, "power is cut".to_owned()),
         Act::FenceStorage { host } => (host, "storage refuses it".to_owned()),
+        Act::AllowStorage { host } => (host, "storage takes it again".to_owned()),
         Act::MarkDown { host, .. } => (host, "Nova is told that it is down".to_owned()),
         Act::Disable { host, reason, .. } => (host, format!("disabled: {reason}")),
         Act::Evacuate(sent) => (

@@ -24,6 +24,8 @@ mod repair;
 mod round;
 mod rows;
 mod seen;
+#[cfg(test)]
+mod sim;
 mod suspect;
 mod target;
 #[cfg(test)]

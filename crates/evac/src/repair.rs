@@ -5,7 +5,8 @@
 use wire::Fact;
 
 use crate::decision::{Act, HostIs};
-use crate::nova::{GuestPower, Server, VmState};
+use crate::guard::Guard;
+use crate::nova::{GuestPower, Progress, Server, VmState};
 use crate::round::Round;
 use crate::rows::{Intent, Phase};
 use crate::seen::HostSeen;
@@ -78,11 +79,33 @@ impl<'a> Round<'a> {
             if *count >= VMS_A_ROUND || server.restarted_ms.is_some_and(|ms| ms <= again) {
                 continue;
             }
+            if let Err(why) = self.may_start(server) {
+                let message = format!("VM {} is not started again: {why}", server.vm);
+                self.tell(&host.host, server.vm.as_str(), message);
+                continue;
+            }
             *count += 1;
             self.act(Act::RestartVm {
                 vm: server.vm.clone(),
                 host: host.host.clone(),
             });
+        }
+    }
+}
+
+impl Round<'_> {
+    /// A VM whose migration never ended may run elsewhere, whatever its record says.
+    fn may_start(&self, server: &Server) -> Result<(), String> {
+        if !self.on(Guard::RestartKnown) {
+            return Ok(());
+        }
+        let Fact::Known(migrations) = &self.seen.migrations else {
+            return Err("Nova's migrations are unknown".to_owned());
+        };
+        let mut own = migrations.iter().filter(|m| m.vm == server.vm);
+        match own.find(|m| m.progress == Progress::Open) {
+            Some(open) => Err(format!("migration {} of it is open", open.id)),
+            None => Ok(()),
         }
     }
 }

@@ -125,7 +125,7 @@ fn rank(act: &Act) -> u8 {
         Act::MarkDown { .. } => 4,
         Act::Evacuate(_) => 5,
         Act::Claim { .. } => 6,
-        Act::Disable { .. } => 7,
+        Act::Disable { .. } | Act::AllowStorage { .. } => 7,
         Act::RestartCompute { .. } => 8,
         Act::RestartVm { .. } => 9,
         Act::PowerOn { .. } => 10,

@@ -26,7 +26,7 @@ pub struct Seen {
     pub hosts: Vec<HostSeen>,
     /// VMs that have a row in the store, each asked for by its UUID; `Absent` is deleted.
     pub followed: Vec<Followed>,
-    /// Migrations from or to hosts that have an intent, of every kind and status.
+    /// Every open migration, and those of any status from or to hosts that have an intent.
     pub migrations: Fact<Vec<Migration>>,
 }
 

@@ -161,7 +161,7 @@ impl Round<'_> {
         if answers {
             return Watch::Hung(silence);
         }
-        if probed * 2 <= trusted.len() {
+        if probed * 2 <= trusted.len() && self.on(Guard::Majority) {
             let all = trusted.len();
             return Watch::Unjudged(format!(
                 "silent for {silence} ms; {probed} of {all} observers have probed its kernel"

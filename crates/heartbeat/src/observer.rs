@@ -22,9 +22,11 @@ const ASKED: usize = 16;
 /// Hears and gossips until it cannot.
 pub async fn run(config: Config) -> Result<(), Error> {
     config.check()?;
+    let mut observer = Observer::new(&config);
+    // First: it fails beside another observer, whose Unix socket would be replaced.
+    observer.open(observer.now_ms())?;
     let listener = serve::listen(&config.socket)?;
     let answers = Answers::new();
-    let mut observer = Observer::new(&config);
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -74,11 +76,17 @@ impl Observer {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    async fn turn(&mut self) -> Result<(), Error> {
-        let now_ms = self.now_ms();
+    /// Opens sockets that are not open and due.
+    fn open(&mut self, now_ms: u64) -> Result<(), Error> {
         for place in self.sockets.open(now_ms)? {
             self.table.listens(place, Some(now_ms));
         }
+        Ok(())
+    }
+
+    async fn turn(&mut self) -> Result<(), Error> {
+        let now_ms = self.now_ms();
+        self.open(now_ms)?;
         self.look().await;
         let told = |at: u64| now_ms.saturating_sub(at) < self.period_ms;
         if !self.told_at.is_some_and(told) {
