@@ -15,7 +15,7 @@ use diagnostic::{Source, draw};
 use source::Code;
 
 /// Crates that do no I/O.
-const PURE: [&str; 15] = [
+const PURE: [&str; 16] = [
     "names",
     "diagnostic",
     "ini",
@@ -31,6 +31,7 @@ const PURE: [&str; 15] = [
     "sim",
     "wire",
     "status",
+    "evac",
 ];
 /// What a crate needs that does I/O.
 const IMPURE: [&str; 6] = ["tokio", "reqwest", "openssh", "zbus", "mysql_async", "lapin"];

@@ -1,0 +1,6 @@
+//! Tests of the decider on single observations: boundaries, the whole path, the journal.
+//!
+//! Not for worlds that go on: those are in `sim`.
+
+mod path;
+mod seens;

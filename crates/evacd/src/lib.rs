@@ -1,0 +1,28 @@
+//! The hands of instance HA: a daemon on each controller that observes, asks the decider,
+//! writes down what it decided, does it, and observes again; and what people ask of it. Not
+//! for deciding anything: that is the crate `evac`.
+//!
+//! Nothing is remembered that a takeover could lose: rows in the store say what was begun.
+//! To be stopped and to be killed is one and the same.
+
+pub mod config;
+mod fencer;
+mod journal;
+mod process;
+mod quorum;
+pub mod store;
+
+pub use config::Config;
+pub use journal::lines;
+pub use store::SqlStore;
+
+/// Why the engine or a command ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration cannot be meant.
+    #[error("{0}")]
+    Config(String),
+    /// Rows could not be read or written.
+    #[error("the engine's database: {0}")]
+    Store(#[from] store::StoreError),
+}

@@ -1,0 +1,3 @@
+//! The cost of watching, by a swarm of stand-ins.
+
+fn main() {}
