@@ -15,7 +15,7 @@ use crate::table::{Question, Table};
 use crate::{Error, echo};
 
 /// Time between two looks at the sockets: many datagrams are taken for one wake.
-const LOOK: Duration = Duration::from_millis(10);
+const LOOK: Duration = Duration::from_millis(20);
 /// Kernels that are asked at once.
 const ASKED: usize = 16;
 

@@ -21,6 +21,7 @@ impl Table {
         let peers = self.peers.tell(now_ms, &self.networks, &own);
         Tables {
             period_ms: self.networks.period_ms,
+            counted: self.counted,
             refused: self.refused,
             own: told::Table {
                 controller: self.me.clone(),
