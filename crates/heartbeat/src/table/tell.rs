@@ -1,4 +1,4 @@
-//! What an observer's memory tells: the answer to those that ask, and gossip.
+//! Answers and gossip, made of an observer's memory.
 //!
 //! It adds nothing to the memory, but for the sequence of what was sent.
 
