@@ -663,4 +663,9 @@ pub enum AgentVerb {
         /// The name
         name: String,
     },
+    /// Hear which VM hosts live: run by its unit, for ever
+    Observe {
+        /// Its configuration
+        config: Utf8PathBuf,
+    },
 }

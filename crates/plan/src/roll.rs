@@ -14,7 +14,8 @@ use names::{HostName, ResourceId};
 use pacemaker::{Cib, Resource};
 use render::{DesiredBalanced, DesiredUnit, Reader, UnitRun};
 use wire::{
-    Balance, ClusterWant, Command, Expect, FileWrite, Op, Query, ResourceWant, ServerState, UnitChange, Wait,
+    Balance, ClusterWant, Command, Expect, Fact, FileWrite, Op, Query, ResourceWant, ServerState, UnitChange,
+    Wait,
 };
 
 use crate::build::{Planner, step};
@@ -372,7 +373,8 @@ impl Planner<'_> {
         out
     }
 
-    /// The waits for a host's own units, where there is no cluster to ask.
+    /// The waits for a host's own units, where there is no cluster to ask. A unit that is
+    /// not there yet is started by the next plan, so nobody waits for it in this one.
     pub(crate) fn units_up(&self, host: &str) -> Vec<Op> {
         let wanted = self.desired.hosts.get(host).into_iter().flat_map(|w| &w.units);
         let up = |unit: &String| {
@@ -388,8 +390,9 @@ impl Planner<'_> {
                 every_ms: 300,
             })
         };
+        let fact = |unit: &str| self.facts(host)?.units.get(unit);
         wanted
-            .filter(|u| u.run == UnitRun::Systemd)
+            .filter(|u| u.run == UnitRun::Systemd && !matches!(fact(&u.unit), Some(Fact::Absent)))
             .map(|u| up(&u.unit))
             .collect()
     }

@@ -19,6 +19,12 @@ pub async fn run(args: &AgentArgs) -> Result<ExitCode, Failure> {
         AgentVerb::Gate { boot } => agent::guard(boot)
             .await
             .map_err(|e| Failure::world(format!("cannot follow the journal: {e}"), ""))?,
+        AgentVerb::Observe { config } => {
+            let cannot = |why: String| Failure::Input(format!("error: {config}: {why}"));
+            let text = fs_err::read(config)?;
+            let config: heartbeat::Config = serde_json::from_slice(&text).map_err(|e| cannot(e.to_string()))?;
+            (heartbeat::run(config).await).map_err(|e| Failure::world(e.to_string(), ""))?;
+        }
         AgentVerb::Resolve { name } => {
             let found = (name.as_str(), 0_u16).to_socket_addrs().map_err(|e| {
                 Failure::world(format!("cannot resolve `{name}`: {e}"), "is it in /etc/hosts?")
