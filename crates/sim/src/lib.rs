@@ -22,6 +22,7 @@ mod cluster;
 mod cmap;
 mod facts;
 mod faults;
+mod guests;
 mod laws;
 mod machine;
 mod ovn;
@@ -45,6 +46,7 @@ use wire::Observe;
 
 pub use cluster::Cluster;
 pub use faults::Fault;
+pub use guests::Guests;
 pub use machine::{File, Machine, Sense, Unit};
 pub use run::{DISTRIBUTION, Ended, Stop};
 pub use story::{Comes, Event, Happens, Spoils, story};
@@ -116,6 +118,8 @@ pub struct World {
     written: i64,
     /// Events to come, last first.
     events: Vec<Event>,
+    /// VM hosts of which a test says what they have.
+    pub guests: BTreeMap<HostName, Guests>,
     /// Plans that were made.
     pub plans: Cell<usize>,
     /// Plans that were refused.
@@ -155,6 +159,7 @@ impl World {
             served: BTreeSet::new(),
             written: 0,
             events: Vec::new(),
+            guests: BTreeMap::new(),
             plans: Cell::new(0),
             refused: Cell::new(0),
         };

@@ -102,7 +102,11 @@ impl World {
             }
             Op::Sql(sql) => self.sql_said(host, sql),
             Op::Run(command) => self.command(host, command),
-            Op::Http(_) | Op::Upgrade => Ok(()),
+            Op::Upgrade => {
+                self.is_updated(host);
+                Ok(())
+            }
+            Op::Http(_) => Ok(()),
             other => Err(format!("this world cannot do it: {other:?}")),
         }
     }
@@ -239,6 +243,9 @@ impl World {
         let mut forget = self.desired.forget.iter().map(|f| &f.script);
         if let Some(script) = forget.find(|s| matches!(&s.op, Op::Run(known) if known.unit == command.unit)) {
             return self.forgets(host, &script.clone());
+        }
+        if let Some(done) = self.keeps_up(host, command) {
+            return done;
         }
         if Self::is_load(command) {
             return self.load(host);

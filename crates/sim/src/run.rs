@@ -52,7 +52,7 @@ impl World {
     }
 
     /// Does the steps of a plan in their order, each on the first of its hosts that is up.
-    fn follow(&mut self, plan: &Plan, end: Stop) -> Result<bool, (StepId, String)> {
+    pub(crate) fn follow(&mut self, plan: &Plan, end: Stop) -> Result<bool, (StepId, String)> {
         for step in &plan.steps {
             let up = |h: &&HostName| self.machines.get(*h).is_some_and(|m| m.up);
             let Some(host) = step.hosts.iter().find(up).cloned() else {
