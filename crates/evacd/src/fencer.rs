@@ -53,12 +53,6 @@ struct Cut {
     ended: Instant,
 }
 
-impl Default for Fencer {
-    fn default() -> Self {
-        Self::new(PathBuf::from("stonith_admin"), PathBuf::new())
-    }
-}
-
 impl Fencer {
     pub(crate) fn new(command: PathBuf, agents: PathBuf) -> Self {
         Self {

@@ -6,13 +6,19 @@
 //! To be stopped and to be killed is one and the same.
 
 pub mod config;
+mod engine;
 mod fencer;
+mod hands;
 mod journal;
+mod metrics;
 mod process;
 mod quorum;
+mod seen;
 pub mod store;
+mod tell;
 
 pub use config::Config;
+pub use engine::run;
 pub use journal::lines;
 pub use store::SqlStore;
 
@@ -25,4 +31,7 @@ pub enum Error {
     /// Rows could not be read or written.
     #[error("the engine's database: {0}")]
     Store(#[from] store::StoreError),
+    /// Another engine decides now.
+    #[error("{0}")]
+    StoodDown(String),
 }
