@@ -81,7 +81,7 @@ impl<'a> Round<'a> {
             }
             if let Err(why) = self.may_start(server) {
                 let message = format!("VM {} is not started again: {why}", server.vm);
-                self.tell(&host.host, server.vm.as_str(), message);
+                self.tell(&host.host, &format!("{} stays off", server.vm), message);
                 continue;
             }
             *count += 1;

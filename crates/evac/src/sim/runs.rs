@@ -18,7 +18,10 @@ pub fn run(world: &mut World) -> Option<String> {
         if world.law.is_some() {
             return world.law.take();
         }
-        let faults = world.pending.iter().any(|(_, e)| matches!(e, Effect::Fault(_) | Effect::Heal(_)));
+        let faults = world
+            .pending
+            .iter()
+            .any(|(_, e)| matches!(e, Effect::Fault(_) | Effect::Heal(_)));
         if !faults && settled_at.is_none() {
             world.settle();
             settled_at = Some(world.now);
@@ -98,7 +101,10 @@ fn long_a_million_runs() {
 #[test]
 #[ignore = "prints one run: SIM=seed, OUT=guard to take out"]
 fn replay_one() {
-    let seed = std::env::var("SIM").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
+    let seed = std::env::var("SIM")
+        .ok()
+        .and_then(|s| s.parse().ok())
+        .unwrap_or(0);
     let out = std::env::var("OUT").unwrap_or_default();
     let guard = GUARDS.into_iter().find(|g| format!("{g:?}") == out);
     let mut world = drawn(seed, guard.map_or(Guards::ALL, Guards::without));
@@ -140,13 +146,20 @@ fn bench_runs() {
         runs += 1;
     }
     let seconds = begin.elapsed().as_secs_f64();
-    println!("{:.0} runs a second, {:.0} rounds a run", f64::from(runs) / seconds, rounds as f64 / f64::from(runs));
+    println!(
+        "{:.0} runs a second, {:.0} rounds a run",
+        f64::from(runs) / seconds,
+        rounds as f64 / f64::from(runs)
+    );
 }
 
 #[test]
 #[ignore = "prints the broken laws of RUNS runs by kind, OUT=guard to take out"]
 fn survey() {
-    let runs = std::env::var("RUNS").ok().and_then(|s| s.parse().ok()).unwrap_or(10_000);
+    let runs = std::env::var("RUNS")
+        .ok()
+        .and_then(|s| s.parse().ok())
+        .unwrap_or(10_000);
     let out = std::env::var("OUT").unwrap_or_default();
     let guard = GUARDS.into_iter().find(|g| format!("{g:?}") == out);
     let mut kinds: std::collections::BTreeMap<String, (u32, u64)> = std::collections::BTreeMap::new();
