@@ -62,7 +62,11 @@ impl<'a> Round<'a> {
             self.judge_host(row, &traces, &mut work);
         }
         // Those of hosts that are fenced again are under way as well.
-        let going = traces.all_open().filter(|m| !self.target_died(m)).map(|m| &m.vm);
+        let stuck = self.policy.stuck_ms;
+        let going = traces
+            .all_open()
+            .filter(|m| m.age_ms <= stuck && !self.target_died(m));
+        let going = going.map(|m| &m.vm);
         work.under_way.extend(going);
         work.under_way.sort_unstable();
         work.under_way.dedup();

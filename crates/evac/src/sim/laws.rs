@@ -337,9 +337,16 @@ impl World {
         let Some(own) = group(&self.guests[vm]) else {
             return;
         };
+        // Only what Nova knows: a build that outlived its record is seen by nobody.
+        let known = |at: usize, g: &Guest| {
+            let coming =
+                |m: &super::cloud::Move| m.vm == at && m.dest == dest && m.record.progress == Progress::Open;
+            g.host == dest || self.moves.iter().any(coming)
+        };
         let mut others = self.guests.iter().enumerate();
         let both = others.any(|(at, g)| {
-            at != vm && g.copies & (1 << dest) != 0 && group(g).as_ref() == Some(&own) && !g.deleted
+            let runs = g.copies & (1 << dest) != 0 && !g.deleted;
+            at != vm && runs && group(g).as_ref() == Some(&own) && known(at, g)
         });
         let name = self.guests[vm].server.vm.clone();
         self.must(!both, || {
