@@ -70,6 +70,13 @@ impl<'a> Traces<'a> {
         self.migrations.values().flat_map(|own| open_of(own))
     }
 
+    /// Other host from which the VM was sent in this epoch already.
+    fn sent_in(&self, vm: &VmId, epoch: u64, host: &HostId) -> Option<&'a HostId> {
+        let mut rows = self.sent.get(vm).into_iter().flatten();
+        let other = rows.find(|row| row.sent.epoch >= epoch && row.sent.host != *host)?;
+        Some(&other.sent.host)
+    }
+
     fn rows(&self, vm: &VmId, host: &HostId) -> Vec<&'a SentRow> {
         let rows = self.sent.get(vm).into_iter().flatten();
         rows.filter(|row| row.sent.host == *host).copied().collect()
@@ -116,6 +123,11 @@ impl<'a> Round<'a> {
         }
         let after = traces.of(&server.vm).map(|m| m.id).max().unwrap_or(0);
         let rows = traces.rows(&server.vm, &row.intent.host);
+        if let Some(from) = traces.sent_in(&server.vm, self.epoch, &row.intent.host) {
+            return Next::Raise(format!(
+                "sent in this epoch from {from} before: once more in a new one"
+            ));
+        }
         let Some(last) = rows.last().filter(|_| self.on(Guard::OncePerEpoch)) else {
             return self.first(row, server, traces, after);
         };

@@ -298,8 +298,18 @@ impl World {
     /// Evacuations that a VM still waits for.
     fn busy(&self) -> u64 {
         (0..self.guests.len())
-            .filter(|vm| !self.guests[*vm].deleted && self.in_flight(*vm))
+            .filter(|vm| !self.guests[*vm].deleted && self.in_flight(*vm) && !self.is_stuck(*vm))
             .count() as u64
+    }
+
+    fn is_stuck(&self, vm: usize) -> bool {
+        let own = self
+            .moves
+            .iter()
+            .filter(|m| m.vm == vm && m.record.progress == Progress::Open);
+        own.map(|m| self.now - m.at)
+            .max()
+            .is_some_and(|age| age > self.policy.stuck_ms)
     }
 
     fn check_stage(&mut self, name: &str, stage: &crate::Stage) {
