@@ -197,9 +197,6 @@ impl World {
                 server.task = None;
             }
         }
-        for at in std::mem::take(&mut self.queued) {
-            self.spawn(at);
-        }
     }
 
     /// A guest starts on the host that Nova has it on: a restart by the engine or a user.

@@ -132,7 +132,7 @@ pub fn quiet(seed: u64, guards: Guards) -> World {
         machine.storage = rng.chance(40);
         machine.proved = !rng.chance(6);
         machine.rack = if racks { at / 2 } else { at };
-        machine.ram = if rng.chance(30) { 2_560 } else { 4_096 };
+        machine.ram = if rng.chance(30) { 1_280 } else { 4_096 };
     }
     let guests = (0..vms).map(|at| guest(at, &mut rng, hosts, &machines)).collect();
     let service = |at: usize| Service {
@@ -158,6 +158,7 @@ pub fn quiet(seed: u64, guards: Guards) -> World {
         failing: Failing::default(),
         slow_builds: 0,
         pending: Vec::new(),
+        changed_at: 0,
         seen: None,
         look: Vec::new(),
         told: super::laws::Told::default(),

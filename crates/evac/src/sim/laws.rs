@@ -127,6 +127,32 @@ impl World {
                 format!("{gone} of {members} hosts of a rack are to be fenced")
             });
         }
+        for parity in 0..2 {
+            let of = |h: &&usize| *h % 2 == parity;
+            let gone = lost.iter().filter(|h| of(&h)).count() as u64;
+            let members = (0..self.hosts.len()).filter(|h| of(&h)).count() as u64;
+            let share = gone < 2 || gone * 100 <= self.policy.domain_percent * members;
+            self.must(share, || {
+                format!("{gone} of {members} hosts of an aggregate are to be fenced")
+            });
+        }
+
+        let heard = self
+            .hosts
+            .iter()
+            .map(|h| h.heard.iter().flatten().map(|(at, _)| *at).max().unwrap_or(0));
+        let fell: Vec<u64> = heard.filter(|at| at + 1_000 < self.now).collect();
+        let (first, last) = (fell.iter().min(), fell.iter().max());
+        let together = last
+            .zip(first)
+            .is_some_and(|(last, first)| last - first <= self.policy.cliff_ms);
+        let cliff = fell.len() > 2 && fell.len() as u64 * 100 >= self.policy.cliff_percent * all && together;
+        self.must(!cliff, || {
+            format!(
+                "{} of {all} hosts fell silent together, and one is to be fenced",
+                fell.len()
+            )
+        });
         let window = self.policy.rate_ms;
         let recent = self
             .rows
@@ -205,7 +231,7 @@ impl World {
         let phase = row.map(|row| row.0.phase);
         let machine = &self.hosts[host];
         let (proved, name) = (machine.proved, machine.name.clone());
-        let asked = machine.hangs
+        let asked = (machine.hangs || machine.word.hangs)
             && self
                 .policy
                 .losses
@@ -287,7 +313,11 @@ impl World {
         self.must(busy < self.policy.at_once, || {
             format!("{busy} evacuations are under way")
         });
-        if self.free(target) < self.guests[vm].server.ram_mb {
+        let coming = self
+            .moves
+            .iter()
+            .any(|m| m.vm == vm && m.dest == target && m.record.progress == Progress::Open);
+        if !coming && self.free(target) < self.guests[vm].server.ram_mb {
             self.broken(format!("{name} is sent to {}, which has no room", sent.target));
         }
         if let Some(stage) = stage {

@@ -7,6 +7,9 @@ use crate::guard::{GUARDS, Guard, Guards};
 /// Longest time in which all must be well again after the last fault.
 const LIMIT: u64 = 600_000;
 
+/// Time after an effect in which engines have not seen it yet.
+const CALM: u64 = 3_000;
+
 /// Runs a world to its end; the law that was broken, if any.
 pub fn run(world: &mut World) -> Option<String> {
     if world.engines.is_empty() {
@@ -38,7 +41,8 @@ pub fn run(world: &mut World) -> Option<String> {
         world.now += ROUND;
         // A calm world does not change before its next effect.
         let next = world.pending.iter().map(|(at, _)| *at).min();
-        if let (true, Some(next)) = (world.told.calm && world.engines.len() == 1, next) {
+        let calm = world.told.calm && world.engines.len() == 1 && world.now > world.changed_at + CALM;
+        if let (true, Some(next)) = (calm, next) {
             world.jump(next);
         }
     }

@@ -77,10 +77,10 @@ impl World {
     fn template(&self) -> Seen {
         let name = |c: usize| Name::from(format!("c{}", c + 1));
         let nets: [Name; NETS] = ["management".into(), "tunnel".into()];
-        let host = |machine: &Machine| HostSeen {
+        let host = |(number, machine): (usize, &Machine)| HostSeen {
             host: machine.name.clone(),
             rack: Some(format!("rack{}", machine.rack).into()),
-            aggregates: vec![format!("aggregate{}", machine.rack).into()],
+            aggregates: vec![format!("aggregate{}", number % 2).into()],
             zone: None,
             paths: (0..CONTROLLERS * NETS)
                 .map(|at| PathSeen {
@@ -127,7 +127,7 @@ impl World {
                 conductor: Fact::Absent,
             },
             store: Fact::Absent,
-            hosts: self.hosts.iter().map(host).collect(),
+            hosts: self.hosts.iter().enumerate().map(host).collect(),
             followed: Vec::new(),
             migrations: Fact::Absent,
         }

@@ -87,6 +87,8 @@ pub struct World {
     pub failing: Failing,
     pub slow_builds: u64,
     pub pending: Vec<(u64, Effect)>,
+    /// Time of the last effect.
+    pub changed_at: u64,
     pub seen: Option<Seen>,
     pub look: Vec<HostId>,
     pub told: Told,
@@ -124,6 +126,9 @@ impl World {
                 }
             }
         }
+        for at in std::mem::take(&mut self.queued) {
+            self.spawn(at);
+        }
         self.copies();
         self.pacemaker();
         let engines = self.engines.len();
@@ -140,6 +145,7 @@ impl World {
             if self.pending[at].0 <= self.now {
                 let (_, effect) = self.pending.remove(at);
                 self.say(|| format!("{effect:?}"));
+                self.changed_at = self.now;
                 self.happen(effect);
             } else {
                 at += 1;
