@@ -191,15 +191,7 @@ impl Round<'_> {
                 "silent on every network for {silence} ms, its kernel too"
             )),
             Watch::Partial(lost) if self.response(lost) == Response::Fence => {
-                let witness = if !self.on(Guard::SecondWitness) {
-                    "nobody else asked"
-                } else if host.says.as_ref().is_some_and(|says| says.storage_hangs) {
-                    "it says that its storage hangs"
-                } else if matches!(&host.compute, Fact::Known(compute) if !compute.up) {
-                    "Nova takes it for down"
-                } else {
-                    return None;
-                };
+                let witness = self.witness(host)?;
                 Some(format!(
                     "lost {}, for which the file says fence; {witness}",
                     list(lost)
@@ -207,6 +199,28 @@ impl Round<'_> {
             }
             _ => None,
         }
+    }
+
+    /// Sign of another kind that a host which is still heard does its guests no good.
+    fn witness(&self, host: &HostSeen) -> Option<&'static str> {
+        if !self.on(Guard::SecondWitness) {
+            return Some("no other witness is asked for");
+        }
+        let says = host.says.as_ref()?;
+        // Where nobody else says that the storage works, it may be gone for all.
+        let well = |other: &HostSeen| {
+            let words = other
+                .says
+                .as_ref()
+                .filter(|words| words.age_ms <= self.policy.fence_ms);
+            other.host != host.host && words.is_some_and(|words| !words.storage_hangs)
+        };
+        if says.storage_hangs && self.seen.hosts.iter().any(well) {
+            return Some("it says that its storage hangs, others say that theirs works");
+        }
+        // A nova-compute that merely died is restarted.
+        let down = matches!(&host.compute, Fact::Known(compute) if !compute.up);
+        (down && !says.compute_dead && !says.storage_hangs).then_some("Nova takes it for down")
     }
 
     fn response(&self, lost: &[Name]) -> Response {
