@@ -9,6 +9,7 @@
 //! said and no more. No number is printed that was not measured.
 
 mod eight;
+mod heartbeats;
 mod journal;
 mod scale;
 mod sim;
@@ -53,6 +54,8 @@ enum What {
     Scale(scale::Args),
     /// Plans performed a second in a world of values, faults among them
     Sim(sim::Args),
+    /// One observer of 3 to 1,000 VM hosts: processor, memory, datagrams lost
+    Heartbeats(heartbeats::Args),
 }
 
 /// What and how often to measure.
@@ -86,6 +89,7 @@ pub fn run(args: &Args) -> Result<(), Error> {
         Some(What::Eight(args)) => return eight::run(args),
         Some(What::Scale(args)) => return scale::run(args),
         Some(What::Sim(args)) => return sim::run(args),
+        Some(What::Heartbeats(args)) => return heartbeats::run(args),
         None => {}
     }
     let bench = Bench::new(given_or_built(args.binary.as_deref())?)?;

@@ -81,12 +81,13 @@ fn socket() -> PathBuf {
 }
 
 impl Config {
-    /// An error if names or addresses are not of one machine each, or the period is not
-    /// between 50 ms and 10 s.
+    /// An error if a name, an address or a key is not of one machine alone, or the period is
+    /// not between 50 ms and 10 s.
     pub fn check(&self) -> Result<(), Error> {
         let mut names = BTreeSet::from([&self.me]);
         let mut places = BTreeSet::new();
         let mut own = BTreeSet::new();
+        let mut keys = BTreeSet::from([self.peers_key.mark()]);
         for listen in &self.listen {
             if !own.insert(&listen.network) {
                 return Err(twice(&listen.network, "listens twice on this network"));
@@ -108,6 +109,12 @@ impl Config {
                 }
             }
         }
+        for host in &self.hosts {
+            // Who has one of them could forge the other's life.
+            if !keys.insert(host.key.mark()) {
+                return Err(twice(&host.host, "has another machine's key"));
+            }
+        }
         if !(50..=10_000).contains(&self.period_ms) {
             let why = format!("period_ms: {}: it is 50 to 10000", self.period_ms);
             return Err(Error::Config(why));
@@ -118,4 +125,97 @@ impl Config {
 
 fn twice(name: &str, why: &str) -> Error {
     Error::Config(format!("{name}: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn key(n: u8) -> String {
+        base64::engine::general_purpose::STANDARD.encode([n; 32])
+    }
+
+    fn written() -> Value {
+        json!({
+            "me": "c1",
+            "listen": [{"network": "management", "address": "198.51.100.1"}],
+            "hosts": [
+                {"host": "h1", "key": key(1), "addresses": {"management": "198.51.100.11"}},
+                {"host": "h2", "key": key(2), "addresses": {"management": "198.51.100.12", "storage": "198.51.100.11"}},
+            ],
+            "peers": [{"controller": "c2", "addresses": {"management": "198.51.100.2"}}],
+            "peers_key": key(3),
+        })
+    }
+
+    #[test]
+    fn what_is_left_out_has_a_default_and_no_key_is_shown() {
+        let config: Config = serde_json::from_value(written()).unwrap();
+        assert_eq!((config.port, config.period_ms), (7411, 250));
+        assert_eq!(config.socket, PathBuf::from("/run/quorate/observer.sock"));
+        let shown = format!("{config:?}");
+        assert!([1, 2, 3].iter().all(|n| !shown.contains(&key(*n))), "{shown}");
+        let mut other = written();
+        other["unheard"] = json!(1);
+        let refused = serde_json::from_value::<Config>(other).unwrap_err();
+        assert!(
+            refused.to_string().starts_with("unknown field `unheard`"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn names_addresses_and_keys_are_of_one_machine_each() {
+        let check = |at: &str, value: Value, expect: Option<&str>| {
+            let mut config = written();
+            *config.pointer_mut(at).unwrap() = value;
+            let config: Config = serde_json::from_value(config).unwrap();
+            let found = config.check().err().map(|e| e.to_string());
+            let expect = expect.map(|why| format!("the observer's configuration: {why}"));
+            assert_eq!(found, expect, "{at}");
+        };
+        check("/me", json!("c1"), None);
+        check("/me", json!("h1"), Some("h1: stands there twice"));
+        check("/hosts/1/host", json!("h1"), Some("h1: stands there twice"));
+        check("/peers/0/controller", json!("h2"), Some("h2: stands there twice"));
+        let taken = |a: &str| json!({"management": a});
+        let own = Some("h2: has another machine's address 198.51.100.1 on management");
+        check("/hosts/1/addresses", taken("198.51.100.1"), own);
+        let mapped = Some("h2: has another machine's address ::ffff:198.51.100.11 on management");
+        check("/hosts/1/addresses", taken("::ffff:198.51.100.11"), mapped);
+        let peer = Some("c2: has another machine's address 198.51.100.12 on management");
+        check("/peers/0/addresses", taken("198.51.100.12"), peer);
+        check(
+            "/hosts/1/key",
+            json!(key(1)),
+            Some("h2: has another machine's key"),
+        );
+        check(
+            "/hosts/1/key",
+            json!(key(3)),
+            Some("h2: has another machine's key"),
+        );
+        let listen = json!([
+            {"network": "management", "address": "198.51.100.1"},
+            {"network": "management", "address": "198.51.100.9"},
+        ]);
+        check(
+            "/listen",
+            listen,
+            Some("management: listens twice on this network"),
+        );
+    }
+
+    #[test]
+    fn the_period_has_bounds() {
+        for (period_ms, expect) in [(49, false), (50, true), (10_000, true), (10_001, false)] {
+            let mut config = written();
+            config["period_ms"] = json!(period_ms);
+            let config: Config = serde_json::from_value(config).unwrap();
+            assert_eq!(config.check().is_ok(), expect, "{period_ms}");
+        }
+    }
 }

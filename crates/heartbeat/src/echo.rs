@@ -16,8 +16,8 @@ const PORT: u16 = 22;
 /// Limit of an answer.
 const LIMIT: Duration = Duration::from_millis(500);
 
-/// Whether the kernel at an address answers on the network of an own address; `None` where
-/// this host cannot ask.
+/// Answer of the kernel at an address to a connection from an own address; `None` when this
+/// host cannot ask.
 pub async fn answers(from: IpAddr, to: IpAddr) -> Option<bool> {
     let socket = match to {
         IpAddr::V4(_) => TcpSocket::new_v4(),

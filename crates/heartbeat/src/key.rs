@@ -35,6 +35,13 @@ impl Key {
         Some(Self::new(&bytes))
     }
 
+    /// A mark by which two keys are told apart; it does not tell the key.
+    pub(crate) fn mark(&self) -> Vec<u8> {
+        let mut mark = vec![];
+        self.sign(&mut mark);
+        mark
+    }
+
     /// Adds the code of all bytes so far.
     pub fn sign(&self, datagram: &mut Vec<u8>) {
         let mut code = self.0.clone();

@@ -59,7 +59,7 @@ pub enum Error {
         why: io::Error,
     },
     /// No whole answer of the observer within the limit.
-    #[error("{}: no answer within {limit_ms} ms: see `journalctl -u quorate-observer`", path.display())]
+    #[error("{}: the observer has not answered within {limit_ms} ms: it is stopped or overloaded", path.display())]
     Late {
         /// Path of the socket.
         path: PathBuf,

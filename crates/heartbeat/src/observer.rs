@@ -15,7 +15,7 @@ use crate::table::{Question, Table};
 use crate::{Error, echo};
 
 /// Time between two looks at the sockets: many datagrams are taken for one wake.
-const LOOK: Duration = Duration::from_millis(10);
+const LOOK: Duration = Duration::from_millis(20);
 /// Kernels that are asked at once.
 const ASKED: usize = 16;
 
@@ -31,11 +31,12 @@ pub async fn run(config: Config) -> Result<(), Error> {
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = looks.tick() => observer.turn().await?,
+            // Under a flood it looks again at once: the kernel has room for little more.
+            _ = looks.tick() => if observer.turn()? { looks.reset_immediately() },
             Some((question, answer)) = observer.echoes.recv() => observer.answered(question, answer),
             asked = listener.accept() => if let Ok((to, _)) = asked {
                 // What has arrived is part of the answer.
-                observer.look().await;
+                observer.look();
                 answers.give(to, &observer.table.tell(observer.now_ms()));
             },
         }
@@ -84,10 +85,11 @@ impl Observer {
         Ok(())
     }
 
-    async fn turn(&mut self) -> Result<(), Error> {
+    /// Looks, and tells and asks whom it is time for; true when more may have arrived.
+    fn turn(&mut self) -> Result<bool, Error> {
         let now_ms = self.now_ms();
         self.open(now_ms)?;
-        self.look().await;
+        let more = self.look();
         let told = |at: u64| now_ms.saturating_sub(at) < self.period_ms;
         if !self.told_at.is_some_and(told) {
             self.told_at = Some(now_ms);
@@ -96,24 +98,18 @@ impl Observer {
             }
             self.ask(now_ms);
         }
-        Ok(())
+        Ok(more)
     }
 
-    /// Takes what has arrived; under a flood as much as a turn is for, and the rest with
-    /// the next one.
-    async fn look(&mut self) {
-        for _ in 0..4 {
-            let now_ms = self.now_ms();
-            let table = &mut self.table;
-            let more = (self.sockets).read(|place, from, datagram| {
-                table.hear(now_ms, place, from, datagram);
-            });
-            self.table.looked(now_ms);
-            if !more {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
+    /// Takes what has arrived; true when more may have.
+    fn look(&mut self) -> bool {
+        let now_ms = self.now_ms();
+        let table = &mut self.table;
+        let more = (self.sockets).read(|place, from, datagram| {
+            table.hear(now_ms, place, from, datagram);
+        });
+        self.table.looked(now_ms);
+        more
     }
 
     /// Asks the kernels of silent hosts, in the background.

@@ -1,4 +1,4 @@
-//! What was heard before, so that a datagram counts once: windows of sequences, and the
+//! Memory of what was heard before, so that a datagram counts once: windows of sequences, and the
 //! lineage of boots or sessions that follow each other.
 //!
 //! No clock decides here: one that was stepped neither admits nor refuses anything.

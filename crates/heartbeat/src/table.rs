@@ -36,6 +36,7 @@ pub struct Table {
     /// Senders by the network that a datagram arrives on and the address that it is from.
     senders: HashMap<(usize, IpAddr), Sender>,
     peers: Peers,
+    counted: u64,
     refused: Refused,
     looked_at: u64,
     /// The longest time without a look, ms, and when it ended.
@@ -140,6 +141,7 @@ impl Table {
             places: places.map(|(place, host)| (host.host.clone(), place)).collect(),
             senders,
             peers,
+            counted: 0,
             refused: Refused::default(),
             looked_at: now_ms,
             late: (0, now_ms),
@@ -178,10 +180,13 @@ impl Table {
     pub fn hear(&mut self, now_ms: u64, network: usize, from: IpAddr, datagram: &[u8]) -> Verdict {
         let verdict = match self.senders.get(&(network, from.to_canonical())) {
             None => Verdict::Stranger,
-            Some(Sender::Host(host, path)) => match self.hosts.get_mut(*host) {
-                Some(host) => host.hear(now_ms, *path, &self.networks, datagram),
-                None => Verdict::Stranger,
-            },
+            Some(Sender::Host(host, path)) => {
+                let verdict = (self.hosts.get_mut(*host)).map_or(Verdict::Stranger, |host| {
+                    host.hear(now_ms, *path, &self.networks, datagram)
+                });
+                self.counted += u64::from(verdict == Verdict::Counted);
+                verdict
+            }
             Some(Sender::Peer(peer, path)) => {
                 let places = &self.places;
                 let place = |host: &str| places.get(host).copied();

@@ -13,6 +13,8 @@ use crate::beat::Health;
 pub struct Tables {
     /// Period of the hosts' datagrams, ms.
     pub period_ms: u64,
+    /// Datagrams of VM hosts that counted, since the observer began.
+    pub counted: u64,
     /// Datagrams that did not count, since the observer began.
     pub refused: Refused,
     /// The table of the observer that answers.
@@ -84,7 +86,9 @@ pub struct Path {
     /// Time since its last datagram that counted, ms; `Absent`: none came while the observer
     /// listened for at least two periods.
     pub age_ms: Fact<u64>,
-    /// Answer of the host's kernel to a connection, asked for while it is silent.
+    /// Answer of the host's kernel to a connection, asked for while it is silent. Left out of
+    /// the text while `Unknown`, as it is for all hosts that are heard.
+    #[serde(default = "Echo::unasked", skip_serializing_if = "is_unknown")]
     pub echo: Fact<Echo>,
 }
 
@@ -97,11 +101,19 @@ pub struct Echo {
     pub age_ms: u64,
 }
 
+fn is_unknown<T>(fact: &Fact<T>) -> bool {
+    matches!(fact, Fact::Unknown(_))
+}
+
 impl Echo {
+    fn unasked() -> Fact<Self> {
+        Fact::Unknown("not asked lately".to_owned())
+    }
+
     pub(crate) fn fact(echo: Option<(bool, u64)>) -> Fact<Self> {
         match echo {
             Some((answers, age_ms)) => Fact::Known(Self { answers, age_ms }),
-            None => Fact::Unknown("not asked lately".to_owned()),
+            None => Self::unasked(),
         }
     }
 }
@@ -112,7 +124,7 @@ impl Host {
         let path = |path: &Path| Path {
             network: path.network.clone(),
             age_ms: Fact::Unknown(why.to_owned()),
-            echo: Fact::Unknown(why.to_owned()),
+            echo: Echo::unasked(),
         };
         Self {
             host: self.host.clone(),

@@ -1,4 +1,4 @@
-//! What an observer's memory tells: the answer to those that ask, and gossip.
+//! Answers and gossip, made of an observer's memory.
 //!
 //! It adds nothing to the memory, but for the sequence of what was sent.
 
@@ -21,6 +21,7 @@ impl Table {
         let peers = self.peers.tell(now_ms, &self.networks, &own);
         Tables {
             period_ms: self.networks.period_ms,
+            counted: self.counted,
             refused: self.refused,
             own: told::Table {
                 controller: self.me.clone(),
