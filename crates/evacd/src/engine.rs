@@ -1,13 +1,12 @@
 //! The loop: observe, decide, write down, act, observe again. Not for what is decided.
 
 use std::{
-    collections::BTreeSet,
     path::PathBuf,
     sync::{Arc, Mutex},
     time::{Duration, Instant, SystemTime},
 };
 
-use evac::{Act, Decision, EngineSeen, HostId, Line, Name, Seen, decide};
+use evac::{Act, Decision, EngineSeen, Line, Name, Seen, decide};
 use jiff::Timestamp;
 use openstack::{Client, Limits};
 use tokio::{sync::watch, task::JoinSet, time::timeout};
@@ -15,7 +14,8 @@ use wire::Fact;
 
 use crate::{
     Error,
-    config::Config,
+    commands::wishes,
+    config::{Config, Host},
     fencer::Fencer,
     hands::{Hands, Tools},
     journal::Journal,
@@ -146,9 +146,9 @@ impl<S: Store + 'static> Engine<S> {
         let journal = Journal::open(&config.journal)
             .map_err(|e| Error::Config(format!("{}: {e}", config.journal.display())))?;
         let teller = Teller::new(&config).map_err(Error::Config)?;
-        let (wishes, wished) = watch::channel(Wishes::default());
+        let (wishes, heard) = watch::channel(Wishes::default());
         let mut tasks = JoinSet::new();
-        let (overview, detail, survey) = watch_nova(&client, &wished, &mut tasks);
+        let (overview, detail, survey) = watch_nova(&client, &heard, &mut tasks);
         let quorum = Latest::default();
         tasks.spawn(ask_quorum(programs.quorum, quorum.clone()));
         let store = Arc::new(store);
@@ -258,18 +258,16 @@ impl<S: Store + 'static> Engine<S> {
 
     /// What is asked about from now on.
     fn wish(&mut self, seen: &Seen, decision: &Decision) {
-        let mut wishes = Wishes::default();
-        wishes.hosts.extend(decision.look.iter().cloned());
-        let mut begun: BTreeSet<&HostId> = BTreeSet::new();
+        let wishes = wishes(seen, decision);
         if let Fact::Known(store) = &seen.store {
-            wishes
-                .vms
-                .extend(store.sent.iter().map(|row| row.sent.vm.clone()));
-            begun.extend(store.intents.iter().map(|row| &row.intent.host));
-            wishes.hosts.extend(begun.iter().map(|host| (*host).clone()));
-            let hosts = self.config.hosts.iter();
-            let begun = hosts.filter(|h| begun.iter().any(|b| b.as_str() == h.name.as_str()));
-            self.powers.watch(&self.fencer, begun);
+            let begun = |h: &&Host| {
+                store
+                    .intents
+                    .iter()
+                    .any(|row| row.intent.host.as_str() == h.name.as_str())
+            };
+            self.powers
+                .watch(&self.fencer, self.config.hosts.iter().filter(begun));
         }
         self.wishes.send_if_modified(|now| {
             let changed = *now != wishes;

@@ -6,7 +6,7 @@ mod world;
 
 use std::time::Duration;
 
-use evac::Phase;
+use evac::{HostId, Phase};
 
 use super::*;
 use crate::store::memory::MemoryStore;
@@ -22,9 +22,9 @@ async fn until(engine: &mut Engine<MemoryStore>, what: &str, holds: impl Fn() ->
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
     let lines = crate::journal::lines(&engine.config.journal).unwrap();
-    let story = evac::explain(&HostId::from("n1"), &lines).join("\n");
+    let told = evac::explain(&HostId::from("n1"), &lines).join("\n");
     let last = serde_json::to_string(&lines.last()).unwrap();
-    panic!("never: {what}\n{story}\n{last}");
+    panic!("never: {what}\n{told}\n{last}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -55,8 +55,8 @@ async fn vms_of_a_host_that_dies_run_elsewhere_once_and_it_comes_back() {
     for line in &lines {
         assert_eq!(line.replay(), line.decision);
     }
-    let story = evac::explain(&HostId::from("n1"), &lines).join("\n");
-    assert!(story.contains("VM a is evacuated to n2"), "{story}");
+    let told = evac::explain(&HostId::from("n1"), &lines).join("\n");
+    assert!(told.contains("VM a is evacuated to n2"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -182,8 +182,8 @@ impl<S: Store> Tools<S> {
             }
             Act::Disable {
                 service: id, reason, ..
-            } => service(disabled(&reason), id).await,
-            Act::Enable {
+            }
+            | Act::Enable {
                 service: id,
                 stays_disabled: Some(reason),
                 ..

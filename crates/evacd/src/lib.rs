@@ -5,6 +5,7 @@
 //! Nothing is remembered that a takeover could lose: rows in the store say what was begun.
 //! To be stopped and to be killed is one and the same.
 
+pub mod commands;
 pub mod config;
 mod engine;
 mod fencer;
@@ -31,6 +32,12 @@ pub enum Error {
     /// Rows could not be read or written.
     #[error("the engine's database: {0}")]
     Store(#[from] store::StoreError),
+    /// The cloud's APIs did not do what was asked.
+    #[error("{0}")]
+    Api(#[from] openstack::Error),
+    /// What was asked for is not done, with what would help.
+    #[error("{0}")]
+    Refused(String),
     /// Another engine decides now.
     #[error("{0}")]
     StoodDown(String),

@@ -7,7 +7,10 @@ use std::{
 
 /// An answer with the moment at which it was asked for.
 #[derive(Debug)]
-pub(crate) struct Latest<T>(Arc<Mutex<Option<(Instant, Arc<T>)>>>);
+pub(crate) struct Latest<T>(Arc<Mutex<Kept<T>>>);
+
+/// The moment of the question, and the answer.
+type Kept<T> = Option<(Instant, Arc<T>)>;
 
 impl<T> Clone for Latest<T> {
     fn clone(&self) -> Self {
@@ -39,7 +42,7 @@ impl<T> Latest<T> {
         *self.lock() = None;
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(Instant, Arc<T>)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Kept<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -15,5 +15,5 @@ mod protect;
 pub(crate) use asked::Wishes;
 pub(crate) use hosts::{Memory, Sources, put_together};
 pub(crate) use latest::Latest;
-pub(crate) use nova::{Detail, Overview, Survey, watch as watch_nova};
+pub(crate) use nova::{Detail, Overview, Survey, detail, overview, survey, watch as watch_nova};
 pub(crate) use power::Powers;

@@ -92,21 +92,8 @@ pub(crate) fn watch(
 async fn overviews(client: Arc<Client>, mut wishes: watch::Receiver<Wishes>, kept: Latest<Overview>) {
     loop {
         let began = Instant::now();
-        let services = async {
-            let services = client.services().await;
-            (services, ms(began.elapsed()))
-        };
-        let ((services, answer_ms), agents, capacity) =
-            tokio::join!(services, client.network_agents(), client.capacity());
-        kept.keep(
-            began,
-            Overview {
-                services,
-                answer_ms,
-                agents,
-                capacity,
-            },
-        );
+        let overview = overview(&client).await;
+        kept.keep(began, overview);
         let hurried = wishes.borrow().hurried();
         if hurried {
             tokio::time::sleep(HURRIED).await;
@@ -114,6 +101,22 @@ async fn overviews(client: Arc<Client>, mut wishes: watch::Receiver<Wishes>, kep
             // A suspicion ends the wait.
             let _ = timeout(QUIET, wishes.wait_for(Wishes::hurried)).await;
         }
+    }
+}
+
+pub(crate) async fn overview(client: &Client) -> Overview {
+    let services = async {
+        let began = Instant::now();
+        let services = client.services().await;
+        (services, ms(began.elapsed()))
+    };
+    let ((services, answer_ms), agents, capacity) =
+        tokio::join!(services, client.network_agents(), client.capacity());
+    Overview {
+        services,
+        answer_ms,
+        agents,
+        capacity,
     }
 }
 
@@ -130,7 +133,7 @@ async fn details(client: Arc<Client>, mut wishes: watch::Receiver<Wishes>, kept:
 }
 
 /// Asks about hosts and VMs, all at once.
-async fn detail(client: &Client, wanted: &Wishes) -> Detail {
+pub(crate) async fn detail(client: &Client, wanted: &Wishes) -> Detail {
     let cells = client.services().await.and_then(|services| Cells::all(&services));
     let cells = &cells;
     let hosts = wanted.hosts.iter().map(|host| async move {
@@ -179,7 +182,7 @@ async fn surveys(client: Arc<Client>, kept: Latest<Survey>) {
     }
 }
 
-async fn survey(client: &Client) -> Survey {
+pub(crate) async fn survey(client: &Client) -> Survey {
     let cells = client.services().await.and_then(|services| Cells::all(&services));
     let servers = async { client.servers(cells.as_ref().map_err(Error::clone)?).await };
     let (aggregates, groups, servers, open) = tokio::join!(

@@ -115,15 +115,12 @@ impl Store for MemoryStore {
     async fn write(&self, intent: &Intent) -> Result<()> {
         self.under(intent.epoch, |kept| {
             let now = Instant::now();
-            match kept.intents.iter_mut().find(|row| row.0.host == intent.host) {
-                Some(row) => {
-                    let phase_at = if row.0.phase == intent.phase { row.1 } else { now };
-                    *row = (intent.clone(), phase_at, row.2);
-                }
-                None => {
-                    kept.intents.push((intent.clone(), now, now));
-                    kept.opened.push(now);
-                }
+            if let Some(row) = kept.intents.iter_mut().find(|row| row.0.host == intent.host) {
+                let phase_at = if row.0.phase == intent.phase { row.1 } else { now };
+                *row = (intent.clone(), phase_at, row.2);
+            } else {
+                kept.intents.push((intent.clone(), now, now));
+                kept.opened.push(now);
             }
         })
     }
