@@ -60,7 +60,7 @@ impl Round<'_> {
         let hears = |observer: &ObserverSeen| {
             let mut paths = self.seen.hosts.iter().flat_map(|host| &host.paths);
             paths.any(|path| {
-                path.age_ms.is_some_and(|age| age <= limit) && path.observer == observer.controller
+                path.observer == observer.controller && silence(path, observer).is_some_and(|ms| ms <= limit)
             })
         };
         let fresh = |observer: &ObserverSeen| {
@@ -127,7 +127,7 @@ impl Round<'_> {
     }
 
     fn word(&self, host: &HostSeen, path: &PathSeen, observer: &ObserverSeen) -> Word {
-        match path.age_ms {
+        match silence(path, observer) {
             Some(age) if age <= self.policy.suspect_ms => Word::Heard,
             Some(_) => Word::Silent,
             // A host that died before all observers began was never heard: Nova and the
@@ -145,9 +145,9 @@ impl Round<'_> {
     }
 
     fn silent(&self, host: &HostSeen, trusted: &[&ObserverSeen]) -> Watch {
-        let is_trusted = |path: &&PathSeen| trusted.iter().any(|o| o.controller == path.observer);
-        let paths = || host.paths.iter().filter(is_trusted);
-        let ages = paths().filter_map(|path| path.age_ms);
+        let of = |path: &PathSeen| trusted.iter().find(|o| o.controller == path.observer);
+        let paths = || host.paths.iter().filter(|path| of(path).is_some());
+        let ages = paths().filter_map(|path| silence(path, of(path)?));
         let youngest = ages.filter(|age| *age > self.policy.suspect_ms).min();
         let silence = youngest.unwrap_or(self.policy.unheard_ms);
         let probed = |o: &&&ObserverSeen| {
@@ -176,7 +176,8 @@ impl Round<'_> {
             let mut observers = self.seen.observers.iter();
             let observer = observers.find(|o| o.controller == path.observer);
             let age = observer.and_then(|o| o.age_ms).unwrap_or(u64::MAX);
-            age <= self.policy.observer_ms && path.age_ms.is_some_and(|age| age <= self.policy.suspect_ms)
+            let silence = observer.and_then(|o| silence(path, o)).unwrap_or(u64::MAX);
+            age <= self.policy.observer_ms && silence <= self.policy.suspect_ms
         };
         let heard = host.paths.iter().filter(fresh);
         heard
@@ -282,6 +283,12 @@ impl Round<'_> {
             });
         }
     }
+}
+
+/// Silence of a path as far as its observer saw it: the age of its table is not silence.
+fn silence(path: &PathSeen, observer: &ObserverSeen) -> Option<u64> {
+    let age = path.age_ms?;
+    Some(age.saturating_sub(observer.age_ms.unwrap_or(0)))
 }
 
 /// The reason in Nova's record was written by the engine.

@@ -274,6 +274,11 @@ pub fn drawn(seed: u64, guards: Guards) -> World {
         } else {
             lasts
         };
+        let lasts = if matches!(fault, Fault::TwoTablesStand(_)) {
+            lasts + 4_000
+        } else {
+            lasts
+        };
         world.pending.push((when, Effect::Fault(fault)));
         world.pending.push((when + lasts, Effect::Heal(fault)));
     }

@@ -134,7 +134,9 @@ impl World {
             Fault::TableStands(c) if cut => self.stand(c),
             Fault::TwoTablesStand(h) if cut => {
                 every(&mut self.hosts[h].cut);
-                self.later(1_000, Effect::Stand(h));
+                // Meanwhile nothing can be decided: the control plane is away.
+                self.failing.api = self.failing.api.max(self.now + 4_500);
+                self.later(3_500, Effect::Stand(h));
             }
             Fault::TableStands(c) => self.controllers[c].stale = None,
             Fault::TwoTablesStand(_) => {
