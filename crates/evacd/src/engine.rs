@@ -1,6 +1,7 @@
 //! The loop: observe, decide, write down, act, observe again. Not for what is decided.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, Mutex},
     time::{Duration, Instant, SystemTime},
@@ -103,6 +104,8 @@ pub(crate) struct Engine<S> {
     clock: Clock,
     /// What was last written down, in short.
     noted: String,
+    /// Why sources do not answer; empty: they do.
+    complaints: BTreeMap<&'static str, String>,
     /// Ends with the engine.
     _tasks: JoinSet<()>,
 }
@@ -177,6 +180,7 @@ impl<S: Store + 'static> Engine<S> {
             began: Instant::now(),
             clock: Clock::new(),
             noted: String::new(),
+            complaints: BTreeMap::new(),
             _tasks: tasks,
         })
     }
@@ -202,6 +206,8 @@ impl<S: Store + 'static> Engine<S> {
         // Heartbeats last: their ages are of the moment at which they are asked for.
         let observed = Instant::now();
         let tables = heartbeat::ask(&self.config.observer).await;
+        self.complain("heartbeats", tables.as_ref().err());
+        self.complain("rows", rows.as_ref().err());
         let seen = self.observe(late_ms, tables, rows);
         let decision = decide(&self.config.policy, &seen);
         self.wish(&seen, &decision);
@@ -226,6 +232,17 @@ impl<S: Store + 'static> Engine<S> {
         let pause = if plain { QUIET } else { HURRIED };
         self.clock.due = Instant::now() + pause;
         Ok(pause)
+    }
+
+    /// Tells once why a source does not answer.
+    fn complain(&mut self, source: &'static str, error: Option<&impl ToString>) {
+        let why = error.map(ToString::to_string).unwrap_or_default();
+        let before = self.complaints.entry(source).or_default();
+        if *before != why {
+            let said = if why.is_empty() { "answers again" } else { &why };
+            eprintln!("{source}: {said}");
+            *before = why;
+        }
     }
 
     fn observe(

@@ -10,6 +10,12 @@ use std::{
     time::Instant,
 };
 
+use heartbeat::{
+    Tables,
+    beat::{Health, Storage, Unit},
+    told,
+};
+use names::{HostName, NetworkName};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{io::AsyncWriteExt as _, net::UnixListener};
@@ -101,7 +107,7 @@ impl World {
         let tables = cloud.clone();
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                let text = tables.lock().unwrap().tables().to_string();
+                let text = serde_json::to_string(&tables.lock().unwrap().tables()).unwrap();
                 let _ = stream.write_all(text.as_bytes()).await;
             }
         });
@@ -244,32 +250,51 @@ impl Cloud {
         }
     }
 
-    fn tables(&mut self) -> Value {
+    fn tables(&mut self) -> Tables {
         self.go_on();
-        let known = |value: Value| json!({ "Known": value });
-        let hosts: Vec<Value> = self
-            .hosts
-            .iter()
-            .map(|(name, host)| {
-                let age = host.silent.map_or(20, |at| at.elapsed().as_millis() + 20);
-                let answers = json!({"answers": host.silent.is_none(), "age_ms": 10});
-                json!({
-                    "host": name, "boot": known(format!("boot-{}", host.boot).into()), "up_ms": known(1.into()),
-                    "health": {"storage": known("Answers".into()), "unit": known("Active".into()), "dump": "Absent"},
-                    "paths": [{"network": "management", "age_ms": known(u64::try_from(age).unwrap().into()),
-                               "echo": known(answers)}],
-                })
-            })
-            .collect();
-        let table = |controller: &str| {
-            json!({"controller": controller, "late_ms": known(5.into()), "hosts": hosts,
-                   "listens": [{"network": "management", "since_ms": known(100_000.into())}]})
+        let network = || NetworkName::new("management").unwrap();
+        let hosts = self.hosts.iter().map(|(name, host)| told::Host {
+            host: HostName::new(name).unwrap(),
+            boot: Fact::Known(format!("boot-{}", host.boot)),
+            up_ms: Fact::Known(1),
+            health: Health {
+                storage: Fact::Known(Storage::Answers),
+                unit: Fact::Known(Unit::Active),
+                dump: Fact::Absent,
+            },
+            paths: vec![told::Path {
+                network: network(),
+                age_ms: Fact::Known(host.silent.map_or(20, |at| ms(at.elapsed()) + 20)),
+                echo: Fact::Known(told::Echo {
+                    answers: host.silent.is_none(),
+                    age_ms: 10,
+                }),
+            }],
+        });
+        let hosts: Vec<told::Host> = hosts.collect();
+        let table = |controller: &str| told::Table {
+            controller: HostName::new(controller).unwrap(),
+            late_ms: Fact::Known(5),
+            listens: vec![told::Listens {
+                network: network(),
+                since_ms: Fact::Known(100_000),
+            }],
+            hosts: hosts.clone(),
         };
-        let peer = |controller: &str| json!({"heard": [{"network": "management", "age_ms": known(30.into())}], "table": table(controller)});
-        json!({
-            "period_ms": 250, "own": table("c1"), "peers": [peer("c2"), peer("c3")],
-            "refused": {"stranger": 0, "malformed": 0, "misplaced": 0, "forged": 0, "replayed": 0, "surplus": 0},
-        })
+        let peer = |controller: &str| told::Peer {
+            heard: vec![told::Heard {
+                network: network(),
+                age_ms: Fact::Known(30),
+            }],
+            table: table(controller),
+        };
+        Tables {
+            period_ms: 250,
+            counted: 0,
+            refused: told::Refused::default(),
+            own: table("c1"),
+            peers: vec![peer("c2"), peer("c3")],
+        }
     }
 
     fn answer(&mut self, asked: &Asked) -> Reply {
