@@ -75,7 +75,9 @@ impl<'a> Round<'a> {
         };
         if host.storage_fenced == Fact::Known(true) {
             // Only now: guests of the boot that died could write again before.
-            self.act(Act::AllowStorage { host: host.host.clone() });
+            self.act(Act::AllowStorage {
+                host: host.host.clone(),
+            });
             return "the storage takes it again".to_owned();
         }
         let left = migrations.iter().filter(|m| leaves(m, host)).count();

@@ -183,8 +183,15 @@ impl Round<'_> {
         })
     }
 
-    fn storage_gone(&self) -> Option<(Brake, String)> {
-        let hangs = |host: &&HostSeen| host.says.as_ref().is_some_and(|says| says.storage_hangs);
+    /// Storage that is gone for many hosts: nobody is fenced for it.
+    pub(crate) fn storage_gone(&self) -> Option<(Brake, String)> {
+        // Last words of hosts that are gone for long are not about the storage of now.
+        let recent = self.policy.unheard_ms;
+        let hangs = |host: &&HostSeen| {
+            host.says
+                .as_ref()
+                .is_some_and(|says| says.storage_hangs && says.age_ms <= recent)
+        };
         let count = self.seen.hosts.iter().filter(hangs).count() as u64;
         let all = self.seen.hosts.len() as u64;
         let limit = self.policy.storage_percent;

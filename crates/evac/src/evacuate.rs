@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use wire::Fact;
 
-use crate::decision::{Act, HostIs, VmStep, VmVerdict};
+use crate::decision::{Act, BrakeVerdict, HostIs, VmStep, VmVerdict};
 use crate::guard::Guard;
 use crate::ids::{HostId, Name, VmId};
 use crate::nova::{Migration, Server, VmState};
@@ -30,11 +30,13 @@ pub(crate) struct Ready<'a> {
 #[derive(Default)]
 struct Work<'a> {
     ready: Vec<Ready<'a>>,
+    /// Hosts whose VMs may be sent now.
+    may_send: Vec<&'a HostId>,
     raise: Option<String>,
     /// Restart groups with members that are not back.
     pending: Vec<(&'a Name, u32)>,
-    /// Evacuations under way.
-    under_way: u64,
+    /// VMs whose evacuation is under way.
+    under_way: Vec<&'a VmId>,
 }
 
 impl<'a> Round<'a> {
@@ -57,37 +59,75 @@ impl<'a> Round<'a> {
         let traces = Traces::new(migrations, &self.store.sent);
         let mut work = Work::default();
         for row in dead {
+            self.judge_host(row, &traces, &mut work);
+        }
+        // Those of hosts that are fenced again are under way as well.
+        let stuck = self.policy.stuck_ms;
+        let going = traces
+            .all_open()
+            .filter(|m| m.age_ms <= stuck && !self.target_died(m));
+        let going = going.map(|m| &m.vm);
+        work.under_way.extend(going);
+        work.under_way.sort_unstable();
+        work.under_way.dedup();
+        for row in dead {
             self.dead_host(row, &traces, &mut work);
         }
         self.send(work);
     }
 
+    /// Steps of all VMs of one host.
+    fn judge_host(&mut self, row: &'a IntentRow, traces: &Traces<'a>, work: &mut Work<'a>) {
+        let Some((host, _)) = self.host(&row.intent.host) else {
+            return;
+        };
+        if let Fact::Known(servers) = &host.servers {
+            for server in servers {
+                let next = self.next(row, server, traces);
+                self.judge(row, server, next, work);
+            }
+            self.gone(row, servers, traces, work);
+        }
+    }
+
+    /// VMs that were on their way to this host when it died, and have no other host yet.
+    fn awaited(&self, host: &HostId, traces: &Traces<'a>) -> usize {
+        let waits = |vm: &VmId| {
+            self.out
+                .vms
+                .iter()
+                .any(|v| v.vm == *vm && v.step == VmStep::Waits)
+        };
+        traces
+            .all_open()
+            .filter(|m| m.dest.as_ref() == Some(host) && waits(&m.vm))
+            .count()
+    }
+
+    /// Next step of one host, after those of all VMs.
     fn dead_host(&mut self, row: &'a IntentRow, traces: &Traces<'a>, work: &mut Work<'a>) {
         let Some((host, _)) = self.host(&row.intent.host) else {
             return;
         };
         let name = &row.intent.host;
-        let Fact::Known(servers) = &host.servers else {
+        if host.servers.known().is_none() {
             self.mark_down(host, &row.intent.why);
             self.verdict(name, HostIs::Recovering, "its servers are unknown");
             return;
-        };
-        let before = self.out.vms.len();
-        let mut ready = Vec::new();
-        for server in servers {
-            let next = self.next(row, server, traces);
-            self.judge(row, server, next, work, &mut ready);
         }
-        self.gone(row, servers, traces, work);
-        let steps = self.out.vms.get(before..).unwrap_or_default();
-        let left = steps
-            .iter()
-            .filter(|v| v.step == VmStep::Waits || v.step == VmStep::Sent)
+        let steps = || self.out.vms.iter().filter(|v| v.host == *name);
+        let waiting = steps().filter(|v| v.step == VmStep::Waits).count();
+        let left = waiting + self.awaited(name, traces);
+        let stuck = self.policy.stuck_ms;
+        let going = |m: &&Migration| m.age_ms <= stuck && !self.target_died(m);
+        let open = traces
+            .all_open()
+            .filter(|m| m.source == *name)
+            .filter(going)
             .count();
-        let open = traces.open_from(name).filter(|m| !self.target_died(m)).count();
         if (left == 0 && open == 0) || !self.on(Guard::AllPlaced) {
-            let count = steps.len();
-            let given_up = steps.iter().filter(|v| v.step == VmStep::GivenUp).count();
+            let count = steps().count();
+            let given_up = steps().filter(|v| v.step == VmStep::GivenUp).count();
             let why = format!("of {count} VMs {given_up} are given up, all others are elsewhere");
             self.advance(&row.intent, Phase::Returning, why, row.intent.proof.clone());
             return;
@@ -106,14 +146,14 @@ impl<'a> Round<'a> {
             return;
         }
         if let Some((brake, why)) = self.unwell() {
-            self.out.brakes.push(crate::decision::BrakeVerdict {
+            self.out.brakes.push(BrakeVerdict {
                 brake,
                 released: false,
                 why,
             });
             return;
         }
-        work.ready.append(&mut ready);
+        work.may_send.push(name);
     }
 
     /// Sign that the proof no longer holds.
@@ -150,17 +190,10 @@ impl<'a> Round<'a> {
         !knows
     }
 
-    fn judge(
-        &mut self,
-        row: &'a IntentRow,
-        server: &'a Server,
-        next: Next,
-        work: &mut Work<'a>,
-        ready: &mut Vec<Ready<'a>>,
-    ) {
+    fn judge(&mut self, row: &'a IntentRow, server: &'a Server, next: Next, work: &mut Work<'a>) {
         let (step, why) = match next {
             Next::Send { after, only } => {
-                ready.push(Ready {
+                work.ready.push(Ready {
                     server,
                     after,
                     only,
@@ -173,7 +206,7 @@ impl<'a> Round<'a> {
                 (VmStep::Waits, why)
             }
             Next::UnderWay(why) => {
-                work.under_way += 1;
+                work.under_way.push(&server.vm);
                 (VmStep::Waits, why)
             }
             Next::Wait(why) => (VmStep::Waits, why),
@@ -217,7 +250,7 @@ impl<'a> Round<'a> {
                 ),
                 Some(Fact::Known(server)) => match traces.open(vm).find(|m| !self.target_died(m)) {
                     Some(open) => {
-                        work.under_way += 1;
+                        work.under_way.push(&open.vm);
                         (
                             VmStep::Waits,
                             format!("on {}, evacuation {} is open", server.host, open.id),
@@ -262,12 +295,16 @@ impl<'a> Round<'a> {
             work.ready
                 .sort_by(|a, b| key(a).cmp(&key(b)).then_with(|| a.server.vm.cmp(&b.server.vm)));
         }
+        let may_send = work.may_send;
+        work.ready
+            .retain(|ready| may_send.contains(&&ready.row.intent.host));
         let limit = self.at_once();
-        let mut placing = Placing::new(self);
+        let mut placing = Placing::new(self, &work.under_way);
+        let mut under_way = work.under_way.len() as u64;
         for ready in work.ready {
             let (vm, host) = (&ready.server.vm, &ready.row.intent.host);
-            if work.under_way >= limit && self.on(Guard::AtOnce) {
-                let why = format!("{} evacuations are under way, of {limit}", work.under_way);
+            if under_way >= limit && self.on(Guard::AtOnce) {
+                let why = format!("{under_way} evacuations are under way, of {limit}");
                 self.say(vm, host, VmStep::Waits, why);
                 continue;
             }
@@ -277,7 +314,7 @@ impl<'a> Round<'a> {
             }
             match placing.choose(self, &ready) {
                 Some(target) => {
-                    work.under_way += 1;
+                    under_way += 1;
                     self.say(vm, host, VmStep::Sent, format!("to {target}"));
                     self.act(Act::Evacuate(Sent {
                         vm: vm.clone(),

@@ -26,6 +26,10 @@ impl<'a> Round<'a> {
             self.spare(row, host, heard.as_ref(), &watch);
             return;
         }
+        if let Some((_, why)) = self.storage_gone().filter(|_| intent.phase == Phase::Fencing) {
+            self.verdict(&intent.host, HostIs::Recovering, why);
+            return;
+        }
         match self.proof(row, host) {
             Ok(proof) => {
                 let why = format!("proved dead after {} ms: {}", row.phase_ms, in_words(&proof));
@@ -51,7 +55,11 @@ impl<'a> Round<'a> {
         }
         if host.storage_fenced == Fact::Known(true) {
             self.act(Act::AllowStorage { host: name.clone() });
-            self.verdict(name, HostIs::Recovering, "heard again: the storage takes it again");
+            self.verdict(
+                name,
+                HostIs::Recovering,
+                "heard again: the storage takes it again",
+            );
             return;
         }
         let why = format!("heard again {} ms after it was to be fenced", row.phase_ms);

@@ -110,7 +110,7 @@ pub struct Stage {
 pub struct Apart {
     /// Name of the server group.
     pub group: Name,
-    /// Hosts of its other members.
+    /// Hosts of its other members, and destinations of their open migrations.
     pub hosts: Vec<HostId>,
 }
 

@@ -16,11 +16,12 @@ use crate::suspect::{Watch, is_ours};
 const VMS_A_ROUND: usize = 8;
 
 impl<'a> Round<'a> {
-    /// Repairs of all hosts that are heard on every network.
+    /// Repairs of all hosts that are heard.
     pub(crate) fn repair(&mut self) {
         let mut vms = 0;
         for (at, host) in self.seen.hosts.iter().enumerate() {
-            let well = self.watches.get(at) == Some(&Watch::Well);
+            // A host that is heard on some networks can be told to restart it.
+            let well = matches!(self.watches.get(at), Some(Watch::Well | Watch::Partial(_)));
             if !well || (is_plain(host) && !has_servers(host)) || self.intent(&host.host).is_some() {
                 continue;
             }
@@ -81,7 +82,7 @@ impl<'a> Round<'a> {
             }
             if let Err(why) = self.may_start(server) {
                 let message = format!("VM {} is not started again: {why}", server.vm);
-                self.tell(&host.host, server.vm.as_str(), message);
+                self.tell(&host.host, &format!("{} stays off", server.vm), message);
                 continue;
             }
             *count += 1;

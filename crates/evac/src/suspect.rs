@@ -60,7 +60,7 @@ impl Round<'_> {
         let hears = |observer: &ObserverSeen| {
             let mut paths = self.seen.hosts.iter().flat_map(|host| &host.paths);
             paths.any(|path| {
-                path.age_ms.is_some_and(|age| age <= limit) && path.observer == observer.controller
+                path.observer == observer.controller && silence(path, observer).is_some_and(|ms| ms <= limit)
             })
         };
         let fresh = |observer: &ObserverSeen| {
@@ -127,7 +127,7 @@ impl Round<'_> {
     }
 
     fn word(&self, host: &HostSeen, path: &PathSeen, observer: &ObserverSeen) -> Word {
-        match path.age_ms {
+        match silence(path, observer) {
             Some(age) if age <= self.policy.suspect_ms => Word::Heard,
             Some(_) => Word::Silent,
             // A host that died before all observers began was never heard: Nova and the
@@ -145,9 +145,9 @@ impl Round<'_> {
     }
 
     fn silent(&self, host: &HostSeen, trusted: &[&ObserverSeen]) -> Watch {
-        let is_trusted = |path: &&PathSeen| trusted.iter().any(|o| o.controller == path.observer);
-        let paths = || host.paths.iter().filter(is_trusted);
-        let ages = paths().filter_map(|path| path.age_ms);
+        let of = |path: &PathSeen| trusted.iter().find(|o| o.controller == path.observer);
+        let paths = || host.paths.iter().filter(|path| of(path).is_some());
+        let ages = paths().filter_map(|path| silence(path, of(path)?));
         let youngest = ages.filter(|age| *age > self.policy.suspect_ms).min();
         let silence = youngest.unwrap_or(self.policy.unheard_ms);
         let probed = |o: &&&ObserverSeen| {
@@ -176,7 +176,8 @@ impl Round<'_> {
             let mut observers = self.seen.observers.iter();
             let observer = observers.find(|o| o.controller == path.observer);
             let age = observer.and_then(|o| o.age_ms).unwrap_or(u64::MAX);
-            age <= self.policy.observer_ms && path.age_ms.is_some_and(|age| age <= self.policy.suspect_ms)
+            let silence = observer.and_then(|o| silence(path, o)).unwrap_or(u64::MAX);
+            age <= self.policy.observer_ms && silence <= self.policy.suspect_ms
         };
         let heard = host.paths.iter().filter(fresh);
         heard
@@ -191,15 +192,7 @@ impl Round<'_> {
                 "silent on every network for {silence} ms, its kernel too"
             )),
             Watch::Partial(lost) if self.response(lost) == Response::Fence => {
-                let witness = if !self.on(Guard::SecondWitness) {
-                    "nobody else asked"
-                } else if host.says.as_ref().is_some_and(|says| says.storage_hangs) {
-                    "it says that its storage hangs"
-                } else if matches!(&host.compute, Fact::Known(compute) if !compute.up) {
-                    "Nova takes it for down"
-                } else {
-                    return None;
-                };
+                let witness = self.witness(host)?;
                 Some(format!(
                     "lost {}, for which the file says fence; {witness}",
                     list(lost)
@@ -207,6 +200,28 @@ impl Round<'_> {
             }
             _ => None,
         }
+    }
+
+    /// Sign of another kind that a host which is still heard does its guests no good.
+    fn witness(&self, host: &HostSeen) -> Option<&'static str> {
+        if !self.on(Guard::SecondWitness) {
+            return Some("no other witness is asked for");
+        }
+        let says = host.says.as_ref()?;
+        // Where nobody else says that the storage works, it may be gone for all.
+        let well = |other: &HostSeen| {
+            let words = other
+                .says
+                .as_ref()
+                .filter(|words| words.age_ms <= self.policy.fence_ms);
+            other.host != host.host && words.is_some_and(|words| !words.storage_hangs)
+        };
+        if says.storage_hangs && self.seen.hosts.iter().any(well) {
+            return Some("it says that its storage hangs, others say that theirs works");
+        }
+        // A nova-compute that merely died is restarted.
+        let down = matches!(&host.compute, Fact::Known(compute) if !compute.up);
+        (down && !says.compute_dead && !says.storage_hangs).then_some("Nova takes it for down")
     }
 
     fn response(&self, lost: &[Name]) -> Response {
@@ -268,6 +283,12 @@ impl Round<'_> {
             });
         }
     }
+}
+
+/// Silence of a path as far as its observer saw it: the age of its table is not silence.
+fn silence(path: &PathSeen, observer: &ObserverSeen) -> Option<u64> {
+    let age = path.age_ms?;
+    Some(age.saturating_sub(observer.age_ms.unwrap_or(0)))
 }
 
 /// The reason in Nova's record was written by the engine.

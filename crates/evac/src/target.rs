@@ -2,11 +2,13 @@
 //!
 //! Not for Nova's own placement: it checks the named host again, and may refuse.
 
+use std::collections::BTreeMap;
+
 use wire::Fact;
 
 use crate::evacuate::Ready;
 use crate::guard::Guard;
-use crate::ids::{HostId, Name};
+use crate::ids::{HostId, Name, VmId};
 use crate::nova::Server;
 use crate::round::Round;
 use crate::seen::HostSeen;
@@ -28,11 +30,24 @@ struct Target<'a> {
 }
 
 impl<'a> Placing<'a> {
-    pub(crate) fn new(round: &Round<'a>) -> Self {
+    pub(crate) fn new(round: &Round<'a>, under_way: &[&VmId]) -> Self {
         let hosts = round.seen.hosts.iter().zip(&round.watches);
         let usable = hosts.filter(|(host, watch)| round.usable(host, watch));
         let mut targets: Vec<Target<'a>> = usable.filter_map(|(host, _)| target(host)).collect();
-        for row in &round.store.sent {
+        // Rows of attempts that failed take no room.
+        let mut last = BTreeMap::new();
+        for row in round
+            .store
+            .sent
+            .iter()
+            .filter(|row| under_way.contains(&&row.sent.vm))
+        {
+            let newest = last.entry(&row.sent.vm).or_insert(row);
+            if newest.sent.epoch < row.sent.epoch {
+                *newest = row;
+            }
+        }
+        for row in last.into_values() {
             let Some(target) = targets.iter_mut().find(|t| t.host.host == row.sent.target) else {
                 continue;
             };
@@ -65,7 +80,7 @@ impl<'a> Placing<'a> {
 }
 
 /// VM of a row, as long as Nova still has it on the host that died.
-fn coming<'a>(round: &Round<'a>, vm: &crate::ids::VmId, from: &HostId) -> Option<&'a Server> {
+fn coming<'a>(round: &Round<'a>, vm: &VmId, from: &HostId) -> Option<&'a Server> {
     let followed = round.seen.followed.iter().find(|f| f.vm == *vm)?;
     followed.server.known().filter(|server| server.host == *from)
 }

@@ -59,18 +59,22 @@ impl<'a> Traces<'a> {
         self.migrations.get(vm).into_iter().flatten().copied()
     }
 
-    /// Evacuations of the VM that are open.
+    /// Evacuations of the VM that are open, and that no later one has overtaken.
     pub(crate) fn open(&self, vm: &VmId) -> impl Iterator<Item = &'a Migration> + use<'a, '_> {
-        self.of(vm).filter(|m| is_open_evacuation(m))
+        let own = self.migrations.get(vm).map_or(&[][..], Vec::as_slice);
+        open_of(own)
     }
 
-    /// Evacuations from the host that are open.
-    pub(crate) fn open_from<'h>(
-        &'h self,
-        host: &'h HostId,
-    ) -> impl Iterator<Item = &'a Migration> + use<'a, 'h> {
-        let all = self.migrations.values().flatten().copied();
-        all.filter(move |m| m.source == *host && is_open_evacuation(m))
+    /// All evacuations that are open, and that no later one of the same VM has overtaken.
+    pub(crate) fn all_open(&self) -> impl Iterator<Item = &'a Migration> + use<'a, '_> {
+        self.migrations.values().flat_map(|own| open_of(own))
+    }
+
+    /// Other host from which the VM was sent in this epoch already.
+    fn sent_in(&self, vm: &VmId, epoch: u64, host: &HostId) -> Option<&'a HostId> {
+        let mut rows = self.sent.get(vm).into_iter().flatten();
+        let other = rows.find(|row| row.sent.epoch >= epoch && row.sent.host != *host)?;
+        Some(&other.sent.host)
     }
 
     fn rows(&self, vm: &VmId, host: &HostId) -> Vec<&'a SentRow> {
@@ -88,8 +92,17 @@ impl<'a> Traces<'a> {
     }
 }
 
-fn is_open_evacuation(migration: &Migration) -> bool {
-    migration.kind == MigrationKind::Evacuation && migration.progress == Progress::Open
+/// A record can stay open for ever when its target died: one that came later and ended well
+/// shows that it is over.
+fn open_of<'a, 's>(own: &'s [&'a Migration]) -> impl Iterator<Item = &'a Migration> + use<'a, 's> {
+    let evacuations = || {
+        own.iter()
+            .copied()
+            .filter(|m| m.kind == MigrationKind::Evacuation)
+    };
+    let ended = evacuations().filter(|m| matches!(m.progress, Progress::Done | Progress::Completed));
+    let last = ended.map(|m| m.id).max().unwrap_or(0);
+    evacuations().filter(move |m| m.progress == Progress::Open && m.id > last)
 }
 
 impl<'a> Round<'a> {
@@ -110,6 +123,11 @@ impl<'a> Round<'a> {
         }
         let after = traces.of(&server.vm).map(|m| m.id).max().unwrap_or(0);
         let rows = traces.rows(&server.vm, &row.intent.host);
+        if let Some(from) = traces.sent_in(&server.vm, self.epoch, &row.intent.host) {
+            return Next::Raise(format!(
+                "sent in this epoch from {from} before: once more in a new one"
+            ));
+        }
         let Some(last) = rows.last().filter(|_| self.on(Guard::OncePerEpoch)) else {
             return self.first(row, server, traces, after);
         };

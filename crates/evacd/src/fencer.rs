@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Time that the fencer has to cut a host's power, over all levels.
-const OFF: Duration = Duration::from_secs(120);
+const OFF: Duration = Duration::from_mins(2);
 /// Time that an agent has.
 const AGENT: Duration = Duration::from_secs(20);
 /// Exit status of an agent whose device is off, by the agents' common interface.
@@ -51,12 +51,6 @@ pub(crate) struct Fencer {
 struct Cut {
     epoch: u64,
     ended: Instant,
-}
-
-impl Default for Fencer {
-    fn default() -> Self {
-        Self::new(PathBuf::from("stonith_admin"), PathBuf::new())
-    }
 }
 
 impl Fencer {
@@ -146,7 +140,7 @@ impl Fencer {
         let mut why = Vec::new();
         let mut done = false;
         for devices in host.devices.iter().rev().filter(|d| !d.is_empty()) {
-            match self.level_on(devices).await {
+            match self.each(devices, "on").await {
                 Ok(()) => done = true,
                 Err(reason) => why.push(reason),
             }
@@ -158,9 +152,15 @@ impl Fencer {
         }
     }
 
-    async fn level_on(&self, devices: &[Device]) -> Result<(), String> {
+    /// Cuts a host's power by the devices of one level, past the cluster's fencer.
+    pub(crate) async fn level_off(&self, host: &Host, level: usize) -> Result<(), String> {
+        self.each(host.devices.get(level).map_or(&[], Vec::as_slice), "off")
+            .await
+    }
+
+    async fn each(&self, devices: &[Device], action: &str) -> Result<(), String> {
         for device in devices {
-            let ended = self.agent(device, "on").await?;
+            let ended = self.agent(device, action).await?;
             if ended.status != Some(0) {
                 return Err(said(&device.agent, &ended));
             }

@@ -5,14 +5,21 @@
 //! Nothing is remembered that a takeover could lose: rows in the store say what was begun.
 //! To be stopped and to be killed is one and the same.
 
+pub mod commands;
 pub mod config;
+mod engine;
 mod fencer;
+mod hands;
 mod journal;
+mod metrics;
 mod process;
 mod quorum;
+mod seen;
 pub mod store;
+mod tell;
 
 pub use config::Config;
+pub use engine::run;
 pub use journal::lines;
 pub use store::SqlStore;
 
@@ -25,4 +32,13 @@ pub enum Error {
     /// Rows could not be read or written.
     #[error("the engine's database: {0}")]
     Store(#[from] store::StoreError),
+    /// The cloud's APIs did not do what was asked.
+    #[error("{0}")]
+    Api(#[from] openstack::Error),
+    /// What was asked for is not done, with what would help.
+    #[error("{0}")]
+    Refused(String),
+    /// Another engine decides now.
+    #[error("{0}")]
+    StoodDown(String),
 }

@@ -11,11 +11,11 @@ use crate::process::run;
 const LIMIT: Duration = Duration::from_secs(2);
 
 /// True: this partition has quorum.
-pub(crate) async fn quorate() -> Fact<bool> {
-    let [program, arguments @ ..] = ASK_QUORUM;
-    match run(Path::new(program), &arguments, "", LIMIT).await {
+pub(crate) async fn quorate(program: &Path) -> Fact<bool> {
+    let [name, arguments @ ..] = ASK_QUORUM;
+    match run(program, &arguments, "", LIMIT).await {
         Ok(ended) => has_quorum(&ended.said).map_or_else(
-            || Fact::Unknown(format!("{program} tells nothing: {}", ended.complaint)),
+            || Fact::Unknown(format!("{name} tells nothing: {}", ended.complaint)),
             Fact::Known,
         ),
         Err(why) => Fact::Unknown(why),

@@ -48,7 +48,9 @@ impl Move {
 impl World {
     /// An open evacuation of the VM whose target has not died since.
     pub fn in_flight(&self, vm: usize) -> bool {
-        self.moves.iter().any(|m| m.vm == vm && m.is_open(MigrationKind::Evacuation) && self.dest_lives(m))
+        self.moves
+            .iter()
+            .any(|m| m.vm == vm && m.is_open(MigrationKind::Evacuation) && self.dest_lives(m))
     }
 
     pub fn dest_lives(&self, m: &Move) -> bool {
@@ -74,7 +76,10 @@ impl World {
             return Err("409".to_owned());
         }
         if self.in_flight(vm) && !person {
-            self.broken(format!("two evacuations of {} in flight", self.guests[vm].server.vm));
+            self.broken(format!(
+                "two evacuations of {} in flight",
+                self.guests[vm].server.vm
+            ));
         }
         self.guests[vm].server.task = Some("rebuilding".to_owned());
         let at = self.begin(vm, MigrationKind::Evacuation, target);
@@ -95,7 +100,14 @@ impl World {
             age_ms: 0,
         };
         let dest_boot = self.hosts[dest].boot;
-        self.moves.push(Move { record, vm, source, dest, at: self.now, dest_boot });
+        self.moves.push(Move {
+            record,
+            vm,
+            source,
+            dest,
+            at: self.now,
+            dest_boot,
+        });
         self.moves.len() - 1
     }
 
@@ -118,7 +130,11 @@ impl World {
         }
         self.guests[vm].copies |= 1 << dest;
         self.apart(vm, dest);
-        let build = if self.now < self.slow_builds { self.rng.between(8_000, 40_000) } else { self.rng.between(800, 4_000) };
+        let build = if self.now < self.slow_builds {
+            self.rng.between(8_000, 40_000)
+        } else {
+            self.rng.between(800, 4_000)
+        };
         let boot = self.hosts[dest].boot;
         self.later(build, Effect::Finish(at, boot));
     }
@@ -164,7 +180,10 @@ impl World {
             self.guests[vm].copies &= !(1 << host);
         }
         for at in 0..self.guests.len() {
-            let (on, runs) = (self.guests[at].host == host, self.guests[at].copies & (1 << host) != 0);
+            let (on, runs) = (
+                self.guests[at].host == host,
+                self.guests[at].copies & (1 << host) != 0,
+            );
             if !on || self.guests[at].deleted {
                 continue;
             }
@@ -177,9 +196,6 @@ impl World {
             if live {
                 server.task = None;
             }
-        }
-        for at in std::mem::take(&mut self.queued) {
-            self.spawn(at);
         }
     }
 
@@ -242,7 +258,10 @@ impl World {
     /// Memory that is left on a host, evacuations to it counted.
     pub fn free(&self, host: usize) -> u64 {
         let on = self.guests.iter().filter(|g| g.host == host && !g.deleted);
-        let coming = self.moves.iter().filter(|m| m.dest == host && m.record.progress == Progress::Open);
+        let coming = self
+            .moves
+            .iter()
+            .filter(|m| m.dest == host && m.record.progress == Progress::Open);
         let coming = coming.map(|m| self.guests[m.vm].server.ram_mb);
         let used: u64 = on.map(|g| g.server.ram_mb).chain(coming).sum();
         self.hosts[host].ram.saturating_sub(used)

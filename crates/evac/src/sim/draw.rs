@@ -64,7 +64,12 @@ const KINDS: u64 = 47;
 
 /// Fault of a kind, on hosts, VMs and controllers that the seed chooses.
 fn fault(kind: u64, rng: &mut Rng, hosts: usize, vms: usize) -> Fault {
-    let (h, h2, v, c) = (rng.index(hosts), rng.index(hosts), rng.index(vms), rng.index(CONTROLLERS));
+    let (h, h2, v, c) = (
+        rng.index(hosts),
+        rng.index(hosts),
+        rng.index(vms),
+        rng.index(CONTROLLERS),
+    );
     match kind {
         0 => Fault::Cut(h),
         1 => Fault::CutWithBmc(h),
@@ -127,7 +132,7 @@ pub fn quiet(seed: u64, guards: Guards) -> World {
         machine.storage = rng.chance(40);
         machine.proved = !rng.chance(6);
         machine.rack = if racks { at / 2 } else { at };
-        machine.ram = if rng.chance(30) { 2_560 } else { 4_096 };
+        machine.ram = if rng.chance(30) { 1_280 } else { 4_096 };
     }
     let guests = (0..vms).map(|at| guest(at, &mut rng, hosts, &machines)).collect();
     let service = |at: usize| Service {
@@ -153,6 +158,7 @@ pub fn quiet(seed: u64, guards: Guards) -> World {
         failing: Failing::default(),
         slow_builds: 0,
         pending: Vec::new(),
+        changed_at: 0,
         seen: None,
         look: Vec::new(),
         told: super::laws::Told::default(),
@@ -171,32 +177,53 @@ fn guest(at: usize, rng: &mut Rng, hosts: usize, machines: &[Machine]) -> Guest 
         state: VmState::Active,
         power: GuestPower::Running,
         task: None,
-        unprotected: if at == 7 { vec![WhyNot::LocalDisk] } else { Vec::new() },
+        unprotected: if at == 7 {
+            vec![WhyNot::LocalDisk]
+        } else {
+            Vec::new()
+        },
         priority: i32::try_from(rng.below(3)).unwrap(),
         stage: (2..5).contains(&at).then(|| Stage {
             group: "shop".into(),
             order: u32::try_from(at).unwrap() - 2,
         }),
-        apart: (at < 2).then(|| Apart { group: "twins".into(), hosts: Vec::new() }),
+        apart: (at < 2).then(|| Apart {
+            group: "twins".into(),
+            hosts: Vec::new(),
+        }),
         zone: None,
         ram_mb: 256,
         vcpus: 1,
         restart: true,
         restarted_ms: None,
     };
-    Guest { server, host, copies: 1 << host, deleted: false }
+    Guest {
+        server,
+        host,
+        copies: 1 << host,
+        deleted: false,
+    }
 }
 
 fn policy(rng: &mut Rng, machines: &[Machine]) -> Policy {
-    let alone = machines.iter().filter(|m| m.storage && rng.chance(20)).map(|m| m.name.clone());
+    let alone = machines
+        .iter()
+        .filter(|m| m.storage && rng.chance(20))
+        .map(|m| m.name.clone());
     let alone = alone.collect();
     let wide = rng.chance(40);
     let fence_tunnel = rng.chance(30);
     Policy {
         losses: if fence_tunnel {
-            vec![Loss { lost: vec!["tunnel".into()], then: Response::Fence }]
+            vec![Loss {
+                lost: vec!["tunnel".into()],
+                then: Response::Fence,
+            }]
         } else {
-            vec![Loss { lost: vec!["tunnel".into()], then: Response::Disable }]
+            vec![Loss {
+                lost: vec!["tunnel".into()],
+                then: Response::Disable,
+            }]
         },
         storage_alone: alone,
         hosts_percent: if wide { 100 } else { 50 },
@@ -226,15 +253,32 @@ pub fn drawn(seed: u64, guards: Guards) -> World {
     for at in 0..count {
         // Most runs are about a host that dies; half of the other faults are about it too.
         let dies = at == 0 && world.rng.chance(75);
-        let kind = if dies { [0, 0, 1, 4, 5, 19][world.rng.index(6)] } else { world.rng.below(KINDS) };
+        let kind = if dies {
+            [0, 0, 1, 4, 5, 19][world.rng.index(6)]
+        } else {
+            world.rng.below(KINDS)
+        };
         let mut fault = fault(kind, &mut world.rng, hosts, vms);
         if dies || world.rng.chance(50) {
             fault = fault.on(first);
         }
-        let when = if dies { 4_000 } else { world.rng.between(6, 40) * 500 };
+        let when = if dies {
+            4_000
+        } else {
+            world.rng.between(6, 40) * 500
+        };
         let lasts = world.rng.between(3, 60) * 500;
         let fault_short = matches!(fault, Fault::Isolate(_)) && world.rng.chance(40);
-        let lasts = if fault_short { world.rng.between(5, 9) * 500 } else { lasts };
+        let lasts = if fault_short {
+            world.rng.between(5, 9) * 500
+        } else {
+            lasts
+        };
+        let lasts = if matches!(fault, Fault::TwoTablesStand(_)) {
+            lasts + 4_000
+        } else {
+            lasts
+        };
         world.pending.push((when, Effect::Fault(fault)));
         world.pending.push((when + lasts, Effect::Heal(fault)));
     }

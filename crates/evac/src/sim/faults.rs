@@ -24,7 +24,9 @@ impl World {
             Fault::SenderDies(h) => self.hosts[h].sender = false,
             Fault::ComputeDies(h) => self.stop_compute(h),
             Fault::AgentDies(h) => self.hosts[h].agent_at = NEVER,
-            Fault::Delete(_) | Fault::Resize(_) | Fault::Migrate(..) | Fault::UserStarts(_) => self.user(fault),
+            Fault::Delete(_) | Fault::Resize(_) | Fault::Migrate(..) | Fault::UserStarts(_) => {
+                self.user(fault)
+            }
             Fault::PersonEvacuates => {
                 self.failing.migrations = self.now + 10_000;
                 self.later(1_500, Effect::Person);
@@ -50,7 +52,10 @@ impl World {
 
     fn confirm(&mut self, host: usize, boot: crate::BootId) {
         let host = self.hosts[host].name.clone();
-        self.rows.confirmed.push(Confirmed { host, boot: Some(boot) });
+        self.rows.confirmed.push(Confirmed {
+            host,
+            boot: Some(boot),
+        });
     }
 
     fn cut_power(&mut self, host: usize) {
@@ -78,7 +83,12 @@ impl World {
                 (host.kdump, host.hung) = (true, true);
                 if !host.isolated() {
                     let boot = host.boot;
-                    host.word = Word { at: now, boot, kdump: true, ..host.word };
+                    host.word = Word {
+                        at: now,
+                        boot,
+                        kdump: true,
+                        ..host.word
+                    };
                 }
             }
             Fault::Reboots(h) => {
@@ -99,13 +109,19 @@ impl World {
         let every = |cuts: &mut [[bool; NETS]; CONTROLLERS]| *cuts = [[cut; NETS]; CONTROLLERS];
         match fault {
             Fault::Isolate(h) => every(&mut self.hosts[h].cut),
-            Fault::NetGone(net) => self.hosts.iter_mut().flat_map(|h| &mut h.cut).for_each(|c| c[net] = cut),
+            Fault::NetGone(net) => self
+                .hosts
+                .iter_mut()
+                .flat_map(|h| &mut h.cut)
+                .for_each(|c| c[net] = cut),
             Fault::HalfPaths(h) => self.hosts[h].cut[h % CONTROLLERS] = [cut; NETS],
             Fault::HostLosesTunnel(h) => self.hosts[h].cut.iter_mut().for_each(|c| c[1] = cut),
             Fault::Blind(c) => self.hosts.iter_mut().for_each(|h| h.cut[c] = [cut; NETS]),
             Fault::TwoBlind => {
                 self.rows.released_until = self.rows.released_until.max(self.now + 30_000);
-                self.hosts.iter_mut().for_each(|h| (h.cut[0], h.cut[1]) = ([cut; NETS], [cut; NETS]));
+                self.hosts
+                    .iter_mut()
+                    .for_each(|h| (h.cut[0], h.cut[1]) = ([cut; NETS], [cut; NETS]));
             }
             Fault::StorageGone(h) => {
                 self.hosts.iter_mut().for_each(|h| h.hangs = cut);
@@ -118,7 +134,9 @@ impl World {
             Fault::TableStands(c) if cut => self.stand(c),
             Fault::TwoTablesStand(h) if cut => {
                 every(&mut self.hosts[h].cut);
-                self.later(1_500, Effect::Stand(h));
+                // Meanwhile nothing can be decided: the control plane is away.
+                self.failing.api = self.failing.api.max(self.now + 4_500);
+                self.later(3_500, Effect::Stand(h));
             }
             Fault::TableStands(c) => self.controllers[c].stale = None,
             Fault::TwoTablesStand(_) => {
@@ -195,21 +213,28 @@ impl World {
         let mut pending = self.pending.iter();
         let open = |m: &super::cloud::Move| m.vm == vm && m.record.progress == Progress::Open;
         pending.any(|(_, e)| matches!(e, Effect::Evacuate(sent, _) if sent.vm == *name))
-            || self.moves.iter().any(|m| open(m) && m.record.kind == MigrationKind::Live)
+            || self
+                .moves
+                .iter()
+                .any(|m| open(m) && m.record.kind == MigrationKind::Live)
     }
 
     /// A person evacuates a VM that no engine has sent yet.
     pub fn person(&mut self) {
         let free = |vm: usize| {
             let guest = &self.guests[vm];
-            let plain = guest.server.apart.is_none() && guest.server.unprotected.is_empty() && guest.copies == 0;
+            let plain =
+                guest.server.apart.is_none() && guest.server.unprotected.is_empty() && guest.copies == 0;
             let sent = self.rows.sent.iter().any(|row| row.0.vm == guest.server.vm);
             plain && !sent && !self.requested(vm) && !self.in_flight(vm) && self.services[guest.host].forced
         };
         let vm = (0..self.guests.len()).find(|vm| free(*vm));
         let takes = |host: usize| {
             let agent = self.now >= self.hosts[host].agent_at;
-            self.hosts[host].compute(self.now) && self.free(host) >= 256 && agent && !self.services[host].forced
+            self.hosts[host].compute(self.now)
+                && self.free(host) >= 256
+                && agent
+                && !self.services[host].forced
         };
         let host = (0..self.hosts.len()).find(|host| takes(*host));
         if let (Some(vm), Some(host), true) = (vm, host, self.now < self.failing.migrations) {
@@ -260,9 +285,14 @@ impl World {
     /// All faults are over: a person releases the brakes, and switches on what nobody may fence.
     pub fn settle(&mut self) {
         self.rows.released_until = NEVER;
+        let all_dead = self.hosts.iter().all(|host| !host.on);
         for at in 0..self.hosts.len() {
-            let intent = self.rows.intents.iter().any(|row| row.0.host == self.hosts[at].name);
-            if !self.hosts[at].on && !intent && !self.hosts[at].proved {
+            let intent = self
+                .rows
+                .intents
+                .iter()
+                .any(|row| row.0.host == self.hosts[at].name);
+            if !self.hosts[at].on && (all_dead || (!intent && !self.hosts[at].proved)) {
                 self.hosts[at].power_on(self.now, 3_000);
             }
         }

@@ -130,7 +130,9 @@ impl World {
                 }
             }
             Act::ForceUp { host, .. } => self.request(Effect::ForceUp(self.index(&host))),
-            Act::Enable { host, stays_disabled, .. } => {
+            Act::Enable {
+                host, stays_disabled, ..
+            } => {
                 self.request(Effect::Enable(self.index(&host), stays_disabled));
             }
             Act::Tell { .. } => {}
@@ -142,7 +144,10 @@ impl World {
             let engine = &mut self.engines[at];
             engine.held = Some(above + 1);
             let controller = format!("c{}", engine.controller + 1).into();
-            self.rows.leader = Some(Leader { epoch: above + 1, controller });
+            self.rows.leader = Some(Leader {
+                epoch: above + 1,
+                controller,
+            });
         }
     }
 
@@ -167,7 +172,11 @@ impl World {
     fn order_off(&mut self, at: usize, host: usize) {
         let name = &self.hosts[host].name;
         let phases = [Phase::Fencing, Phase::Refencing];
-        let stands = self.rows.intents.iter().any(|r| r.0.host == *name && phases.contains(&r.0.phase));
+        let stands = self
+            .rows
+            .intents
+            .iter()
+            .any(|r| r.0.host == *name && phases.contains(&r.0.phase));
         if !self.ours(at) || !stands || self.engines[at].ordered[host].is_some() {
             return;
         }
@@ -179,7 +188,11 @@ impl World {
 
     /// The row first; the request only if the insert was new.
     fn send(&mut self, at: usize, sent: Sent) {
-        let exists = self.rows.sent.iter().any(|row| row.0.vm == sent.vm && row.0.epoch == sent.epoch);
+        let exists = self
+            .rows
+            .sent
+            .iter()
+            .any(|row| row.0.vm == sent.vm && row.0.epoch == sent.epoch);
         if !self.ours(at) || exists {
             return;
         }
@@ -200,7 +213,11 @@ impl World {
             return None;
         }
         let slow = self.now < self.failing.slow;
-        Some(if slow { self.rng.between(1_000, 9_000) } else { self.rng.between(50, 400) })
+        Some(if slow {
+            self.rng.between(1_000, 9_000)
+        } else {
+            self.rng.between(50, 400)
+        })
     }
 
     fn request(&mut self, effect: Effect) {
@@ -228,9 +245,30 @@ impl World {
 
 fn in_short(decision: &Decision) -> String {
     let mut out: Vec<String> = decision.idle.iter().cloned().collect();
-    out.extend(decision.acts.iter().filter(|a| !matches!(a, Act::Tell { .. })).map(|act| format!("{act:?}")));
-    out.extend(decision.hosts.iter().map(|v| format!("{} {:?} {}", v.host, v.is, v.why)));
-    out.extend(decision.vms.iter().map(|v| format!("{} {:?} {}", v.vm, v.step, v.why)));
-    out.extend(decision.brakes.iter().map(|b| format!("{:?} {} {}", b.brake, b.released, b.why)));
+    out.extend(
+        decision
+            .acts
+            .iter()
+            .filter(|a| !matches!(a, Act::Tell { .. }))
+            .map(|act| format!("{act:?}")),
+    );
+    out.extend(
+        decision
+            .hosts
+            .iter()
+            .map(|v| format!("{} {:?} {}", v.host, v.is, v.why)),
+    );
+    out.extend(
+        decision
+            .vms
+            .iter()
+            .map(|v| format!("{} {:?} {}", v.vm, v.step, v.why)),
+    );
+    out.extend(
+        decision
+            .brakes
+            .iter()
+            .map(|b| format!("{:?} {} {}", b.brake, b.released, b.why)),
+    );
     out.join("\n           ")
 }

@@ -45,16 +45,19 @@ impl World {
         self.told.keys.extend(messages);
         let quiet = decision.acts.is_empty() && decision.hosts.is_empty() && decision.vms.is_empty();
         self.told.calm = quiet && decision.idle.is_none();
-        let works = decision.acts.iter().any(|act| {
-            !matches!(act, Act::Tell { .. } | Act::Claim { .. } | Act::StandDown { .. })
-        });
+        let works = decision
+            .acts
+            .iter()
+            .any(|act| !matches!(act, Act::Tell { .. } | Act::Claim { .. } | Act::StandDown { .. }));
         if works {
             let engine = &self.engines[at];
             let (quorate, held) = (self.quorate(engine.controller), engine.held);
             let late = seen.engine.late_ms <= self.policy.late_ms;
             let (epoch, paused) = (self.epoch(), self.rows.paused);
             self.must(quorate, || "an engine without quorum acts".to_owned());
-            self.must(held == epoch, || format!("an engine of epoch {held:?} acts in {epoch:?}"));
+            self.must(held == epoch, || {
+                format!("an engine of epoch {held:?} acts in {epoch:?}")
+            });
             self.must(late, || "an engine acts in a round that was late".to_owned());
             self.must(!paused, || "a paused engine acts".to_owned());
         }
@@ -97,37 +100,88 @@ impl World {
             return;
         }
         let control = self.now >= self.failing.api && self.now >= self.failing.scheduler;
-        self.must(control, || "fencing begins while the control plane is unwell".to_owned());
+        self.must(control, || {
+            "fencing begins while the control plane is unwell".to_owned()
+        });
         if self.rows.released_until > self.now {
             return;
         }
-        let begun = self.rows.intents.iter().filter(|row| row.0.phase != Phase::Returning);
+        let begun = self
+            .rows
+            .intents
+            .iter()
+            .filter(|row| row.0.phase != Phase::Returning);
         let mut lost: Vec<usize> = begun.map(|row| self.index(&row.0.host)).collect();
         lost.extend(&new);
         let all = self.hosts.len() as u64;
         let share = lost.len() as u64 * 100 <= self.policy.hosts_percent * all;
-        self.must(share, || format!("{} of {all} hosts are to be fenced", lost.len()));
+        self.must(share, || {
+            format!("{} of {all} hosts are to be fenced", lost.len())
+        });
         for rack in 0..self.hosts.len() {
             let of = |h: &&usize| self.hosts[**h].rack == rack;
             let gone = lost.iter().filter(of).count() as u64;
             let members = self.hosts.iter().filter(|h| h.rack == rack).count() as u64;
             let share = gone < 2 || gone * 100 <= self.policy.domain_percent * members;
-            self.must(share, || format!("{gone} of {members} hosts of a rack are to be fenced"));
+            self.must(share, || {
+                format!("{gone} of {members} hosts of a rack are to be fenced")
+            });
         }
+        for parity in 0..2 {
+            let of = |h: &&usize| *h % 2 == parity;
+            let gone = lost.iter().filter(|h| of(&h)).count() as u64;
+            let members = (0..self.hosts.len()).filter(|h| of(&h)).count() as u64;
+            let share = gone < 2 || gone * 100 <= self.policy.domain_percent * members;
+            self.must(share, || {
+                format!("{gone} of {members} hosts of an aggregate are to be fenced")
+            });
+        }
+
+        let heard = self
+            .hosts
+            .iter()
+            .map(|h| h.heard.iter().flatten().map(|(at, _)| *at).max().unwrap_or(0));
+        let fell: Vec<u64> = heard.filter(|at| at + 1_000 < self.now).collect();
+        let (first, last) = (fell.iter().min(), fell.iter().max());
+        let together = last
+            .zip(first)
+            .is_some_and(|(last, first)| last - first <= self.policy.cliff_ms);
+        let cliff = fell.len() > 2 && fell.len() as u64 * 100 >= self.policy.cliff_percent * all && together;
+        self.must(!cliff, || {
+            format!(
+                "{} of {all} hosts fell silent together, and one is to be fenced",
+                fell.len()
+            )
+        });
         let window = self.policy.rate_ms;
-        let recent = self.rows.opened.iter().filter(|at| self.now - **at < window).count();
+        let recent = self
+            .rows
+            .opened
+            .iter()
+            .filter(|at| self.now - **at < window)
+            .count();
         let rate = (recent + new.len()) as u64 <= self.policy.rate_hosts;
-        self.must(rate, || format!("{recent} hosts were fenced, and {} more", new.len()));
+        self.must(rate, || {
+            format!("{recent} hosts were fenced, and {} more", new.len())
+        });
     }
 
     /// All VMs are elsewhere or told as given up when their host may have power again.
     fn all_placed(&mut self, intent: &Intent, decision: &Decision) {
         let host = self.index(&intent.host);
         let left = |g: &&Guest| {
-            let given_up = decision.vms.iter().any(|v| v.vm == g.server.vm && v.step == VmStep::GivenUp);
+            let given_up = decision
+                .vms
+                .iter()
+                .any(|v| v.vm == g.server.vm && v.step == VmStep::GivenUp);
             g.host == host && !g.deleted && !given_up
         };
-        let left = self.guests.iter().filter(left).map(|g| g.server.vm.clone()).next();
+        let left = self
+            .guests
+            .iter()
+            .filter(left)
+            .map(|g| g.server.vm.clone())
+            .next();
         if let Some(vm) = left {
             self.broken(format!("{} returns while {vm} is on it", intent.host));
         }
@@ -135,7 +189,9 @@ impl World {
             let open = m.record.progress == Progress::Open && m.record.kind == MigrationKind::Evacuation;
             m.source == host && open && self.dest_lives(m) && self.now - m.at < self.policy.stuck_ms
         });
-        self.must(!open, || format!("{} returns while an evacuation is open", intent.host));
+        self.must(!open, || {
+            format!("{} returns while an evacuation is open", intent.host)
+        });
     }
 
     /// Laws about one act, at the moment it is done.
@@ -153,7 +209,11 @@ impl World {
                 });
                 self.must(!left, || "forced up before it cleaned up".to_owned());
             }
-            Act::Enable { host, stays_disabled: None, .. } => {
+            Act::Enable {
+                host,
+                stays_disabled: None,
+                ..
+            } => {
                 let host = &self.hosts[self.index(host)];
                 let agent = host.kernel(self.now) && self.now >= host.agent_at;
                 self.must(agent, || "enabled without an L2 agent".to_owned());
@@ -163,22 +223,40 @@ impl World {
     }
 
     fn check_off(&mut self, host: usize) {
-        let row = self.rows.intents.iter().find(|row| row.0.host == self.hosts[host].name);
+        let row = self
+            .rows
+            .intents
+            .iter()
+            .find(|row| row.0.host == self.hosts[host].name);
         let phase = row.map(|row| row.0.phase);
         let machine = &self.hosts[host];
         let (proved, name) = (machine.proved, machine.name.clone());
-        let asked = machine.hangs && self.policy.losses.iter().any(|l| l.then == crate::Response::Fence);
-        let dump = machine.kdump && self.now - machine.word.at < self.policy.kdump_ms;
+        let asked = (machine.hangs || machine.word.hangs)
+            && self
+                .policy
+                .losses
+                .iter()
+                .any(|l| l.then == crate::Response::Fence);
+        let dump = machine.kdump && machine.word.kdump && self.now - machine.word.at < self.policy.kdump_ms;
         let healthy = machine.healthy_at != NEVER && machine.healthy(self.now);
-        let hanging = self.hosts.iter().filter(|h| h.hangs).count();
+        let hanging = self
+            .hosts
+            .iter()
+            .filter(|h| h.hangs && h.kernel(self.now))
+            .count();
         let confirmed = self.rows.confirmed.iter().any(|c| c.host == name);
         self.must(phase.is_some(), || format!("{name} is fenced without an intent"));
-        self.must(proved || confirmed, || format!("{name} is fenced and was never proved"));
+        self.must(proved || confirmed, || {
+            format!("{name} is fenced and was never proved")
+        });
         if phase == Some(Phase::Refencing) {
             return;
         }
         self.must(!healthy || asked, || format!("{name} is healthy and fenced"));
-        self.must(!healthy || hanging < 2, || format!("{name} is fenced for a storage that is gone"));
+        let share = hanging as u64 * 100 >= self.policy.storage_percent * self.hosts.len() as u64;
+        self.must(!healthy || hanging < 2 || !share, || {
+            format!("{name} is fenced for a storage that is gone")
+        });
         self.must(!dump, || format!("{name} is fenced while it writes its dump"));
     }
 
@@ -206,20 +284,40 @@ impl World {
         let forced = self.services[source].forced;
         let control = self.now >= self.failing.scheduler;
         let pinned = self.moves.iter().any(|m| {
-            m.vm == vm && m.source == source && m.record.kind == MigrationKind::Live
-                && m.record.progress == Progress::Open && m.dest != target && self.dest_lives(m)
+            m.vm == vm
+                && m.source == source
+                && m.record.kind == MigrationKind::Live
+                && m.record.progress == Progress::Open
+                && m.dest != target
+                && self.dest_lives(m)
         });
         let busy = self.busy();
         self.must(!local, || format!("{name} is not protected and is evacuated"));
         self.must(!runs, || format!("{name} runs on {} and is evacuated", sent.host));
-        self.must(proved, || format!("{name} is evacuated from a host that was never proved"));
-        self.must(lives, || format!("{name} is sent to {}, which is dead", sent.target));
-        self.must(agent, || format!("{name} is sent to {}, which has no L2 agent", sent.target));
-        self.must(forced, || format!("{name} is evacuated before Nova knows that its host is down"));
-        self.must(control, || format!("{name} is evacuated while no scheduler is up"));
+        self.must(proved, || {
+            format!("{name} is evacuated from a host that was never proved")
+        });
+        self.must(lives, || {
+            format!("{name} is sent to {}, which is dead", sent.target)
+        });
+        self.must(agent, || {
+            format!("{name} is sent to {}, which has no L2 agent", sent.target)
+        });
+        self.must(forced, || {
+            format!("{name} is evacuated before Nova knows that its host is down")
+        });
+        self.must(control, || {
+            format!("{name} is evacuated while no scheduler is up")
+        });
         self.must(!pinned, || format!("{name} was migrating and is sent elsewhere"));
-        self.must(busy < self.policy.at_once, || format!("{busy} evacuations are under way"));
-        if self.free(target) < self.guests[vm].server.ram_mb {
+        self.must(busy < self.policy.at_once, || {
+            format!("{busy} evacuations are under way")
+        });
+        let coming = self
+            .moves
+            .iter()
+            .any(|m| m.vm == vm && m.dest == target && m.record.progress == Progress::Open);
+        if !coming && self.free(target) < self.guests[vm].server.ram_mb {
             self.broken(format!("{name} is sent to {}, which has no room", sent.target));
         }
         if let Some(stage) = stage {
@@ -229,22 +327,48 @@ impl World {
 
     /// Evacuations that a VM still waits for.
     fn busy(&self) -> u64 {
-        (0..self.guests.len()).filter(|vm| self.in_flight(*vm)).count() as u64
+        (0..self.guests.len())
+            .filter(|vm| !self.guests[*vm].deleted && self.in_flight(*vm) && !self.is_stuck(*vm))
+            .count() as u64
+    }
+
+    fn is_stuck(&self, vm: usize) -> bool {
+        let own = self
+            .moves
+            .iter()
+            .filter(|m| m.vm == vm && m.record.progress == Progress::Open);
+        own.map(|m| self.now - m.at)
+            .max()
+            .is_some_and(|age| age > self.policy.stuck_ms)
     }
 
     fn check_stage(&mut self, name: &str, stage: &crate::Stage) {
         let dead = |g: &Guest| {
             let host = &self.hosts[g.host].name;
-            self.rows.intents.iter().any(|r| r.0.host == *host && r.0.phase == Phase::Evacuating)
+            self.rows
+                .intents
+                .iter()
+                .any(|r| r.0.host == *host && r.0.phase == Phase::Evacuating && r.1 < self.now)
         };
         let earlier = self.guests.iter().find(|g| {
-            let lower = g.server.stage.as_ref().is_some_and(|s| s.group == stage.group && s.order < stage.order);
-            let can = g.server.unprotected.is_empty() && matches!(g.server.state, VmState::Active) && !g.deleted;
-            let told = self.told.keys.iter().any(|key| key.ends_with(g.server.vm.as_str()));
+            let lower = g
+                .server
+                .stage
+                .as_ref()
+                .is_some_and(|s| s.group == stage.group && s.order < stage.order);
+            let can =
+                g.server.unprotected.is_empty() && matches!(g.server.state, VmState::Active) && !g.deleted;
+            let told = self
+                .told
+                .keys
+                .iter()
+                .any(|key| key.ends_with(g.server.vm.as_str()));
             lower && can && !told && g.copies == 0 && dead(g)
         });
         let earlier = earlier.map(|g| g.server.vm.clone());
-        self.must(earlier.is_none(), || format!("{name} is sent before {earlier:?} of its group"));
+        self.must(earlier.is_none(), || {
+            format!("{name} is sent before {earlier:?} of its group")
+        });
     }
 
     /// Two VMs that are kept apart on one host, by an evacuation.
@@ -253,12 +377,21 @@ impl World {
         let Some(own) = group(&self.guests[vm]) else {
             return;
         };
+        // Only what Nova knows: a build that outlived its record is seen by nobody.
+        let known = |at: usize, g: &Guest| {
+            let coming =
+                |m: &super::cloud::Move| m.vm == at && m.dest == dest && m.record.progress == Progress::Open;
+            g.host == dest || self.moves.iter().any(coming)
+        };
         let mut others = self.guests.iter().enumerate();
         let both = others.any(|(at, g)| {
-            at != vm && g.copies & (1 << dest) != 0 && group(g).as_ref() == Some(&own) && !g.deleted
+            let runs = g.copies & (1 << dest) != 0 && !g.deleted;
+            at != vm && runs && group(g).as_ref() == Some(&own) && known(at, g)
         });
         let name = self.guests[vm].server.vm.clone();
-        self.must(!both, || format!("{name} comes to a host with another of its group"));
+        self.must(!both, || {
+            format!("{name} comes to a host with another of its group")
+        });
     }
 
     /// Something that is not as it should be at the end; a told reason is an end as well.
@@ -273,12 +406,19 @@ impl World {
             }
         }
         for guest in self.guests.iter().filter(|g| !g.deleted) {
-            let told = || self.told.keys.iter().any(|key| key.ends_with(guest.server.vm.as_str()));
+            let vm = guest.server.vm.as_str();
+            let told = || self.told.keys.iter().any(|key| key.ends_with(vm));
+            let stays_off = || {
+                self.told
+                    .keys
+                    .iter()
+                    .any(|key| key.ends_with(&format!("{vm} stays off")))
+            };
             let runs = guest.copies.count_ones() == 1;
-            if !runs && !told() {
+            if !runs && guest.server.state != VmState::Resized && !told() && !stays_off() {
                 return Some(format!("{} does not run, and nobody is told", guest.server.vm));
             }
-            if !runs && guest.server.state == VmState::Active && guest.server.task.is_none() {
+            if !runs && guest.server.state == VmState::Active && guest.server.task.is_none() && !stays_off() {
                 return Some(format!("{} does not run", guest.server.vm));
             }
         }

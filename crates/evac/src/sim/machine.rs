@@ -82,8 +82,14 @@ impl Machine {
             cut: [[false; NETS]; CONTROLLERS],
             heard: [[(now, 0); NETS]; CONTROLLERS],
             stood: [false; CONTROLLERS],
-            word: Word { at: now, ..Word::default() },
-            bmc: Bmc { delay_ms: 300, ..Bmc::default() },
+            word: Word {
+                at: now,
+                ..Word::default()
+            },
+            bmc: Bmc {
+                delay_ms: 300,
+                ..Bmc::default()
+            },
             storage: false,
             refused: false,
             proved: true,

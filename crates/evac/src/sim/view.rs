@@ -5,8 +5,8 @@ use wire::Fact;
 use super::machine::{CONTROLLERS, Machine, NETS};
 use super::world::World;
 use crate::{
-    Compute, ControlSeen, Echo, EngineSeen, Followed, HostSeen, IntentRow, Name, ObserverSeen, PathSeen, Power,
-    Room, Says, Seen, SentRow, Store,
+    Compute, ControlSeen, Echo, EngineSeen, Followed, HostSeen, IntentRow, Name, ObserverSeen, PathSeen,
+    Power, Room, Says, Seen, SentRow, Store,
 };
 
 fn unknown<T>(why: &str) -> Fact<T> {
@@ -34,7 +34,11 @@ impl World {
                 (true, true) => Fact::Known(4_000),
                 (true, false) => Fact::Known(100),
             },
-            scheduler: if api { Fact::Known(self.now >= self.failing.scheduler) } else { unknown("503") },
+            scheduler: if api {
+                Fact::Known(self.now >= self.failing.scheduler)
+            } else {
+                unknown("503")
+            },
             conductor: if api { Fact::Known(true) } else { unknown("503") },
         };
         seen.store = self.rows_seen(at);
@@ -53,7 +57,10 @@ impl World {
                 (true, true) => Fact::Absent,
                 (true, false) => Fact::Known(self.server(guest)),
             };
-            seen.followed.push(Followed { vm: sent.vm.clone(), server });
+            seen.followed.push(Followed {
+                vm: sent.vm.clone(),
+                server,
+            });
         }
         seen.migrations = if api && self.now >= self.failing.migrations {
             let mut moves: Vec<_> = self.moves.iter().map(|m| m.record.clone()).collect();
@@ -70,10 +77,10 @@ impl World {
     fn template(&self) -> Seen {
         let name = |c: usize| Name::from(format!("c{}", c + 1));
         let nets: [Name; NETS] = ["management".into(), "tunnel".into()];
-        let host = |machine: &Machine| HostSeen {
+        let host = |(number, machine): (usize, &Machine)| HostSeen {
             host: machine.name.clone(),
             rack: Some(format!("rack{}", machine.rack).into()),
-            aggregates: vec![format!("aggregate{}", machine.rack).into()],
+            aggregates: vec![format!("aggregate{}", number % 2).into()],
             zone: None,
             paths: (0..CONTROLLERS * NETS)
                 .map(|at| PathSeen {
@@ -92,7 +99,11 @@ impl World {
             power: Fact::Absent,
             storage_fenced: Fact::Absent,
             watchdog: None,
-            proved_ms: if machine.proved { Fact::Known(1_000_000) } else { Fact::Absent },
+            proved_ms: if machine.proved {
+                Fact::Known(1_000_000)
+            } else {
+                Fact::Absent
+            },
             restarted_ms: None,
         };
         Seen {
@@ -104,7 +115,11 @@ impl World {
                 late_ms: 0,
             },
             observers: (0..CONTROLLERS)
-                .map(|c| ObserverSeen { controller: name(c), age_ms: None, running_ms: 0 })
+                .map(|c| ObserverSeen {
+                    controller: name(c),
+                    age_ms: None,
+                    running_ms: 0,
+                })
                 .collect(),
             control: ControlSeen {
                 answer_ms: Fact::Absent,
@@ -112,7 +127,7 @@ impl World {
                 conductor: Fact::Absent,
             },
             store: Fact::Absent,
-            hosts: self.hosts.iter().map(host).collect(),
+            hosts: self.hosts.iter().enumerate().map(host).collect(),
             followed: Vec::new(),
             migrations: Fact::Absent,
         }
@@ -121,7 +136,9 @@ impl World {
     /// Age of an observer's table as an engine on another controller has it.
     fn table(&self, engine: usize, observer: usize) -> (Option<u64>, u64) {
         let c = &self.controllers[observer];
-        let cut = (engine != observer).then(|| c.alone.or(self.controllers[engine].alone)).flatten();
+        let cut = (engine != observer)
+            .then(|| c.alone.or(self.controllers[engine].alone))
+            .flatten();
         let stood = [c.stale, cut.map(|(at, _)| at)].into_iter().flatten().min();
         let age = stood.map_or(100, |at| (self.now - at).max(100));
         (Some(age), self.now.saturating_sub(c.since))
@@ -198,11 +215,22 @@ impl World {
         } else {
             unknown("503")
         };
-        host.agent = if api { Fact::Known(machine.kernel(self.now) && self.now >= machine.agent_at) } else { unknown("503") };
-        host.room = Fact::Known(Room { ram_mb: self.free(number), vcpus: 64 });
+        host.agent = if api {
+            Fact::Known(machine.kernel(self.now) && self.now >= machine.agent_at)
+        } else {
+            unknown("503")
+        };
+        host.room = Fact::Known(Room {
+            ram_mb: self.free(number),
+            vcpus: 64,
+        });
         host.restarted_ms = engine.restarted[number].map(|when| self.now - when);
-        host.storage_fenced = if machine.storage { Fact::Known(machine.refused) } else { Fact::Absent };
-        let wanted = looked || silent || machine.healthy_at > self.now.saturating_sub(30_000);
+        host.storage_fenced = if machine.storage {
+            Fact::Known(machine.refused)
+        } else {
+            Fact::Absent
+        };
+        let wanted = looked || silent || machine.boot > 0;
         host.servers = if !wanted {
             unknown("not asked")
         } else if api && self.now >= self.failing.lists {
@@ -233,7 +261,16 @@ impl World {
                 let group = g.server.apart.as_ref().map(|a| &a.group);
                 group == Some(&apart.group) && g.server.vm != guest.server.vm && !g.deleted
             };
-            apart.hosts = self.guests.iter().filter(same).map(|g| g.server.host.clone()).collect();
+            let peers = || self.guests.iter().filter(same);
+            apart.hosts = peers().map(|g| g.server.host.clone()).collect();
+            let open = self
+                .moves
+                .iter()
+                .filter(|m| m.record.progress == crate::Progress::Open);
+            let dest = open
+                .filter(|m| peers().any(|g| g.server.vm == m.record.vm))
+                .filter_map(|m| m.record.dest.clone());
+            apart.hosts.extend(dest);
         }
         server
     }

@@ -87,6 +87,8 @@ pub struct World {
     pub failing: Failing,
     pub slow_builds: u64,
     pub pending: Vec<(u64, Effect)>,
+    /// Time of the last effect.
+    pub changed_at: u64,
     pub seen: Option<Seen>,
     pub look: Vec<HostId>,
     pub told: Told,
@@ -124,6 +126,9 @@ impl World {
                 }
             }
         }
+        for at in std::mem::take(&mut self.queued) {
+            self.spawn(at);
+        }
         self.copies();
         self.pacemaker();
         let engines = self.engines.len();
@@ -140,6 +145,7 @@ impl World {
             if self.pending[at].0 <= self.now {
                 let (_, effect) = self.pending.remove(at);
                 self.say(|| format!("{effect:?}"));
+                self.changed_at = self.now;
                 self.happen(effect);
             } else {
                 at += 1;
@@ -204,7 +210,8 @@ impl World {
     /// Nova forces up, and refuses while records are not completed.
     fn force_up(&mut self, host: usize) {
         let unfinished = |m: &&Move| {
-            m.source == host && m.record.progress == crate::Progress::Done
+            m.source == host
+                && m.record.progress == crate::Progress::Done
                 && m.record.kind == crate::MigrationKind::Evacuation
         };
         if self.moves.iter().find(unfinished).is_none() {
@@ -219,7 +226,11 @@ impl World {
             Ok(()) => Answer::Accepted,
             Err(why) => Answer::Refused(why),
         };
-        if self.engines.iter().any(|e| e.number == engine && e.held == self.epoch()) {
+        if self
+            .engines
+            .iter()
+            .any(|e| e.number == engine && e.held == self.epoch())
+        {
             let mut rows = self.rows.sent.iter_mut();
             if let Some(row) = rows.find(|row| row.0 == *sent) {
                 row.1 = answer;
@@ -245,7 +256,10 @@ impl World {
     /// Starts an engine where none runs on the side with quorum.
     fn pacemaker(&mut self) {
         let runs = |c: usize| self.controllers[c].alone.is_none() && !self.controllers[c].down;
-        let begins = self.pending.iter().any(|(_, effect)| matches!(effect, Effect::Engine(_)));
+        let begins = self
+            .pending
+            .iter()
+            .any(|(_, effect)| matches!(effect, Effect::Engine(_)));
         if begins || self.engines.iter().any(|engine| runs(engine.controller)) {
             return;
         }

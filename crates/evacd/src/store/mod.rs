@@ -2,6 +2,8 @@
 //! follows from a row.
 
 mod ages;
+#[cfg(test)]
+pub(crate) mod memory;
 mod schema;
 mod sql;
 

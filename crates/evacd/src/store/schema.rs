@@ -17,10 +17,12 @@ pub(super) const TABLES: [&str; 8] = [
     "CREATE TABLE IF NOT EXISTS step (recovery BIGINT UNSIGNED NOT NULL, at DATETIME(3) NOT NULL, \
      number BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, epoch BIGINT UNSIGNED NOT NULL, \
      phase VARCHAR(16) NOT NULL, why TEXT NOT NULL, KEY (recovery))",
+    // `gone` is 0 while the row is in force, then the number of its recovery: of a VM there is
+    // one row in force in an epoch.
     "CREATE TABLE IF NOT EXISTS sent (vm VARCHAR(64) NOT NULL, host VARCHAR(64) NOT NULL, \
      epoch BIGINT UNSIGNED NOT NULL, body LONGTEXT NOT NULL, answer LONGTEXT NOT NULL, \
      target VARCHAR(64) NOT NULL, at DATETIME(3) NOT NULL, recovery BIGINT UNSIGNED NOT NULL, \
-     gone BOOLEAN NOT NULL DEFAULT FALSE, PRIMARY KEY (vm, host, epoch, recovery), KEY (recovery))",
+     gone BIGINT UNSIGNED NOT NULL DEFAULT 0, PRIMARY KEY (vm, epoch, gone), KEY (recovery))",
     "CREATE TABLE IF NOT EXISTS proof (host VARCHAR(64) NOT NULL, device VARCHAR(128) NOT NULL, \
      at DATETIME(3) NOT NULL, by_whom VARCHAR(128) NOT NULL, PRIMARY KEY (host, device))",
     "CREATE TABLE IF NOT EXISTS word (name VARCHAR(16) NOT NULL PRIMARY KEY, until_at DATETIME(3) NULL, \

@@ -86,7 +86,7 @@ impl Raw {
                 .query(
                     "SELECT body, answer, CAST(at AS CHAR), \
                      TIMESTAMPDIFF(MICROSECOND, at, UTC_TIMESTAMP(3)) DIV 1000 \
-                     FROM sent WHERE NOT gone ORDER BY vm, epoch, host",
+                     FROM sent WHERE gone = 0 ORDER BY vm, epoch, host",
                 )
                 .await?,
             opened: tx

@@ -107,7 +107,7 @@ impl SqlStore {
         let host = host.as_str();
         let statements = vec![
             (
-                "UPDATE sent SET gone = TRUE WHERE host = :host AND NOT gone",
+                "UPDATE sent SET gone = recovery WHERE host = :host AND gone = 0",
                 params! { host },
             ),
             (
@@ -135,10 +135,10 @@ impl SqlStore {
     }
 
     pub(super) async fn keep_answer(&self, sent: &Sent, answer: &Answer) -> Result<()> {
-        let (vm, host, epoch, answer) = (sent.vm.as_str(), sent.host.as_str(), sent.epoch, json(answer));
+        let (vm, epoch, answer) = (sent.vm.as_str(), sent.epoch, json(answer));
         let statement = (
-            "UPDATE sent SET answer = :answer WHERE vm = :vm AND host = :host AND epoch = :epoch AND NOT gone",
-            params! { vm, host, epoch, answer },
+            "UPDATE sent SET answer = :answer WHERE vm = :vm AND epoch = :epoch AND gone = 0",
+            params! { vm, epoch, answer },
         );
         self.under(epoch, vec![statement]).await.map(|_| ())
     }
