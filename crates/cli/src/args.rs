@@ -1,7 +1,11 @@
 //! The command line: what can be typed, and its help. Behaviour is in `commands`.
 
+mod evac;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Parser, Subcommand, ValueEnum};
+
+pub use evac::{EngineArgs, EngineVerb, EvacArgs, EvacVerb, GuestsArgs};
 
 /// Builds, proves and keeps a highly available OpenStack control plane.
 #[derive(Debug, Parser)]
@@ -55,6 +59,8 @@ pub enum Verb {
     Status(StatusArgs),
     /// Show who changed the hosts, when and from where
     Audit(AuditArgs),
+    /// Ask the engine that has VMs come up elsewhere when their host dies
+    Evac(EvacArgs),
     /// Gather logs and states of all hosts into one archive, without secrets
     Support(SupportArgs),
     /// Print what a client needs to log in
@@ -668,4 +674,10 @@ pub enum AgentVerb {
         /// Its configuration
         config: Utf8PathBuf,
     },
+    /// Have VMs come up elsewhere when their host dies
+    Evac(EngineArgs),
+    /// Let no VM come to a host, and move its VMs to others
+    Empty(GuestsArgs),
+    /// Let VMs come to a host again
+    Fill(GuestsArgs),
 }

@@ -79,6 +79,7 @@ async fn dispatch(args: Args) -> Result<ExitCode, Failure> {
         Verb::Backup(a) => commands::backup::run(a, catalog).await,
         Verb::Restore(a) => commands::restore::run(&a, catalog).await,
         Verb::Audit(a) => commands::audit::run(&a, catalog).await,
+        Verb::Evac(a) => commands::evac::run(&a, catalog).await,
         Verb::Support(a) => commands::support::run(&a, catalog).await,
         Verb::Status(a) => commands::status::run(&a, catalog).await,
         Verb::Credentials(a) => commands::credentials::run(&a, catalog),

@@ -3,6 +3,7 @@
 use std::net::ToSocketAddrs as _;
 use std::process::ExitCode;
 
+use super::engine;
 use crate::args::{AgentArgs, AgentVerb};
 use crate::failure::Failure;
 use crate::say;
@@ -25,6 +26,9 @@ pub async fn run(args: &AgentArgs) -> Result<ExitCode, Failure> {
             let config: heartbeat::Config = serde_json::from_slice(&text).map_err(|e| cannot(e.to_string()))?;
             (heartbeat::run(config).await).map_err(|e| Failure::world(e.to_string(), ""))?;
         }
+        AgentVerb::Evac(args) => return engine::run(args).await,
+        AgentVerb::Empty(args) => return engine::empty(args).await,
+        AgentVerb::Fill(args) => return engine::fill(args).await,
         AgentVerb::Resolve { name } => {
             let found = (name.as_str(), 0_u16).to_socket_addrs().map_err(|e| {
                 Failure::world(format!("cannot resolve `{name}`: {e}"), "is it in /etc/hosts?")

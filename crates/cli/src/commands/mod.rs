@@ -7,6 +7,8 @@ pub mod backup;
 pub mod check;
 pub mod confirm;
 pub mod credentials;
+pub mod engine;
+pub mod evac;
 pub mod explain;
 pub mod host;
 pub mod init;

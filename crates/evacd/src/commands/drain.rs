@@ -11,7 +11,7 @@ use openstack::{COMPUTE, Cells, Client, Migration, MigrationFilter, Server, Serv
 use tokio::time::{Instant, sleep};
 use wire::Fact;
 
-use super::{Desk, id, service};
+use super::{id, service};
 use crate::Error;
 use watch::{Next, Watched};
 
@@ -89,12 +89,11 @@ async fn look(client: &Client, host: &str) -> Result<Look, openstack::Error> {
 /// Keeps new VMs away from a host and moves all of its VMs elsewhere, so many at a time. `say`
 /// hears of each step.
 pub async fn empty(
-    desk: &Desk,
+    client: &Client,
     host: &str,
     at_once: usize,
     say: &mut dyn FnMut(String),
 ) -> Result<Emptied, Error> {
-    let client = &desk.client;
     disable(client, host, say).await?;
     let mut watched: BTreeMap<String, Watched> = BTreeMap::new();
     let mut out = Emptied::default();
@@ -219,8 +218,7 @@ async fn confirm(client: &Client, host: &str, seen: &Look, say: &mut dyn FnMut(S
 }
 
 /// Gives a drained host back and waits until VMs can run on it.
-pub async fn fill(desk: &Desk, host: &str, say: &mut dyn FnMut(String)) -> Result<(), Error> {
-    let client = &desk.client;
+pub async fn fill(client: &Client, host: &str, say: &mut dyn FnMut(String)) -> Result<(), Error> {
     let deadline = Instant::now() + UP;
     let mut last = String::new();
     loop {

@@ -25,6 +25,24 @@ pub struct Rehearsal {
 }
 
 impl Rehearsal {
+    /// The decision in lines: hosts, VMs and brakes with their numbers, and what would be done.
+    pub fn text(&self) -> String {
+        let mut out = Vec::new();
+        let decision = &self.decision;
+        out.extend(decision.idle.iter().map(|why| format!("nothing is done: {why}")));
+        let hosts = decision.hosts.iter();
+        out.extend(hosts.map(|h| format!("host {}: {:?}: {}", h.host, h.is, h.why)));
+        let vms = decision.vms.iter();
+        out.extend(vms.map(|v| format!("VM {} of {}: {:?}: {}", v.vm, v.host, v.step, v.why)));
+        let brakes = decision.brakes.iter();
+        out.extend(brakes.map(|b| format!("brake {:?}: {}", b.brake, b.why)));
+        out.extend(decision.acts.iter().map(|act| format!("would do: {act:?}")));
+        if out.is_empty() {
+            out.push(format!("all {} hosts are well: there is nothing to do", self.seen.hosts.len()));
+        }
+        out.join("\n")
+    }
+
     /// What the engine that holds the epoch would do now. Readings of power are left out: a
     /// host's devices are not asked for a rehearsal.
     pub async fn now(desk: &Desk) -> Result<Self, Error> {
