@@ -10,6 +10,7 @@
 //! power is cut only after the intent was read once more; and a reading of the power has
 //! `after_off` only while no power on came in between.
 
+mod audit;
 mod back;
 mod brake;
 mod decision;
@@ -32,6 +33,7 @@ mod target;
 mod tests;
 mod vm;
 
+pub use audit::{Audited, audit};
 pub use decision::{Act, Brake, BrakeVerdict, Decision, HostIs, HostVerdict, VmStep, VmVerdict};
 pub use guard::Guard;
 pub use ids::{BootId, HostId, Name, VmId};

@@ -9,6 +9,7 @@ mod faults;
 mod hands;
 mod laws;
 mod machine;
+mod named;
 mod rng;
 mod runs;
 mod view;

@@ -2,5 +2,7 @@
 //!
 //! Not for worlds that go on: those are in `sim`.
 
+mod audit;
+mod bench;
 mod path;
-mod seens;
+pub mod seens;

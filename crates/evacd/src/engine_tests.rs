@@ -40,7 +40,7 @@ async fn vms_of_a_host_that_dies_run_elsewhere_once_and_it_comes_back() {
     // Both are sent at once.
     events.get_mut(2..4).unwrap().sort();
     let order = [
-        "command --off n1 --timeout 120",
+        "command --fence n1 --timeout 120",
         "PUT s-n1 {\"status\":\"disabled\",\"forced_down\":true}",
         "evacuate a to n2",
         "evacuate b to n2",
@@ -132,7 +132,7 @@ async fn without_database_quorum_or_proof_nothing_is_cut() {
             .any(|(_, phase)| *phase == Phase::Evacuating)
     })
     .await;
-    assert!(world.events()[0].starts_with("command --off n1"));
+    assert!(world.events()[0].starts_with("command --fence n1"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -65,7 +65,7 @@ impl Fencer {
     /// Has the cluster cut a host's power. Done means that its devices said so.
     pub(crate) async fn off(&self, host: &HostId, epoch: u64) -> Result<(), String> {
         let timeout = OFF.as_secs().to_string();
-        let words = ["--off", host.as_str(), "--timeout", &timeout];
+        let words = ["--fence", host.as_str(), "--timeout", &timeout];
         // Its own limit first: its answer says more than ours.
         let ended = run(&self.command, &words, "", OFF + Duration::from_secs(10)).await?;
         if ended.status != Some(0) {

@@ -183,7 +183,7 @@ async fn no_secret_is_an_argument() {
     assert_eq!(
         lines,
         [
-            "command --off n1 --timeout 120",
+            "command --fence n1 --timeout 120",
             "fence_a  action=on",
             "fence_a  password=hunter2",
             "fence_a  plug=a",

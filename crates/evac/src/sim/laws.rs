@@ -1,8 +1,8 @@
 //! The laws: looked at in every round, at every act, and at the end.
 
 use super::cloud::Guest;
-use super::machine::NEVER;
-use super::world::World;
+use super::machine::CONTROLLERS;
+use super::world::{ROUND, World};
 use crate::decision::{Act, Decision, VmStep};
 use crate::{Intent, MigrationKind, Phase, Progress, Proof, Seen, Sent, VmState};
 
@@ -141,7 +141,7 @@ impl World {
             .hosts
             .iter()
             .map(|h| h.heard.iter().flatten().map(|(at, _)| *at).max().unwrap_or(0));
-        let fell: Vec<u64> = heard.filter(|at| at + 1_000 < self.now).collect();
+        let fell: Vec<u64> = heard.filter(|at| at + 2_500 < self.now).collect();
         let (first, last) = (fell.iter().min(), fell.iter().max());
         let together = last
             .zip(first)
@@ -238,7 +238,14 @@ impl World {
                 .iter()
                 .any(|l| l.then == crate::Response::Fence);
         let dump = machine.kdump && machine.word.kdump && self.now - machine.word.at < self.policy.kdump_ms;
-        let healthy = machine.healthy_at != NEVER && machine.healthy(self.now);
+        // Nobody knows more than tables do, which may be as old as the policy allows.
+        let old = self
+            .controllers
+            .iter()
+            .any(|c| c.stale.is_some() || c.alone.is_some());
+        let slack = if old { self.policy.observer_ms + ROUND } else { 0 };
+        let healthy = machine.healthy(self.now) && machine.healthy_at.saturating_add(slack) <= self.now;
+        let healthy = healthy || self.blind_to(host);
         let hanging = self
             .hosts
             .iter()
@@ -258,6 +265,15 @@ impl World {
             format!("{name} is fenced for a storage that is gone")
         });
         self.must(!dump, || format!("{name} is fenced while it writes its dump"));
+    }
+
+    /// The host is heard by all controllers that hear any host, and others hear none.
+    fn blind_to(&self, host: usize) -> bool {
+        let blind = |c: &usize| self.hosts.iter().all(|h| h.cut[*c].iter().all(|cut| *cut));
+        let machine = &self.hosts[host];
+        let (blind, others): (Vec<usize>, Vec<usize>) = (0..CONTROLLERS).partition(blind);
+        let heard = |c: &usize| machine.cut[*c].iter().any(|cut| !cut);
+        !blind.is_empty() && !others.is_empty() && machine.kernel(self.now) && others.iter().all(heard)
     }
 
     fn check_proof(&mut self, at: usize, intent: &Intent) {

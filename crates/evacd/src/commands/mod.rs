@@ -3,6 +3,7 @@
 
 mod drain;
 mod explain;
+mod fill;
 mod prove;
 mod rehearse;
 mod words;
@@ -12,8 +13,9 @@ use wire::Fact;
 
 use crate::{Config, Error, SqlStore};
 
-pub use drain::{DRAINED, Emptied, Left, empty, fill};
+pub use drain::{DRAINED, Emptied, Left, empty};
 pub use explain::{history, history_text, show, show_text, why};
+pub use fill::fill;
 pub use prove::{Proved, prove};
 pub(crate) use rehearse::wishes;
 pub use rehearse::{Rehearsal, replay};

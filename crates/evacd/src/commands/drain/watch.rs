@@ -112,7 +112,7 @@ impl Watched {
 }
 
 /// States of a move in which nothing is done any more.
-fn is_over(status: &str) -> bool {
+pub(super) fn is_over(status: &str) -> bool {
     let over = [
         "completed",
         "done",
