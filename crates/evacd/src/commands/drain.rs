@@ -57,7 +57,7 @@ pub async fn empty(
     say: &mut dyn FnMut(String),
 ) -> Result<Emptied, Error> {
     let mut drain = Drain {
-        client: &desk.client,
+        client,
         host,
         at_once: at_once.max(1),
         say,

@@ -7,15 +7,14 @@ use openstack::{COMPUTE, Client, ServiceChange, carries_ports};
 use tokio::time::{Instant, sleep};
 use wire::Fact;
 
-use super::{DRAINED, Desk, drain::LOOK, id};
+use super::{DRAINED, drain::LOOK, id};
 use crate::Error;
 
 /// Time that a host has to be up after it is enabled.
 const UP: Duration = Duration::from_mins(5);
 
 /// Gives a drained host back and waits until VMs can run on it.
-pub async fn fill(desk: &Desk, host: &str, say: &mut dyn FnMut(String)) -> Result<(), Error> {
-    let client = &desk.client;
+pub async fn fill(client: &Client, host: &str, say: &mut dyn FnMut(String)) -> Result<(), Error> {
     let deadline = Instant::now() + UP;
     let mut last = String::new();
     loop {
