@@ -49,7 +49,7 @@ const SERVICES: [&str; 10] = [
     "swift",
     "barbican",
 ];
-const KNOW_SERVICES: [&str; 2] = ["openstack", "evac"];
+const KNOW_SERVICES: [&str; 3] = ["openstack", "evac", "evacd"];
 
 /// Stores and brokers, and the crates that may know them; `sim` answers in their place.
 const STORES: [&str; 6] = ["mariadb", "galera", "mysql", "rabbitmq", "memcached", "redis"];

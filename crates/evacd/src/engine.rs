@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, Mutex},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use evac::{Act, Decision, EngineSeen, Line, Name, Seen, decide};
@@ -15,6 +15,7 @@ use wire::Fact;
 
 use crate::{
     Error,
+    clock::{Clock, ms},
     commands::wishes,
     config::{Config, Host},
     fencer::Fencer,
@@ -22,7 +23,9 @@ use crate::{
     journal::Journal,
     metrics::Metrics,
     quorum::quorate,
-    seen::{Detail, Latest, Memory, Overview, Powers, Sources, Survey, Wishes, put_together, watch_nova},
+    seen::{
+        Detail, Latest, Memory, Overview, Powers, Sources, Survey, Wishes, drained, put_together, watch_nova,
+    },
     store::{Rows, SqlStore, Store, StoreError},
     tell::Teller,
 };
@@ -108,37 +111,6 @@ pub(crate) struct Engine<S> {
     complaints: BTreeMap<&'static str, String>,
     /// Ends with the engine.
     _tasks: JoinSet<()>,
-}
-
-/// When the next round is due, by both clocks of this host.
-struct Clock {
-    due: Instant,
-    wall: SystemTime,
-    at: Instant,
-}
-
-impl Clock {
-    fn new() -> Self {
-        let at = Instant::now();
-        Self {
-            due: at,
-            wall: SystemTime::now(),
-            at,
-        }
-    }
-
-    /// Milliseconds by which a round begins too late, with steps of the wall clock.
-    fn late_ms(&mut self) -> u64 {
-        let (now, wall) = (Instant::now(), SystemTime::now());
-        let late = now.saturating_duration_since(self.due);
-        let steady = now.saturating_duration_since(self.at);
-        let step = match wall.duration_since(self.wall) {
-            Ok(went) => went.abs_diff(steady),
-            Err(back) => back.duration() + steady,
-        };
-        (self.at, self.wall) = (now, wall);
-        ms(late.max(step))
-    }
 }
 
 impl<S: Store + 'static> Engine<S> {
@@ -275,7 +247,8 @@ impl<S: Store + 'static> Engine<S> {
 
     /// What is asked about from now on.
     fn wish(&mut self, seen: &Seen, decision: &Decision) {
-        let wishes = wishes(seen, decision);
+        let mut wishes = wishes(seen, decision);
+        wishes.drained = drained(self.overview.within(OLD).as_deref());
         if let Fact::Known(store) = &seen.store {
             let begun = |h: &&Host| {
                 store
@@ -390,10 +363,6 @@ async fn ask_quorum(program: PathBuf, kept: Latest<Fact<bool>>) {
         kept.keep(began, quorate);
         tokio::time::sleep(QUORUM.0).await;
     }
-}
-
-fn ms(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

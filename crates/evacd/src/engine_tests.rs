@@ -136,6 +136,28 @@ async fn without_database_quorum_or_proof_nothing_is_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drained_host_is_restarted_in_peace_unless_it_still_has_vms() {
+    let world = World::start().await;
+    let store = world.store();
+    world.drain("n1");
+    world.drain("n3");
+    let mut engine = world.engine(&store);
+    until(&mut engine, "an epoch", || world.well(&store)).await;
+    world.cut("n3");
+    for _ in 0..60 {
+        engine.round().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    assert_eq!(world.events(), Vec::<String>::new());
+    world.cut("n1");
+    until(&mut engine, "its VMs run elsewhere", || {
+        world.hosts_of_vms() == [("a", "n2"), ("b", "n2")]
+    })
+    .await;
+    assert!(!world.events().iter().any(|event| event.contains("n3")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_without_proof_of_its_devices_is_left() {
     let world = World::start().await;
     let store = MemoryStore::default();

@@ -5,9 +5,14 @@
 //! Nothing is remembered that a takeover could lose: rows in the store say what was begun.
 //! To be stopped and to be killed is one and the same.
 
+mod clock;
 pub mod commands;
 pub mod config;
 mod engine;
+#[cfg(test)]
+#[path = "../../openstack/tests/support/mod.rs"]
+#[expect(dead_code, reason = "tests of the client use the rest")]
+mod fake;
 mod fencer;
 mod hands;
 mod journal;

@@ -82,6 +82,8 @@ pub struct Server {
     pub volumes: Fact<Vec<Volume>>,
     /// Availability zone that it is in.
     pub zone: Fact<String>,
+    /// Availability zone that it asked for; absent: any; unknown before version 2.96 of the API.
+    pub asked_zone: Fact<String>,
     /// Moment at which it was made.
     pub created: Fact<Timestamp>,
     /// Server groups that it is in; lists lack them, the single VM has them.
@@ -135,6 +137,7 @@ fn parse(item: &Value) -> Result<Server> {
         image: image(item),
         volumes: volumes(item),
         zone: text(item, "OS-EXT-AZ:availability_zone"),
+        asked_zone: text(item, "pinned_availability_zone"),
         created: time(item, "created"),
         groups: texts(item, "server_groups"),
     })

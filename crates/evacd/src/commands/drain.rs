@@ -199,9 +199,8 @@ impl Drain<'_> {
             let word = |fact: &Fact<String>, is: &str| fact.known().is_some_and(|w| w == is);
             let open = one.status.known().is_none_or(|s| !is_over(s));
             let waits = word(&one.status, "finished") && word(&one.kind, "migration");
-            if open && !word(&one.kind, "evacuation") {
-                out.push(one.vm.clone());
-            } else if waits && self.confirm(&one.vm).await {
+            let moves = open && !word(&one.kind, "evacuation");
+            if moves || (waits && self.confirm(&one.vm).await) {
                 out.push(one.vm.clone());
             }
         }

@@ -7,11 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{Config, commands::fill};
 
-#[path = "../../../openstack/tests/support/mod.rs"]
-#[expect(dead_code, reason = "tests of the client use the rest")]
-mod support;
-
-use support::{Asked, Fake, Reply, an_hour};
+use crate::fake::{Asked, Fake, Reply, an_hour};
 
 /// A VM: id, host, state, task, and whether its moves come to pass.
 #[derive(Clone)]

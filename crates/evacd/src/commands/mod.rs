@@ -1,6 +1,7 @@
 //! What people ask of the engine on a controller. Each is a function that gives a value or says
 //! why not; printing is the caller's.
 
+mod audit;
 mod drain;
 mod explain;
 mod fill;
@@ -13,6 +14,7 @@ use wire::Fact;
 
 use crate::{Config, Error, SqlStore};
 
+pub use audit::{Audit, audit};
 pub use drain::{DRAINED, Emptied, Left, empty};
 pub use explain::{history, history_text, show, show_text, why};
 pub use fill::fill;

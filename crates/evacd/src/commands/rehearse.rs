@@ -11,7 +11,7 @@ use crate::{
     Error,
     engine::Programs,
     quorum::quorate,
-    seen::{Memory, Powers, Sources, Wishes, detail, overview, put_together, survey},
+    seen::{Detail, Memory, Powers, Sources, Survey, Wishes, detail, overview, put_together, survey},
     store::Store as _,
 };
 
@@ -46,45 +46,49 @@ impl Rehearsal {
     /// What the engine that holds the epoch would do now. Readings of power are left out: a
     /// host's devices are not asked for a rehearsal.
     pub async fn now(desk: &Desk) -> Result<Self, Error> {
-        let (overview, survey) = tokio::join!(overview(&desk.client), survey(&desk.client));
-        let (overview, survey) = (Some(Arc::new(overview)), Some(Arc::new(survey)));
-        let quorate = quorate(&Programs::default().quorum).await;
-        let mut details = None;
+        let survey = Some(Arc::new(survey(&desk.client).await));
+        let first = look(desk, survey.clone(), None).await;
+        let wishes = wishes(&first, &decide(&desk.config.policy, &first));
         // The second look asks about the hosts that the first decision wants to know more of.
-        loop {
-            let rows = desk.store.read(desk.config.policy.rate_ms).await;
-            let held = rows
-                .as_ref()
-                .ok()
-                .and_then(|r| r.store.leader.as_ref())
-                .map(|l| l.epoch);
-            let powers = Powers::default();
-            let seen = put_together(&Sources {
-                config: &desk.config,
-                engine: EngineSeen {
-                    controller: Name::from(desk.config.me.as_str()),
-                    held,
-                    quorate: quorate.clone(),
-                    running_ms: u64::MAX,
-                    late_ms: 0,
-                },
-                tables: heartbeat::ask(&desk.config.observer).await,
-                rows,
-                overview: overview.clone(),
-                detail: details.clone(),
-                survey: survey.clone(),
-                powers: &powers,
-                memory: &Memory::default(),
-                now: Timestamp::now(),
-            });
-            let decision = decide(&desk.config.policy, &seen);
-            let wishes = wishes(&seen, &decision);
-            if details.is_some() || !wishes.hurried() {
-                return Ok(Self { seen, decision });
-            }
-            details = Some(Arc::new(detail(&desk.client, &wishes).await));
-        }
+        let details = detail(&desk.client, &wishes).await;
+        let seen = look(desk, survey, Some(Arc::new(details))).await;
+        let decision = decide(&desk.config.policy, &seen);
+        Ok(Self { seen, decision })
     }
+}
+
+/// One observation, as the engine that holds the epoch would have it.
+pub(super) async fn look(desk: &Desk, survey: Option<Arc<Survey>>, detail: Option<Arc<Detail>>) -> Seen {
+    let program = Programs::default().quorum;
+    let (overview, rows, quorate, tables) = tokio::join!(
+        overview(&desk.client),
+        desk.store.read(desk.config.policy.rate_ms),
+        quorate(&program),
+        heartbeat::ask(&desk.config.observer),
+    );
+    let held = rows
+        .as_ref()
+        .ok()
+        .and_then(|r| r.store.leader.as_ref())
+        .map(|l| l.epoch);
+    put_together(&Sources {
+        config: &desk.config,
+        engine: EngineSeen {
+            controller: Name::from(desk.config.me.as_str()),
+            held,
+            quorate,
+            running_ms: u64::MAX,
+            late_ms: 0,
+        },
+        tables,
+        rows,
+        overview: Some(Arc::new(overview)),
+        detail,
+        survey,
+        powers: &Powers::default(),
+        memory: &Memory::default(),
+        now: Timestamp::now(),
+    })
 }
 
 /// Hosts and VMs that a decision wants to know more of.

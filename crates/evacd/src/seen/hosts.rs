@@ -1,15 +1,12 @@
 //! All sources put together into what the decider takes. Pure: what was asked is handed in.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use evac::{
-    Compute, ControlSeen, EngineSeen, Followed, HostId, HostSeen, Migration, MigrationKind, Name, Progress,
-    Room, Seen, VmId,
-};
+use evac::{Compute, ControlSeen, EngineSeen, Followed, HostId, HostSeen, Name, Room, Seen, VmId};
 use jiff::Timestamp;
 use openstack::{CONDUCTOR, SCHEDULER, Service};
 use wire::Fact;
@@ -19,6 +16,8 @@ use super::{
     protect::{Asked, server},
 };
 use crate::{
+    clock::ms,
+    commands::DRAINED,
     config::{Config, Host},
     store::{Rows, StoreError},
 };
@@ -47,7 +46,7 @@ pub(crate) struct Sources<'a> {
     pub(crate) now: Timestamp,
 }
 
-const NOT_LATELY: &str = "no answer lately";
+pub(super) const NOT_LATELY: &str = "no answer lately";
 const NOT_ASKED: &str = "not asked for";
 
 /// One observation of everything.
@@ -58,7 +57,8 @@ pub(crate) fn put_together(sources: &Sources<'_>) -> Seen {
         .config
         .hosts
         .iter()
-        .map(|host| host_seen(sources, host, &asked));
+        .map(|host| host_seen(sources, host, &asked))
+        .filter(|host| !is_at_work(sources, host));
     let (store, _) = split(&sources.rows);
     Seen {
         engine: sources.engine.clone(),
@@ -66,12 +66,33 @@ pub(crate) fn put_together(sources: &Sources<'_>) -> Seen {
         control: control(sources.overview.as_deref()),
         hosts: hosts.collect(),
         followed: followed(sources, &asked),
-        migrations: migrations(sources),
+        migrations: super::moves::migrations(sources),
         store,
     }
 }
 
-fn split(rows: &Result<Rows, StoreError>) -> (Fact<evac::Store>, Option<&Rows>) {
+/// All VMs of a survey for the decider; an error where the list is not whole.
+pub(crate) fn protected(
+    survey: &Survey,
+    shared_instances: bool,
+) -> Result<Vec<evac::Server>, openstack::Error> {
+    let all = survey.servers.as_ref().map_err(Clone::clone)?;
+    let places = all
+        .iter()
+        .filter_map(|vm| Some((vm.id.clone(), vm.host.known()?.clone())));
+    let places: BTreeMap<String, String> = places.collect();
+    let asked = Asked {
+        aggregates: survey.aggregates.as_deref().map_err(Clone::clone)?,
+        groups: survey.groups.as_deref().map_err(Clone::clone)?,
+        places: Some(&places),
+        shared_instances,
+    };
+    // A VM without a host lies on none: it is shelved, or was never placed.
+    let on_hosts = all.iter().filter(|vm| vm.host.known().is_some());
+    Ok(on_hosts.map(|vm| server(vm, &asked)).collect())
+}
+
+pub(super) fn split(rows: &Result<Rows, StoreError>) -> (Fact<evac::Store>, Option<&Rows>) {
     match rows {
         Ok(rows) => (Fact::Known(rows.store.clone()), Some(rows)),
         Err(error) => (Fact::Unknown(error.to_string()), None),
@@ -168,6 +189,35 @@ fn host_seen(sources: &Sources<'_>, host: &Host, asked: &Asked<'_>) -> HostSeen 
         restarted_ms: sources.memory.computes.get(&id).map(|at| ms(at.elapsed())),
         host: id,
     }
+}
+
+/// True: the host was drained and has no VM, so that it may be restarted by those who work on
+/// it. It is left out: there is nothing to save on it, and cutting its power would be harm.
+fn is_at_work(sources: &Sources<'_>, host: &HostSeen) -> bool {
+    let drained = matches!(&host.compute, Fact::Known(c) if is_drained(c));
+    let begun = sources
+        .rows
+        .as_ref()
+        .is_ok_and(|r| r.store.intents.iter().any(|i| i.intent.host == host.host));
+    let listed = sources.detail.as_ref().and_then(|d| d.servers.get(&host.host));
+    drained && !begun && matches!(listed, Some(Ok(servers)) if servers.is_empty())
+}
+
+/// True: the host takes no VMs since it was drained.
+fn is_drained(compute: &Compute) -> bool {
+    !compute.enabled && !compute.forced_down && compute.reason.as_deref() == Some(DRAINED)
+}
+
+/// Hosts that are drained, by the services.
+pub(crate) fn drained(overview: Option<&Overview>) -> BTreeSet<HostId> {
+    let services = overview
+        .and_then(|o| o.services.as_deref().ok())
+        .unwrap_or_default();
+    let is_drained = |s: &&Service| {
+        s.enabled == Fact::Known(false) && s.disabled_reason.known().is_some_and(|r| r == DRAINED)
+    };
+    let drained = services.iter().filter(is_drained);
+    drained.map(|s| HostId::from(s.host.as_str())).collect()
 }
 
 fn aggregates(asked: &Asked<'_>, host: &str) -> Vec<Name> {
@@ -306,68 +356,8 @@ fn followed(sources: &Sources<'_>, asked: &Asked<'_>) -> Vec<Followed> {
         .collect()
 }
 
-/// Moves of all hosts under an intent, and those under way anywhere; unknown unless each of
-/// these hosts was asked about.
-fn migrations(sources: &Sources<'_>) -> Fact<Vec<Migration>> {
-    let Some(rows) = split(&sources.rows).1 else {
-        return Fact::Unknown("the store is unknown".to_owned());
-    };
-    let mut found: Vec<&openstack::Migration> = Vec::new();
-    match sources.survey.as_ref().map(|s| &s.open) {
-        Some(Ok(open)) => found.extend(open),
-        Some(Err(error)) if rows.store.intents.is_empty() => return Fact::Unknown(error.to_string()),
-        None if rows.store.intents.is_empty() => return Fact::Unknown(NOT_LATELY.to_owned()),
-        Some(Err(_)) | None => {}
-    }
-    for row in &rows.store.intents {
-        let host = &row.intent.host;
-        match sources.detail.as_ref().and_then(|d| d.migrations.get(host)) {
-            None => return Fact::Unknown(format!("{NOT_LATELY} about {host}")),
-            Some(Err(error)) => return Fact::Unknown(error.to_string()),
-            Some(Ok(moves)) => found.extend(moves),
-        }
-    }
-    // The look at a host is younger than the survey, and comes after it.
-    let mut all: BTreeMap<&str, Migration> = BTreeMap::new();
-    for one in found {
-        let Some(parsed) = migration(one, sources.now) else {
-            return Fact::Unknown(format!("migration {} is told in part", one.id));
-        };
-        all.insert(&one.id, parsed);
-    }
-    let mut all: Vec<Migration> = all.into_values().collect();
-    all.sort_by_key(|m| m.id);
-    Fact::Known(all)
-}
-
-fn migration(of: &openstack::Migration, now: Timestamp) -> Option<Migration> {
-    Some(Migration {
-        id: *of.number.known()?,
-        vm: VmId::from(of.vm.as_str()),
-        kind: match of.kind.known()?.as_str() {
-            "evacuation" => MigrationKind::Evacuation,
-            "live-migration" => MigrationKind::Live,
-            _ => MigrationKind::Cold,
-        },
-        source: HostId::from(of.source.known()?.as_str()),
-        dest: of.dest.known().map(|dest| HostId::from(dest.as_str())),
-        progress: match of.status.known()?.as_str() {
-            "done" => Progress::Done,
-            // A cold migration is over for its hosts when it waits to be confirmed.
-            "completed" | "confirmed" | "reverted" | "finished" => Progress::Completed,
-            "error" | "failed" | "cancelled" => Progress::Failed,
-            _ => Progress::Open,
-        },
-        age_ms: age(&of.created, now),
-    })
-}
-
 /// Age of a moment that a service wrote, in ms; none where it lies ahead.
-fn age(moment: &Fact<Timestamp>, now: Timestamp) -> u64 {
+pub(super) fn age(moment: &Fact<Timestamp>, now: Timestamp) -> u64 {
     let Some(moment) = moment.known() else { return 0 };
     u64::try_from(moment.duration_until(now).as_millis()).unwrap_or(0)
-}
-
-fn ms(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -7,13 +7,14 @@
 mod asked;
 mod hosts;
 mod latest;
+mod moves;
 mod nova;
 mod observers;
 mod power;
 mod protect;
 
 pub(crate) use asked::Wishes;
-pub(crate) use hosts::{Memory, Sources, put_together};
+pub(crate) use hosts::{Memory, Sources, drained, protected, put_together};
 pub(crate) use latest::Latest;
 pub(crate) use nova::{Detail, Overview, Survey, detail, overview, survey, watch as watch_nova};
 pub(crate) use power::Powers;

@@ -16,6 +16,7 @@ use tokio::{sync::watch, task::JoinSet, time::timeout};
 use wire::Fact;
 
 use super::{Latest, Wishes};
+use crate::clock::ms;
 
 /// Time between two looks at services, agents and room while nothing is suspected.
 const QUIET: Duration = Duration::from_secs(5);
@@ -122,13 +123,16 @@ pub(crate) async fn overview(client: &Client) -> Overview {
 
 async fn details(client: Arc<Client>, mut wishes: watch::Receiver<Wishes>, kept: Latest<Detail>) {
     loop {
-        let Ok(wanted) = wishes.wait_for(Wishes::hurried).await.map(|w| w.clone()) else {
+        let Ok(wanted) = wishes.wait_for(Wishes::any).await.map(|w| w.clone()) else {
             return;
         };
         let began = Instant::now();
         let detail = detail(&client, &wanted).await;
         kept.keep(began, detail);
         tokio::time::sleep(DETAIL).await;
+        if !wanted.hurried() {
+            let _ = timeout(QUIET, wishes.wait_for(Wishes::hurried)).await;
+        }
     }
 }
 
@@ -136,7 +140,7 @@ async fn details(client: Arc<Client>, mut wishes: watch::Receiver<Wishes>, kept:
 pub(crate) async fn detail(client: &Client, wanted: &Wishes) -> Detail {
     let cells = client.services().await.and_then(|services| Cells::all(&services));
     let cells = &cells;
-    let hosts = wanted.hosts.iter().map(|host| async move {
+    let hosts = wanted.all_hosts().into_iter().map(|host| async move {
         let asked = match cells {
             Ok(cells) => {
                 let filter = MigrationFilter {
@@ -208,8 +212,4 @@ async fn open(client: &Client, cells: &Result<Cells, Error>) -> Result<Vec<Migra
     let asked = filters.iter().map(|filter| client.migrations(cells, filter));
     let found = futures::future::try_join_all(asked).await?;
     Ok(found.into_iter().flatten().collect())
-}
-
-fn ms(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -77,11 +77,19 @@ pub fn server(vm: &openstack::Server, asked: &Asked<'_>) -> Server {
             order,
         }),
         apart: apart(vm, asked),
-        zone: vm.zone.known().map(|zone| Name::from(zone.as_str())),
+        zone: asked_zone(vm).map(|zone| Name::from(zone.as_str())),
         ram_mb: number(&vm.flavor.ram_mib),
         vcpus: number(&vm.flavor.vcpus),
         restart: word(Key::Restart).is_some_and(|w| is_true(&w)),
         restarted_ms: None,
+    }
+}
+
+/// Zone that binds the VM. An API that does not tell what it asked for leaves the one that it is in.
+fn asked_zone(vm: &openstack::Server) -> Option<&String> {
+    match &vm.asked_zone {
+        Fact::Unknown(_) => vm.zone.known(),
+        asked => asked.known(),
     }
 }
 

@@ -41,6 +41,7 @@ fn vm() -> openstack::Server {
         image: Fact::Absent,
         volumes: Fact::Known(vec![Volume { id: "v".to_owned() }]),
         zone: known("nova"),
+        asked_zone: Fact::Absent,
         created: Fact::Absent,
         groups: Fact::Absent,
     }
@@ -165,6 +166,26 @@ fn what_is_nearer_to_the_vm_counts() {
     one.flavor.extra_specs = Fact::Known(BTreeMap::new());
     one.image = Fact::Absent;
     assert_eq!(server(&one, &asked).priority, 0);
+}
+
+#[test]
+fn a_zone_binds_a_vm_that_asked_for_it() {
+    let check = |asked: Fact<String>, expect: Option<&str>| {
+        let vm = openstack::Server {
+            asked_zone: asked,
+            ..vm()
+        };
+        assert_eq!(
+            server(&vm, &Asked::default())
+                .zone
+                .map(|z| z.to_string())
+                .as_deref(),
+            expect
+        );
+    };
+    check(Fact::Absent, None);
+    check(known("east"), Some("east"));
+    check(Fact::Unknown("an older API".to_owned()), Some("nova"));
 }
 
 #[test]
