@@ -93,11 +93,13 @@ pub enum Guard {
     OldBoot,
     /// A VM is started again only where no migration of it is open.
     RestartKnown,
+    /// A host that few observers hear is given time before it is cut off.
+    Disputed,
 }
 
 /// All guards, for the test that takes each out.
 #[cfg(test)]
-pub(crate) const GUARDS: [Guard; 44] = [
+pub(crate) const GUARDS: [Guard; 45] = [
     Guard::EveryNetwork,
     Guard::Majority,
     Guard::FreshTables,
@@ -142,6 +144,7 @@ pub(crate) const GUARDS: [Guard; 44] = [
     Guard::AgentBeforeEnable,
     Guard::OldBoot,
     Guard::RestartKnown,
+    Guard::Disputed,
 ];
 
 /// The guards that hold in a decision.

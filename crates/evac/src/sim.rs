@@ -5,6 +5,7 @@
 
 mod cloud;
 mod draw;
+mod end;
 mod faults;
 mod hands;
 mod laws;

@@ -57,10 +57,10 @@ fn power(on: bool, after_off: Option<u64>) -> Fact<Power> {
     })
 }
 
-fn proved() -> Option<Proof> {
-    Some(Proof::PowerOff {
+fn proved() -> Proof {
+    Proof::PowerOff {
         device: "bmc-n1".into(),
-    })
+    }
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn a_host_dies_and_comes_back() {
         &["write n1 Evacuating Some(PowerOff { device: \"bmc-n1\" })"],
     );
 
-    seen.rows().intents = vec![row(Phase::Evacuating, proved())];
+    seen.rows().intents = vec![row(Phase::Evacuating, Some(proved()))];
     check(&seen, &["down n1"]);
     let down = seen.at(1).service();
     (down.up, down.forced_down, down.enabled) = (false, true, false);
@@ -145,7 +145,7 @@ fn a_host_dies_and_comes_back() {
         &["write n1 Returning Some(PowerOff { device: \"bmc-n1\" })"],
     );
 
-    seen.rows().intents = vec![row(Phase::Returning, proved())];
+    seen.rows().intents = vec![row(Phase::Returning, Some(proved()))];
     check(&seen, &["on n1"]);
     seen.at(1).power = power(true, None);
     check(&seen, &[]);
