@@ -39,7 +39,7 @@ pub enum Guard {
     Cliff,
     /// An unwell control plane is waited for.
     ControlWell,
-    /// Nobody is fenced for a storage that is gone for many.
+    /// A storage that is gone for many fences no host.
     StorageGone,
     /// A kernel dump is waited for.
     Kdump,

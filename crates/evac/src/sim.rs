@@ -7,6 +7,7 @@ mod cloud;
 mod draw;
 mod end;
 mod faults;
+mod found;
 mod hands;
 mod laws;
 mod machine;

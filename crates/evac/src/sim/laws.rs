@@ -141,9 +141,11 @@ impl World {
             .iter()
             .map(|h| h.heard.iter().flatten().map(|(at, _)| *at).max().unwrap_or(0));
         let fell: Vec<u64> = heard.filter(|at| at + 2_500 < self.now).collect();
-        let (begin, end) = (fell.iter().min(), fell.iter().max());
+        let (from, until) = (fell.iter().min(), fell.iter().max());
         let window = self.policy.cliff_ms;
-        let together = end.zip(begin).is_some_and(|(end, begin)| end - begin <= window);
+        let together = until
+            .zip(from)
+            .is_some_and(|(until, from)| until - from <= window);
         let cliff = fell.len() > 2 && fell.len() as u64 * 100 >= self.policy.cliff_percent * all && together;
         self.must(!cliff, || {
             format!(
