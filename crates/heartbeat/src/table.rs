@@ -154,7 +154,7 @@ impl Table {
         let late_ms = now_ms.saturating_sub(self.looked_at);
         self.looked_at = now_ms;
         if late_ms > self.networks.period_ms {
-            self.networks.resumed_at = now_ms;
+            self.networks.stalled(now_ms, late_ms);
         }
         if late_ms >= self.late_ms(now_ms) {
             self.late = (late_ms, now_ms);

@@ -2,6 +2,7 @@
 //!
 //! Not the sockets, which are the observer's.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use names::NetworkName;
@@ -12,13 +13,18 @@ use crate::config::Config;
 /// Periods without a datagram that may be chance.
 pub(super) const CHANCE: u64 = 2;
 
+/// Stalls that are remembered: with more since a datagram, its age is told too high.
+const STALLS: usize = 256;
+
 /// Networks by place: first those of [`Config::listen`], in its order.
 #[derive(Debug)]
 pub(super) struct Networks {
     pub(super) all: Vec<Network>,
     pub(super) period_ms: u64,
-    /// End of the last time in which the observer looked nowhere, or its begin.
-    pub(super) resumed_at: u64,
+    /// Begin of the observer, ms.
+    began_at: u64,
+    /// Times in which the observer looked nowhere: end and length, ms, the last at the end.
+    stalls: VecDeque<(u64, u64)>,
 }
 
 /// One network.
@@ -52,8 +58,28 @@ impl Networks {
         Self {
             all,
             period_ms: config.period_ms,
-            resumed_at: now_ms,
+            began_at: now_ms,
+            stalls: VecDeque::new(),
         }
+    }
+
+    /// Notes that nothing was looked at for so long, until now.
+    pub(super) fn stalled(&mut self, now_ms: u64, length_ms: u64) {
+        if self.stalls.len() == STALLS {
+            self.stalls.pop_front();
+        }
+        self.stalls.push_back((now_ms, length_ms));
+    }
+
+    /// End of the last stall, or the begin of the observer.
+    fn resumed_at(&self) -> u64 {
+        self.stalls.back().map_or(self.began_at, |(end, _)| *end)
+    }
+
+    /// Time from then on in which nothing was looked at, ms.
+    fn stalled_since(&self, at: u64) -> u64 {
+        let later = self.stalls.iter().rev().take_while(|(end, _)| *end > at);
+        later.map(|(_, length)| length).sum()
     }
 
     pub(super) fn get(&self, place: usize) -> Option<&Network> {
@@ -77,7 +103,8 @@ impl Networks {
     }
 
     /// Age of what was last heard on a network, ms: silence counts only while it was
-    /// listened to, and the first two periods of listening tell nothing.
+    /// listened to, and the first two periods of listening tell nothing. A stall takes away
+    /// its own length and no more: an age that began anew would be a sign of life.
     pub(super) fn age_ms(&self, now_ms: u64, place: usize, heard_at: Option<u64>) -> Fact<u64> {
         let Some(network) = self.get(place) else {
             return Fact::Unknown("no such network".to_owned());
@@ -86,14 +113,17 @@ impl Networks {
         let Some(since) = network.since else {
             return Fact::Unknown(format!("the observer does not listen on {name}"));
         };
-        let since = since.max(self.resumed_at);
+        let since = since.max(self.resumed_at());
         let listened = now_ms.saturating_sub(since);
         match heard_at {
             Some(at) if at >= since => Fact::Known(now_ms.saturating_sub(at)),
             _ if listened < CHANCE * self.period_ms => Fact::Unknown(format!(
                 "the observer has listened on {name} for {listened} ms only"
             )),
-            Some(_) => Fact::Known(listened),
+            Some(at) => {
+                let aged = now_ms.saturating_sub(at);
+                Fact::Known(aged.saturating_sub(self.stalled_since(at)).max(listened))
+            }
             None => Fact::Absent,
         }
     }

@@ -175,9 +175,10 @@ fn silence_counts_only_while_it_is_listened_to() {
     };
     check(Some(9_501), None, None, only(499));
     check(Some(9_500), None, None, Fact::Absent);
-    // Not looked at for longer than a period: from its end on silence counts again.
+    // Not looked at for longer than a period: that counts for nothing, and what was counted
+    // before still counts. An age that began anew was taken for a host that came back.
     check(Some(0), Some(4_000), Some((5_000, 9_600)), only(400));
-    check(Some(0), Some(4_000), Some((5_000, 9_500)), Fact::Known(500));
+    check(Some(0), Some(4_000), Some((5_000, 9_500)), Fact::Known(1_500));
     check(Some(0), Some(9_700), Some((5_000, 9_600)), Fact::Known(300));
     check(Some(0), Some(4_000), Some((9_000, 9_250)), Fact::Known(6_000));
 }
