@@ -100,7 +100,7 @@ fn fits(target: &Free<'_>, vm: &Server) -> bool {
     let zone = vm.zone.is_none() || vm.zone == target.host.zone;
     let apart = vm.apart.as_ref().is_none_or(|apart| {
         let same = |other: &&Server| other.apart.as_ref().is_some_and(|o| o.group == apart.group);
-        !apart.hosts.contains(&target.host.host) && !target.taken.iter().any(|other| same(other))
+        !apart.hosts.contains(&target.host.host) && !target.taken.iter().any(same)
     });
     zone && apart && target.ram_mb >= vm.ram_mb && target.vcpus >= vm.vcpus
 }

@@ -35,6 +35,10 @@ impl<'a> Round<'a> {
                 let why = format!("proved dead after {} ms: {}", row.phase_ms, in_words(&proof));
                 self.advance(intent, Phase::Evacuating, why, Some(proof));
             }
+            Err(why) if self.disputed(row, host, &watch) => {
+                let why = format!("{why}; most observers do not hear it: waits until they agree");
+                self.verdict(&intent.host, HostIs::Recovering, why);
+            }
             Err(why) => self.cut(intent, host, why),
         }
     }
@@ -68,6 +72,13 @@ impl<'a> Round<'a> {
             host: name.clone(),
             why,
         });
+    }
+
+    /// Few observers hear the host and most do not: those may be about to lose their trust.
+    fn disputed(&self, row: &IntentRow, host: &HostSeen, watch: &Watch) -> bool {
+        let young = row.phase_ms < self.policy.fence_ms && row.intent.phase == Phase::Fencing;
+        let silent = matches!(watch, Watch::Silent(_));
+        young && silent && self.on(Guard::Disputed) && self.sign_of_life(host).is_some()
     }
 
     /// Power off and the storage's refusal, side by side.

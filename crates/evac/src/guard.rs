@@ -39,7 +39,7 @@ pub enum Guard {
     Cliff,
     /// An unwell control plane is waited for.
     ControlWell,
-    /// Nobody is fenced for a storage that is gone for many.
+    /// A storage that is gone for many fences no host.
     StorageGone,
     /// A kernel dump is waited for.
     Kdump,
@@ -93,11 +93,13 @@ pub enum Guard {
     OldBoot,
     /// A VM is started again only where no migration of it is open.
     RestartKnown,
+    /// A host that few observers hear is given time before it is cut off.
+    Disputed,
 }
 
 /// All guards, for the test that takes each out.
 #[cfg(test)]
-pub(crate) const GUARDS: [Guard; 44] = [
+pub(crate) const GUARDS: [Guard; 45] = [
     Guard::EveryNetwork,
     Guard::Majority,
     Guard::FreshTables,
@@ -142,6 +144,7 @@ pub(crate) const GUARDS: [Guard; 44] = [
     Guard::AgentBeforeEnable,
     Guard::OldBoot,
     Guard::RestartKnown,
+    Guard::Disputed,
 ];
 
 /// The guards that hold in a decision.

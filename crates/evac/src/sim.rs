@@ -5,7 +5,9 @@
 
 mod cloud;
 mod draw;
+mod end;
 mod faults;
+mod found;
 mod hands;
 mod laws;
 mod machine;

@@ -25,7 +25,7 @@ impl World {
             Fault::ComputeDies(h) => self.stop_compute(h),
             Fault::AgentDies(h) => self.hosts[h].agent_at = NEVER,
             Fault::Delete(_) | Fault::Resize(_) | Fault::Migrate(..) | Fault::UserStarts(_) => {
-                self.user(fault)
+                self.user(fault);
             }
             Fault::PersonEvacuates => {
                 self.failing.migrations = self.now + 10_000;

@@ -156,15 +156,13 @@ impl World {
             return;
         }
         let now = self.now;
-        match self.rows.intents.iter_mut().find(|row| row.0.host == intent.host) {
-            Some(row) => {
-                let phase_at = if row.0.phase == intent.phase { row.1 } else { now };
-                *row = (intent, phase_at, row.2);
-            }
-            None => {
-                self.rows.intents.push((intent, now, now));
-                self.rows.opened.push(now);
-            }
+        let mut rows = self.rows.intents.iter_mut();
+        if let Some(row) = rows.find(|row| row.0.host == intent.host) {
+            let phase_at = if row.0.phase == intent.phase { row.1 } else { now };
+            *row = (intent, phase_at, row.2);
+        } else {
+            self.rows.intents.push((intent, now, now));
+            self.rows.opened.push(now);
         }
     }
 

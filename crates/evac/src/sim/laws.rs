@@ -128,24 +128,24 @@ impl World {
             });
         }
         for parity in 0..2 {
-            let of = |h: &&usize| *h % 2 == parity;
-            let gone = lost.iter().filter(|h| of(&h)).count() as u64;
-            let members = (0..self.hosts.len()).filter(|h| of(&h)).count() as u64;
+            let here = |h: &usize| *h % 2 == parity;
+            let gone = lost.iter().copied().filter(here).count() as u64;
+            let members = (0..self.hosts.len()).filter(here).count() as u64;
             let share = gone < 2 || gone * 100 <= self.policy.domain_percent * members;
             self.must(share, || {
                 format!("{gone} of {members} hosts of an aggregate are to be fenced")
             });
         }
-
         let heard = self
             .hosts
             .iter()
             .map(|h| h.heard.iter().flatten().map(|(at, _)| *at).max().unwrap_or(0));
         let fell: Vec<u64> = heard.filter(|at| at + 2_500 < self.now).collect();
-        let (first, last) = (fell.iter().min(), fell.iter().max());
-        let together = last
-            .zip(first)
-            .is_some_and(|(last, first)| last - first <= self.policy.cliff_ms);
+        let (from, until) = (fell.iter().min(), fell.iter().max());
+        let window = self.policy.cliff_ms;
+        let together = until
+            .zip(from)
+            .is_some_and(|(until, from)| until - from <= window);
         let cliff = fell.len() > 2 && fell.len() as u64 * 100 >= self.policy.cliff_percent * all && together;
         self.must(!cliff, || {
             format!(
@@ -272,8 +272,14 @@ impl World {
         let blind = |c: &usize| self.hosts.iter().all(|h| h.cut[*c].iter().all(|cut| *cut));
         let machine = &self.hosts[host];
         let (blind, others): (Vec<usize>, Vec<usize>) = (0..CONTROLLERS).partition(blind);
-        let heard = |c: &usize| machine.cut[*c].iter().any(|cut| !cut);
+        let heard = |c: &usize| machine.cut[*c].iter().any(|cut| !cut) && self.fresh(*c);
         !blind.is_empty() && !others.is_empty() && machine.kernel(self.now) && others.iter().all(heard)
+    }
+
+    /// The controller's table is seen by all others.
+    fn fresh(&self, controller: usize) -> bool {
+        let c = &self.controllers[controller];
+        !c.down && c.stale.is_none() && c.alone.is_none()
     }
 
     fn check_proof(&mut self, at: usize, intent: &Intent) {
@@ -295,7 +301,12 @@ impl World {
         let confirmed = self.rows.confirmed.iter().any(|c| c.host == from.name);
         let proved = from.proved || confirmed;
         let to = &self.hosts[target];
-        let lives = to.healthy(self.now) || to.word.at + 1_500 >= self.now;
+        let slack = if (0..CONTROLLERS).all(|c| self.fresh(c)) {
+            1_500
+        } else {
+            3_500
+        };
+        let lives = to.healthy(self.now) || to.word.at + slack >= self.now;
         let agent = self.now >= to.agent_at;
         let forced = self.services[source].forced;
         let control = self.now >= self.failing.scheduler;
@@ -408,36 +419,5 @@ impl World {
         self.must(!both, || {
             format!("{name} comes to a host with another of its group")
         });
-    }
-
-    /// Something that is not as it should be at the end; a told reason is an end as well.
-    pub fn unsettled(&self) -> Option<String> {
-        if let Some((intent, ..)) = self.rows.intents.first() {
-            return Some(format!("{} has an intent: {:?}", intent.host, intent.phase));
-        }
-        for (at, host) in self.hosts.iter().enumerate() {
-            let service = &self.services[at];
-            if !host.compute(self.now) || service.forced || !service.enabled || host.refused {
-                return Some(format!("{} is not back", host.name));
-            }
-        }
-        for guest in self.guests.iter().filter(|g| !g.deleted) {
-            let vm = guest.server.vm.as_str();
-            let told = || self.told.keys.iter().any(|key| key.ends_with(vm));
-            let stays_off = || {
-                self.told
-                    .keys
-                    .iter()
-                    .any(|key| key.ends_with(&format!("{vm} stays off")))
-            };
-            let runs = guest.copies.count_ones() == 1;
-            if !runs && guest.server.state != VmState::Resized && !told() && !stays_off() {
-                return Some(format!("{} does not run, and nobody is told", guest.server.vm));
-            }
-            if !runs && guest.server.state == VmState::Active && guest.server.task.is_none() && !stays_off() {
-                return Some(format!("{} does not run", guest.server.vm));
-            }
-        }
-        None
     }
 }

@@ -31,6 +31,7 @@ pub struct Word {
 
 /// One VM host.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fault of its own")]
 pub struct Machine {
     pub name: HostId,
     pub on: bool,

@@ -57,10 +57,10 @@ fn power(on: bool, after_off: Option<u64>) -> Fact<Power> {
     })
 }
 
-fn proved() -> Option<Proof> {
-    Some(Proof::PowerOff {
+fn proved() -> Proof {
+    Proof::PowerOff {
         device: "bmc-n1".into(),
-    })
+    }
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn a_host_dies_and_comes_back() {
         &["write n1 Evacuating Some(PowerOff { device: \"bmc-n1\" })"],
     );
 
-    seen.rows().intents = vec![row(Phase::Evacuating, proved())];
+    seen.rows().intents = vec![row(Phase::Evacuating, Some(proved()))];
     check(&seen, &["down n1"]);
     let down = seen.at(1).service();
     (down.up, down.forced_down, down.enabled) = (false, true, false);
@@ -145,7 +145,7 @@ fn a_host_dies_and_comes_back() {
         &["write n1 Returning Some(PowerOff { device: \"bmc-n1\" })"],
     );
 
-    seen.rows().intents = vec![row(Phase::Returning, proved())];
+    seen.rows().intents = vec![row(Phase::Returning, Some(proved()))];
     check(&seen, &["on n1"]);
     seen.at(1).power = power(true, None);
     check(&seen, &[]);
@@ -190,4 +190,97 @@ fn a_policy_is_read_strictly() {
         }
     );
     assert!(serde_json::from_str::<Policy>(r#"{"fence": 4000}"#).is_err());
+}
+
+#[test]
+fn a_story_is_told_from_the_journal() {
+    let mut lines = Vec::new();
+    for silence in [100, 1_600, 9_000, 100] {
+        let mut seen = quiet(3);
+        seen.at(1).silent(silence);
+        let policy = Policy::default();
+        let decision = decide(&policy, &seen);
+        let at = format!("12:00:{:02}", lines.len());
+        lines.push(Line {
+            at,
+            policy,
+            seen,
+            decision,
+        });
+    }
+    for line in &lines {
+        let again = Line::parse(&line.to_text().unwrap()).unwrap();
+        assert_eq!((&again, again.replay()), (line, line.decision.clone()));
+    }
+    let expect = [
+        "12:00:01 n1: Suspected: silent for 1500 ms of 2500 ms",
+        "12:00:02 n1: Recovering: silent on every network for 8900 ms, its kernel too",
+        "12:00:02 n1: intent written: Fencing",
+        "12:00:03 n1: well",
+    ];
+    assert_eq!(explain(&"n1".into(), &lines), expect);
+    assert_eq!(explain(&"n2".into(), &lines), Vec::<String>::new());
+}
+
+#[test]
+fn one_dead_host_of_two_is_fenced_and_two_of_three_are_held() {
+    let check = |hosts: usize, dead: &[usize], expect: usize| {
+        let mut seen = quiet(hosts);
+        for number in dead {
+            seen.at(*number).silent(9_000);
+        }
+        let decision = decide(&Policy::default(), &seen);
+        let writes = decision
+            .acts
+            .iter()
+            .filter(|act| matches!(act, Act::Write(_)))
+            .count();
+        assert_eq!(writes, expect, "{dead:?} of {hosts}: {decision:?}");
+    };
+    check(2, &[1], 1);
+    check(3, &[1, 2], 0);
+    check(4, &[1, 2], 2);
+    check(50, &[1, 2, 3, 4, 5], 5);
+    check(50, &[1, 2, 3, 4, 5, 6], 0);
+}
+
+#[test]
+fn an_idle_engine_says_why() {
+    let check = |change: fn(&mut Seen), expect: &str| {
+        let mut seen = quiet(3);
+        seen.at(1).silent(9_000);
+        change(&mut seen);
+        let decision = decide(&Policy::default(), &seen);
+        assert_eq!(decision.idle.as_deref(), Some(expect));
+        assert!(
+            decision
+                .acts
+                .iter()
+                .all(|act| matches!(act, Act::Claim { .. } | Act::StandDown { .. }))
+        );
+    };
+    check(
+        |s| s.engine.quorate = Fact::Known(false),
+        "the cluster has no quorum here",
+    );
+    check(
+        |s| s.engine.quorate = Fact::Unknown("timeout".to_owned()),
+        "quorum is unknown: timeout",
+    );
+    check(
+        |s| s.store = Fact::Unknown("timeout".to_owned()),
+        "the store is unknown: timeout",
+    );
+    check(|s| s.engine.held = None, "engine on c1 begins above epoch 4");
+    check(
+        |s| s.engine.held = Some(3),
+        "epoch 4 is held by another engine, ours is 3",
+    );
+    check(|s| s.rows().paused = true, "paused by a person");
+    check(
+        |s| s.engine.running_ms = 1_499,
+        "engine runs for 1499 ms, less than 1500 ms",
+    );
+    let late = "own round began 1501 ms late, more than 1500 ms: ages are not trusted";
+    check(|s| s.engine.late_ms = 1_501, late);
 }

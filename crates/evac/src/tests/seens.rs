@@ -111,6 +111,7 @@ pub fn server(vm: &str, host: &str) -> Server {
     }
 }
 
+#[expect(clippy::missing_panics_doc, reason = "a helper of tests")]
 impl Seen {
     /// The host of that number, from 1.
     pub fn at(&mut self, number: usize) -> &mut HostSeen {
@@ -126,6 +127,7 @@ impl Seen {
     }
 }
 
+#[expect(clippy::missing_panics_doc, reason = "a helper of tests")]
 impl HostSeen {
     /// Silent on every path and to every probe.
     pub fn silent(&mut self, ms: u64) {
