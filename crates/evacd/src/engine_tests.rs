@@ -1,6 +1,8 @@
 //! The loop against stand-ins of all that it touches: an observer's socket, an HTTP server with
 //! a small cloud behind it, scripts as fence agents, rows in memory.
 
+#[path = "../tests/support/sqld.rs"]
+mod sqld;
 #[path = "engine_world.rs"]
 mod world;
 
@@ -9,11 +11,12 @@ use std::time::Duration;
 use evac::{HostId, Phase};
 
 use super::*;
-use crate::store::memory::MemoryStore;
+use crate::config::StoreConfig;
+use crate::store::{People as _, memory::MemoryStore};
 use world::World;
 
 /// Runs rounds until a condition holds, and fails after so many.
-async fn until(engine: &mut Engine<MemoryStore>, what: &str, holds: impl Fn() -> bool) {
+async fn until<S: Store + 'static>(engine: &mut Engine<S>, what: &str, holds: impl Fn() -> bool) {
     for _ in 0..400 {
         if holds() {
             return;
@@ -31,7 +34,7 @@ async fn until(engine: &mut Engine<MemoryStore>, what: &str, holds: impl Fn() ->
 async fn vms_of_a_host_that_dies_run_elsewhere_once_and_it_comes_back() {
     let world = World::start().await;
     let store = world.store();
-    let mut engine = world.engine(&store);
+    let mut engine = world.engine(store.clone());
     until(&mut engine, "an epoch", || world.well(&store)).await;
     world.cut("n1");
     until(&mut engine, "the host is back", || world.is_back("n1", &store)).await;
@@ -63,7 +66,7 @@ async fn vms_of_a_host_that_dies_run_elsewhere_once_and_it_comes_back() {
 async fn engines_that_die_after_every_few_rounds_are_continued_without_a_second_evacuation() {
     let world = World::start().await;
     let store = world.store();
-    let mut engine = world.engine(&store);
+    let mut engine = world.engine(store.clone());
     until(&mut engine, "an epoch", || world.well(&store)).await;
     drop(engine);
     world.cut("n1");
@@ -76,7 +79,7 @@ async fn engines_that_die_after_every_few_rounds_are_continued_without_a_second_
             store.phases(),
             world.events()
         );
-        let mut engine = world.engine(&store);
+        let mut engine = world.engine(store.clone());
         for _ in 0..25 {
             engine.round().await.unwrap();
             tokio::time::sleep(Duration::from_millis(25)).await;
@@ -97,7 +100,7 @@ async fn engines_that_die_after_every_few_rounds_are_continued_without_a_second_
 async fn an_engine_that_was_overtaken_ends() {
     let world = World::start().await;
     let store = world.store();
-    let mut engine = world.engine(&store);
+    let mut engine = world.engine(store.clone());
     until(&mut engine, "an epoch", || world.well(&store)).await;
     store.claim("c2", 1).await.unwrap();
     assert!(matches!(engine.round().await, Err(Error::StoodDown(_))));
@@ -107,7 +110,7 @@ async fn an_engine_that_was_overtaken_ends() {
 async fn without_database_quorum_or_proof_nothing_is_cut() {
     let world = World::start().await;
     let store = world.store();
-    let mut engine = world.engine(&store);
+    let mut engine = world.engine(store.clone());
     until(&mut engine, "an epoch", || world.well(&store)).await;
     store.fail(true);
     world.cut("n1");
@@ -141,7 +144,7 @@ async fn a_drained_host_is_restarted_in_peace_unless_it_still_has_vms() {
     let store = world.store();
     world.drain("n1");
     world.drain("n3");
-    let mut engine = world.engine(&store);
+    let mut engine = world.engine(store.clone());
     until(&mut engine, "an epoch", || world.well(&store)).await;
     world.cut("n3");
     for _ in 0..60 {
@@ -161,7 +164,7 @@ async fn a_drained_host_is_restarted_in_peace_unless_it_still_has_vms() {
 async fn a_host_without_proof_of_its_devices_is_left() {
     let world = World::start().await;
     let store = MemoryStore::default();
-    let mut engine = world.engine(&store);
+    let mut engine = world.engine(store.clone());
     until(&mut engine, "an epoch", || world.well(&store)).await;
     world.cut("n1");
     for _ in 0..60 {
@@ -175,4 +178,60 @@ async fn a_host_without_proof_of_its_devices_is_left() {
         metrics.contains("quorate_evac_epoch 0\n") || metrics.contains("quorate_evac_epoch 1\n"),
         "{metrics}"
     );
+}
+
+/// The whole way with rows in a real database, which goes away in the middle.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs a database server"]
+async fn a_recovery_with_rows_in_a_database() {
+    let mut server = sqld::Server::start().await;
+    let world = World::start().await;
+    let store = server.store();
+    store.prepare().await.unwrap();
+    for host in &world.config().hosts {
+        let device = host.devices[0][0].name(0);
+        let id = HostId::from(host.name.as_str());
+        store.prove(&id, &device, "op").await.unwrap();
+    }
+    let mut engine = world.engine(server.store());
+    until(&mut engine, "the cloud was looked at", || world.looked()).await;
+    world.cut("n1");
+    until(&mut engine, "a VM is sent", || {
+        world.events().iter().any(|e| e.starts_with("evacuate"))
+    })
+    .await;
+    server.stop();
+    for _ in 0..20 {
+        engine.round().await.unwrap();
+    }
+    server.restart().await;
+    until(&mut engine, "the host is back", || world.is_in_use("n1")).await;
+    assert_eq!(world.hosts_of_vms(), [("a", "n2"), ("b", "n2")]);
+    let sent = world
+        .events()
+        .iter()
+        .filter(|e| e.starts_with("evacuate"))
+        .count();
+    assert_eq!(sent, 2);
+    let mut recoveries = Vec::new();
+    for _ in 0..200 {
+        engine.round().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(25)).await;
+        recoveries = store.recoveries(10).await.unwrap();
+        if recoveries.iter().all(|one| one.ended.is_some()) {
+            break;
+        }
+    }
+    assert_eq!(recoveries.len(), 1);
+    assert!(
+        recoveries[0]
+            .outcome
+            .as_ref()
+            .is_some_and(|how| how.starts_with("back after")),
+        "{recoveries:?}"
+    );
+    let (steps, moved) = store.recovery(recoveries[0].id).await.unwrap();
+    let phases: Vec<&str> = steps.iter().map(|s| s.phase.as_str()).collect();
+    assert_eq!(phases, ["Fencing", "Evacuating", "Returning"]);
+    assert_eq!(moved.len(), 2);
 }

@@ -106,7 +106,7 @@ impl World {
         store
     }
 
-    fn config(&self) -> Config {
+    pub(super) fn config(&self) -> Config {
         let at = |name: &str| self.folder.path().join(name);
         let hosts =
             HOSTS.map(|h| json!({"name": h, "devices": [[{"agent": "fence_a", "options": {"plug": h}}]]}));
@@ -122,14 +122,14 @@ impl World {
         serde_json::from_value(config).unwrap()
     }
 
-    pub(super) fn engine(&self, store: &MemoryStore) -> Engine<MemoryStore> {
+    pub(super) fn engine<S: Store + 'static>(&self, store: S) -> Engine<S> {
         let at = |name: &str| self.folder.path().join(name);
         let programs = Programs {
             fence: at("command"),
             agents: self.folder.path().to_owned(),
             quorum: at("quorum"),
         };
-        Engine::new(self.config(), store.clone(), programs).unwrap()
+        Engine::new(self.config(), store, programs).unwrap()
     }
 
     pub(super) fn journal(&self) -> PathBuf {
@@ -158,6 +158,11 @@ impl World {
 
     /// An engine holds an epoch, and the cloud was looked at.
     pub(super) fn well(&self, store: &MemoryStore) -> bool {
+        store.leader().is_some() && self.looked()
+    }
+
+    /// The cloud was looked at.
+    pub(super) fn looked(&self) -> bool {
         let asked = self.fake.asked();
         let looked = [
             "os-services",
@@ -166,18 +171,19 @@ impl World {
             "servers/detail",
             "os-migrations",
         ];
-        store.leader().is_some() && looked.iter().all(|p| asked.iter().any(|a| a.path.contains(p)))
+        looked.iter().all(|p| asked.iter().any(|a| a.path.contains(p)))
     }
 
     /// The host is in use again and nothing is left to do.
     pub(super) fn is_back(&self, host: &str, store: &MemoryStore) -> bool {
+        self.is_in_use(host) && store.phases().is_empty()
+    }
+
+    /// The host has booted since it fell silent, and takes VMs.
+    pub(super) fn is_in_use(&self, host: &str) -> bool {
         let cloud = self.cloud.lock().unwrap();
         let host = &cloud.hosts[host];
-        host.silent.is_none()
-            && host.boot > 1
-            && host.enabled
-            && !host.forced_down
-            && store.phases().is_empty()
+        host.silent.is_none() && host.boot > 1 && host.enabled && !host.forced_down
     }
 
     pub(super) fn hosts_of_vms(&self) -> Vec<(&'static str, &'static str)> {

@@ -88,3 +88,46 @@ fn client(config: &Config) -> Result<Client, String> {
         .build();
     client.map_err(|e| e.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::fake::{Fake, Reply};
+
+    #[tokio::test]
+    async fn a_message_is_posted_once_until_it_is_absent_for_a_round() {
+        let fake = Fake::start(|_| Reply::Json(204, json!({}))).await;
+        let config = json!({
+            "me": "c1", "controllers": ["c1"], "shared_instances": true, "hosts": [],
+            "identity": {"auth_url": "", "username": "", "password": "", "project": "", "region": ""},
+            "store": {"host": "127.0.0.1", "user": "", "password": "", "database": ""},
+            "webhook": format!("{}/hook", fake.url),
+        });
+        let mut teller = Teller::new(&serde_json::from_value(config).unwrap()).unwrap();
+        let tell = |key: &str| Act::Tell {
+            key: key.to_owned(),
+            message: format!("{key}!"),
+        };
+        for round in [&["a"][..], &["a", "b"], &["b"], &["a", "b"]] {
+            teller.tell(&round.iter().map(|key| tell(key)).collect::<Vec<_>>());
+        }
+        for _ in 0..500 {
+            if fake.asked().len() == 3 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let asked = fake.asked();
+        let mut keys: Vec<&str> = asked.iter().filter_map(|a| a.body["key"].as_str()).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["a", "a", "b"]);
+        assert_eq!(
+            (asked[0].path.as_str(), &asked[0].body["controller"]),
+            ("/hook", &json!("c1"))
+        );
+    }
+}

@@ -13,6 +13,7 @@ mod sqld;
 
 use evac::{Answer, BootId, Confirmed, HostId, Intent, Phase, Proof, Sent};
 use evacd::store::{People as _, Store as _, StoreError, Word};
+use evacd::{SqlStore, config::StoreConfig};
 use sqld::Server;
 
 fn intent(epoch: u64, phase: Phase) -> Intent {

@@ -43,14 +43,14 @@ fn parse(item: &Value) -> Result<Agent> {
 
 /// True: an agent that connects ports is alive on the host. A VM sent to a host without
 /// one ends in error, and the scheduler does not look.
-pub fn carries_ports(agents: &[Agent], host: &str) -> Fact<bool> {
+pub fn carries_ports<'a>(agents: impl IntoIterator<Item = &'a Agent>, host: &str) -> Fact<bool> {
     let connects = |a: &&Agent| {
         a.kind
             .known()
             .is_some_and(|k| CONNECT_PORTS.contains(&k.as_str()))
     };
     let mut fact = Fact::Absent;
-    for agent in agents.iter().filter(|a| a.host == host).filter(connects) {
+    for agent in agents.into_iter().filter(|a| a.host == host).filter(connects) {
         match (&agent.alive, &agent.admin_up) {
             (Fact::Known(true), Fact::Known(true)) => return Fact::Known(true),
             (Fact::Known(_), Fact::Known(_)) => fact = Fact::Known(false),

@@ -226,7 +226,9 @@ fn a_story_is_told_from_the_journal() {
 fn one_dead_host_of_two_is_fenced_and_two_of_three_are_held() {
     let check = |hosts: usize, dead: &[usize], expect: usize| {
         let mut seen = quiet(hosts);
-        dead.iter().for_each(|number| seen.at(*number).silent(9_000));
+        for number in dead {
+            seen.at(*number).silent(9_000);
+        }
         let decision = decide(&Policy::default(), &seen);
         let writes = decision
             .acts

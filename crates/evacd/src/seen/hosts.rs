@@ -12,7 +12,9 @@ use openstack::{CONDUCTOR, SCHEDULER, Service};
 use wire::Fact;
 
 use super::{
-    Detail, Overview, Powers, Survey, observers,
+    Detail, Overview, Powers, Survey,
+    index::Index,
+    observers,
     protect::{Asked, server},
 };
 use crate::{
@@ -53,21 +55,21 @@ const NOT_ASKED: &str = "not asked for";
 pub(crate) fn put_together(sources: &Sources<'_>) -> Seen {
     let places = places(sources);
     let asked = asked(sources, &places);
-    let hosts = sources
-        .config
-        .hosts
-        .iter()
-        .map(|host| host_seen(sources, host, &asked))
-        .filter(|host| !is_at_work(sources, host));
-    let (store, _) = split(&sources.rows);
+    let index = Index::new(sources, &asked);
+    let hosts = sources.config.hosts.iter();
+    let hosts = hosts.map(|host| host_seen(sources, &index, host, &asked));
+    let hosts = hosts.filter(|host| !is_at_work(sources, &index, host));
     Seen {
         engine: sources.engine.clone(),
         observers: observers::observers(&sources.config.controllers, &sources.tables),
         control: control(sources.overview.as_deref()),
+        store: match &sources.rows {
+            Ok(rows) => Fact::Known(rows.store.clone()),
+            Err(error) => Fact::Unknown(error.to_string()),
+        },
         hosts: hosts.collect(),
         followed: followed(sources, &asked),
         migrations: super::moves::migrations(sources),
-        store,
     }
 }
 
@@ -92,31 +94,15 @@ pub(crate) fn protected(
     Ok(on_hosts.map(|vm| server(vm, &asked)).collect())
 }
 
-pub(super) fn split(rows: &Result<Rows, StoreError>) -> (Fact<evac::Store>, Option<&Rows>) {
-    match rows {
-        Ok(rows) => (Fact::Known(rows.store.clone()), Some(rows)),
-        Err(error) => (Fact::Unknown(error.to_string()), None),
-    }
-}
-
-/// Hosts of VMs, the newest word last.
+/// Hosts of VMs, the newest word last; none are needed while nobody is looked at.
 fn places(sources: &Sources<'_>) -> BTreeMap<String, String> {
-    let surveyed = sources
-        .survey
-        .iter()
-        .filter_map(|s| s.servers.as_ref().ok())
-        .flatten();
-    let detailed = sources
-        .detail
-        .iter()
-        .flat_map(|d| d.servers.values())
-        .filter_map(|s| s.as_ref().ok());
-    let followed = sources
-        .detail
-        .iter()
-        .flat_map(|d| d.followed.values())
-        .filter_map(Fact::known);
-    let all = surveyed.chain(detailed.flatten()).chain(followed);
+    let Some(detail) = &sources.detail else {
+        return BTreeMap::new();
+    };
+    let surveyed = sources.survey.iter().flat_map(|s| s.servers.iter().flatten());
+    let detailed = detail.servers.values().flatten().flatten();
+    let followed = detail.followed.values().filter_map(Fact::known);
+    let all = surveyed.chain(detailed).chain(followed);
     all.filter_map(|vm| Some((vm.id.clone(), vm.host.known()?.clone())))
         .collect()
 }
@@ -160,17 +146,14 @@ fn control(overview: Option<&Overview>) -> ControlSeen {
     }
 }
 
-fn host_seen(sources: &Sources<'_>, host: &Host, asked: &Asked<'_>) -> HostSeen {
+fn host_seen(sources: &Sources<'_>, index: &Index<'_>, host: &Host, asked: &Asked<'_>) -> HostSeen {
     let name = host.name.as_str();
     let id = HostId::from(name);
-    let (paths, says) = match &sources.tables {
-        Ok(tables) => observers::host(name, tables),
-        Err(_) => (Vec::new(), None),
-    };
-    let service = service(sources, name);
+    let (paths, says) = observers::host(index.told.get(name).map_or(&[], Vec::as_slice));
+    let service = service(sources, index, name);
     HostSeen {
         rack: host.domain.as_deref().map(Name::from),
-        aggregates: aggregates(asked, name),
+        aggregates: index.aggregates.get(name).cloned().unwrap_or_default(),
         zone: service
             .known()
             .and_then(|s| s.zone.known())
@@ -178,9 +161,9 @@ fn host_seen(sources: &Sources<'_>, host: &Host, asked: &Asked<'_>) -> HostSeen 
         paths,
         says,
         compute: compute(&service, sources.now),
-        agent: agent(sources, name),
+        agent: agent(sources, index, name),
         room: room(sources, name),
-        servers: servers(sources, &id, asked),
+        servers: servers(sources, index, &id, asked),
         power: sources.powers.of(&id),
         // No storage is asked to refuse a host, and no heartbeat tells of a watchdog.
         storage_fenced: Fact::Absent,
@@ -193,14 +176,10 @@ fn host_seen(sources: &Sources<'_>, host: &Host, asked: &Asked<'_>) -> HostSeen 
 
 /// True: the host was drained and has no VM, so that it may be restarted by those who work on
 /// it. It is left out: there is nothing to save on it, and cutting its power would be harm.
-fn is_at_work(sources: &Sources<'_>, host: &HostSeen) -> bool {
+fn is_at_work(sources: &Sources<'_>, index: &Index<'_>, host: &HostSeen) -> bool {
     let drained = matches!(&host.compute, Fact::Known(c) if is_drained(c));
-    let begun = sources
-        .rows
-        .as_ref()
-        .is_ok_and(|r| r.store.intents.iter().any(|i| i.intent.host == host.host));
     let listed = sources.detail.as_ref().and_then(|d| d.servers.get(&host.host));
-    drained && !begun && matches!(listed, Some(Ok(servers)) if servers.is_empty())
+    drained && !index.may_be_begun(&host.host) && matches!(listed, Some(Ok(servers)) if servers.is_empty())
 }
 
 /// True: the host takes no VMs since it was drained.
@@ -220,28 +199,11 @@ pub(crate) fn drained(overview: Option<&Overview>) -> BTreeSet<HostId> {
     drained.map(|s| HostId::from(s.host.as_str())).collect()
 }
 
-fn aggregates(asked: &Asked<'_>, host: &str) -> Vec<Name> {
-    let on_host = |a: &&openstack::Aggregate| a.hosts.known().is_some_and(|h| h.iter().any(|h| h == host));
-    asked
-        .aggregates
-        .iter()
-        .filter(on_host)
-        .map(|a| Name::from(a.name.as_str()))
-        .collect()
-}
-
-fn service<'a>(sources: &'a Sources<'_>, host: &str) -> Fact<&'a Service> {
-    let Some(overview) = &sources.overview else {
-        return Fact::Unknown(NOT_LATELY.to_owned());
-    };
-    match &overview.services {
-        Ok(services) => {
-            let found = services
-                .iter()
-                .find(|s| s.binary == openstack::COMPUTE && s.host == host);
-            found.map_or(Fact::Absent, Fact::Known)
-        }
-        Err(error) => Fact::Unknown(error.to_string()),
+fn service<'a>(sources: &Sources<'_>, index: &Index<'a>, host: &str) -> Fact<&'a Service> {
+    match sources.overview.as_ref().map(|o| &o.services) {
+        Some(Ok(_)) => index.services.get(host).map_or(Fact::Absent, |s| Fact::Known(*s)),
+        Some(Err(error)) => Fact::Unknown(error.to_string()),
+        None => Fact::Unknown(NOT_LATELY.to_owned()),
     }
 }
 
@@ -266,9 +228,12 @@ fn compute(service: &Fact<&Service>, now: Timestamp) -> Fact<Compute> {
     })
 }
 
-fn agent(sources: &Sources<'_>, host: &str) -> Fact<bool> {
+fn agent(sources: &Sources<'_>, index: &Index<'_>, host: &str) -> Fact<bool> {
     match sources.overview.as_ref().map(|o| &o.agents) {
-        Some(Ok(agents)) => openstack::carries_ports(agents, host),
+        Some(Ok(_)) => {
+            let agents = index.agents.get(host).into_iter().flatten();
+            openstack::carries_ports(agents.copied(), host)
+        }
         Some(Err(error)) => Fact::Unknown(error.to_string()),
         None => Fact::Unknown(NOT_LATELY.to_owned()),
     }
@@ -289,30 +254,33 @@ fn room(sources: &Sources<'_>, host: &str) -> Fact<Room> {
     }
 }
 
-/// VMs of a host: of one that is looked at by the look, of another by the last survey.
-fn servers(sources: &Sources<'_>, host: &HostId, asked: &Asked<'_>) -> Fact<Vec<evac::Server>> {
-    let one = |vm: &openstack::Server| {
-        let mut vm = server(vm, asked);
+/// VMs of a host: of one that is looked at by the look. Of another, those that are to be
+/// restarted when they fail, by the last survey.
+fn servers(
+    sources: &Sources<'_>,
+    index: &Index<'_>,
+    host: &HostId,
+    asked: &Asked<'_>,
+) -> Fact<Vec<evac::Server>> {
+    let aged = |mut vm: evac::Server| {
         vm.restarted_ms = sources.memory.vms.get(&vm.vm).map(|at| ms(at.elapsed()));
         vm
     };
     match sources.detail.as_ref().and_then(|d| d.servers.get(host)) {
-        Some(Ok(found)) => return Fact::Known(found.iter().map(one).collect()),
+        Some(Ok(found)) => return Fact::Known(found.iter().map(|vm| aged(server(vm, asked))).collect()),
         Some(Err(error)) => return Fact::Unknown(error.to_string()),
         None => {}
     }
-    // What is to be moved is looked at; a survey is good enough for failed VMs of a live host.
-    let begun = split(&sources.rows)
-        .1
-        .is_none_or(|r| r.store.intents.iter().any(|row| row.intent.host == *host));
-    match sources.survey.as_ref().map(|s| &s.servers) {
-        Some(Ok(all)) if !begun => {
-            let here = all
-                .iter()
-                .filter(|vm| vm.host.known().is_some_and(|h| h == host.as_str()));
-            Fact::Known(here.map(one).filter(|vm| vm.restart).collect())
+    match &sources.survey {
+        Some(survey) if !index.may_be_begun(host) => {
+            match survey.restartable(sources.config.shared_instances) {
+                Ok(all) => {
+                    let here = all.get(host).into_iter().flatten();
+                    Fact::Known(here.cloned().map(aged).collect())
+                }
+                Err(error) => Fact::Unknown(error.to_string()),
+            }
         }
-        Some(Err(error)) => Fact::Unknown(error.to_string()),
         _ => Fact::Unknown(NOT_ASKED.to_owned()),
     }
 }
@@ -336,7 +304,7 @@ fn proved(sources: &Sources<'_>, host: &Host, id: &HostId) -> Fact<u64> {
 }
 
 fn followed(sources: &Sources<'_>, asked: &Asked<'_>) -> Vec<Followed> {
-    let Some(rows) = split(&sources.rows).1 else {
+    let Ok(rows) = &sources.rows else {
         return Vec::new();
     };
     let mut vms: Vec<&VmId> = rows.store.sent.iter().map(|row| &row.sent.vm).collect();
@@ -361,3 +329,7 @@ pub(super) fn age(moment: &Fact<Timestamp>, now: Timestamp) -> u64 {
     let Some(moment) = moment.known() else { return 0 };
     u64::try_from(moment.duration_until(now).as_millis()).unwrap_or(0)
 }
+
+#[cfg(test)]
+#[path = "scale_tests.rs"]
+mod tests;

@@ -6,6 +6,7 @@
 
 mod asked;
 mod hosts;
+mod index;
 mod latest;
 mod moves;
 mod nova;

@@ -6,12 +6,12 @@ use evac::{HostId, Migration, MigrationKind, Progress, VmId};
 use jiff::Timestamp;
 use wire::Fact;
 
-use super::hosts::{NOT_LATELY, Sources, age, split};
+use super::hosts::{NOT_LATELY, Sources, age};
 
 /// Moves of all hosts under an intent, and those under way anywhere; unknown unless each of
 /// these hosts was asked about.
 pub(super) fn migrations(sources: &Sources<'_>) -> Fact<Vec<Migration>> {
-    let Some(rows) = split(&sources.rows).1 else {
+    let Ok(rows) = &sources.rows else {
         return Fact::Unknown("the store is unknown".to_owned());
     };
     let mut found: Vec<&openstack::Migration> = Vec::new();

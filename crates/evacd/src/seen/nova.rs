@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -15,7 +15,7 @@ use openstack::{
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 use wire::Fact;
 
-use super::{Latest, Wishes};
+use super::{Latest, Wishes, protected};
 use crate::clock::ms;
 
 /// Time between two looks at services, agents and room while nothing is suspected.
@@ -64,6 +64,27 @@ pub(crate) struct Survey {
     pub(crate) servers: Result<Vec<Server>, Error>,
     /// Moves that are under way anywhere.
     pub(crate) open: Result<Vec<Migration>, Error>,
+    /// VMs that are to be restarted when they fail, by host; made of the rest when first asked for.
+    restartable: OnceLock<Result<BTreeMap<HostId, Vec<evac::Server>>, Error>>,
+}
+
+impl Survey {
+    /// VMs that are to be restarted on their own hosts when they fail, by host.
+    pub(crate) fn restartable(
+        &self,
+        shared_instances: bool,
+    ) -> &Result<BTreeMap<HostId, Vec<evac::Server>>, Error> {
+        self.restartable.get_or_init(|| {
+            let mut by_host: BTreeMap<HostId, Vec<evac::Server>> = BTreeMap::new();
+            for vm in protected(self, shared_instances)?
+                .into_iter()
+                .filter(|vm| vm.restart)
+            {
+                by_host.entry(vm.host.clone()).or_default().push(vm);
+            }
+            Ok(by_host)
+        })
+    }
 }
 
 /// States of a move that is under way, of all kinds.
@@ -200,6 +221,7 @@ pub(crate) async fn survey(client: &Client) -> Survey {
         groups,
         servers,
         open,
+        restartable: OnceLock::new(),
     }
 }
 

@@ -49,20 +49,15 @@ fn observer(table: &Table, age_ms: Option<u64>) -> ObserverSeen {
 }
 
 /// Paths of a host to all observers, and its newest words about itself.
-pub(super) fn host(name: &str, tables: &heartbeat::Tables) -> (Vec<PathSeen>, Option<Says>) {
+pub(super) fn host(told: &[(&Table, &Host)]) -> (Vec<PathSeen>, Option<Says>) {
     let mut paths = Vec::new();
     let mut says: Option<Says> = None;
-    let all = std::iter::once(&tables.own).chain(tables.peers.iter().map(|p| &p.table));
-    for table in all {
-        for host in table.hosts.iter().filter(|h| h.host.as_str() == name) {
-            paths.extend(host.paths.iter().filter_map(|path| path_seen(table, host, path)));
-            let newer = words(host);
-            if newer
-                .as_ref()
-                .is_some_and(|new| says.as_ref().is_none_or(|old| new.age_ms < old.age_ms))
-            {
-                says = newer;
-            }
+    for (table, host) in told {
+        paths.extend(host.paths.iter().filter_map(|path| path_seen(table, host, path)));
+        let newer = words(host);
+        let is_newer = |new: &Says| says.as_ref().is_none_or(|old| new.age_ms < old.age_ms);
+        if newer.as_ref().is_some_and(is_newer) {
+            says = newer;
         }
     }
     (paths, says)

@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use evacd::{SqlStore, config::StoreConfig};
+use super::{SqlStore, StoreConfig};
 use mysql_async::prelude::Queryable as _;
 use openstack::Secret;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
