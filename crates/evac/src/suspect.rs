@@ -213,7 +213,7 @@ impl Round<'_> {
             let words = other
                 .says
                 .as_ref()
-                .filter(|words| words.age_ms <= self.policy.fence_ms);
+                .filter(|words| words.age_ms <= self.policy.suspect_ms);
             other.host != host.host && words.is_some_and(|words| !words.storage_hangs)
         };
         if says.storage_hangs && self.seen.hosts.iter().any(well) {

@@ -55,7 +55,8 @@ impl World {
 
     pub fn dest_lives(&self, m: &Move) -> bool {
         let dest = &self.hosts[m.dest];
-        dest.on && dest.boot == m.dest_boot
+        // What the storage refuses cannot be a second copy, whatever its device says.
+        dest.on && !dest.refused && dest.boot == m.dest_boot
     }
 
     pub fn vm(&self, sent: &Sent) -> usize {
@@ -249,6 +250,10 @@ impl World {
     /// The source tells Nova that the guest went over.
     pub fn moved(&mut self, at: usize) {
         let (vm, source, dest) = (self.moves[at].vm, self.moves[at].source, self.moves[at].dest);
+        if self.hosts[source].on && self.hosts[source].hung {
+            self.later(1_000, Effect::Moved(at));
+            return;
+        }
         if self.hosts[source].kernel(self.now) && self.moves[at].record.progress == Progress::Open {
             self.moves[at].record.progress = Progress::Completed;
             self.place(vm, dest);

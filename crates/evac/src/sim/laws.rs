@@ -14,6 +14,10 @@ pub struct Told {
     pub calm: bool,
 }
 
+fn is_live(m: &super::cloud::Move) -> bool {
+    m.record.kind == MigrationKind::Live && m.record.progress == Progress::Open
+}
+
 impl World {
     fn must(&mut self, holds: bool, law: impl FnOnce() -> String) {
         if !holds {
@@ -269,7 +273,9 @@ impl World {
 
     /// The host is heard by all controllers that hear any host, and others hear none.
     fn blind_to(&self, host: usize) -> bool {
-        let blind = |c: &usize| self.hosts.iter().all(|h| h.cut[*c].iter().all(|cut| *cut));
+        let deaf =
+            |h: &super::machine::Machine, c: usize| h.heard[c].iter().all(|(at, _)| at + 2_000 < self.now);
+        let blind = |c: &usize| self.hosts.iter().all(|h| deaf(h, *c));
         let machine = &self.hosts[host];
         let (blind, others): (Vec<usize>, Vec<usize>) = (0..CONTROLLERS).partition(blind);
         let heard = |c: &usize| machine.cut[*c].iter().any(|cut| !cut) && self.fresh(*c);
@@ -398,7 +404,7 @@ impl World {
         });
     }
 
-    /// Two VMs that are kept apart on one host, by an evacuation.
+    /// Two VMs that are kept apart, where no migration under way has fixed the host, on one host, by an evacuation.
     pub fn apart(&mut self, vm: usize, dest: usize) {
         let group = |g: &Guest| g.server.apart.as_ref().map(|a| a.group.clone());
         let Some(own) = group(&self.guests[vm]) else {
@@ -413,7 +419,11 @@ impl World {
         let mut others = self.guests.iter().enumerate();
         let both = others.any(|(at, g)| {
             let runs = g.copies & (1 << dest) != 0 && !g.deleted;
-            at != vm && runs && group(g).as_ref() == Some(&own) && known(at, g)
+            let chosen = self
+                .moves
+                .iter()
+                .any(|m| m.vm == vm && m.dest == dest && is_live(m));
+            at != vm && runs && !chosen && group(g).as_ref() == Some(&own) && known(at, g)
         });
         let name = self.guests[vm].server.vm.clone();
         self.must(!both, || {
