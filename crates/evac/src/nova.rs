@@ -94,6 +94,22 @@ pub enum WhyNot {
     Unseen(String),
 }
 
+impl std::fmt::Display for WhyNot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let why = match self {
+            Self::LocalDisk => "its disk lies on its host alone",
+            Self::Vtpm => "it has a virtual TPM, with which Nova evacuates nothing",
+            Self::Passthrough => "it has a device of its host",
+            Self::Shares => "it has shares, with which Nova evacuates nothing",
+            Self::NotAsked => "it does not ask for it",
+            Self::NoRoom => "no other host has room for it, in its zone and apart from its peers",
+            Self::NoSecondHost => "its zone has no second host",
+            Self::Unseen(why) => why,
+        };
+        f.write_str(why)
+    }
+}
+
 /// Place of a VM in the order of its restart group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

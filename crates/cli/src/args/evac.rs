@@ -18,6 +18,8 @@ pub struct EvacArgs {
 /// Verbs for operators.
 #[derive(Debug, Subcommand)]
 pub enum EvacVerb {
+    /// Tell which VMs come up elsewhere when their host dies, and why the others do not
+    Audit,
     /// Tell what the engine would do now, and the numbers behind it
     Rehearse,
     /// List the hosts that died and what became of it, the last first

@@ -31,6 +31,7 @@ pub async fn run(args: &EngineArgs) -> Result<ExitCode, Failure> {
 
 async fn answer(desk: &Desk, verb: &EvacVerb) -> Result<(), evacd::Error> {
     match verb {
+        EvacVerb::Audit => say::outln!("{}", commands::audit(desk).await?.text()),
         EvacVerb::Rehearse => {
             let told = commands::Rehearsal::now(desk).await?;
             say::outln!("{}", told.text());

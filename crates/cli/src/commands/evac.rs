@@ -25,6 +25,7 @@ fn words(verb: &EvacVerb) -> (Vec<String>, Option<String>) {
     let of = |all: &[&str]| all.iter().map(|w| (*w).to_owned()).collect::<Vec<String>>();
     let change = |all: &[&str]| (of(all), Some(format!("evac {}", all.join(" "))));
     match verb {
+        EvacVerb::Audit => (of(&["audit"]), None),
         EvacVerb::Rehearse => (of(&["rehearse"]), None),
         EvacVerb::History { last } => (of(&["history", "--last", &last.to_string()]), None),
         EvacVerb::Show { id } => (of(&["show", &id.to_string()]), None),
@@ -82,10 +83,13 @@ pub async fn run(args: &EvacArgs, catalog: &[camino::Utf8PathBuf]) -> Result<Exi
 }
 
 fn refused(host: &HostName, why: &str) -> Failure {
-    Failure::world(
-        format!("{host}: {why}"),
-        "a cloud has an engine if its file names `evac` among the services, and was applied since",
-    )
+    // The program is there, and says itself what would help.
+    let hint = if why.contains("No such file") || why.contains("cannot run") {
+        "a cloud has an engine if its file names `evac` among the services, and was applied since"
+    } else {
+        ""
+    };
+    Failure::world(format!("{host}: {why}"), hint)
 }
 
 /// Asks for what is known.

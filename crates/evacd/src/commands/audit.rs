@@ -20,6 +20,23 @@ pub struct Audit {
     pub hosts: Vec<(String, String)>,
 }
 
+impl Audit {
+    /// One line for each host and VM that is not protected, and how many are.
+    pub fn text(&self) -> String {
+        let mut out = Vec::new();
+        let hosts = self.hosts.iter();
+        out.extend(hosts.map(|(host, why)| format!("no VM of {host} is protected: {why}")));
+        let bare = |vm: &&Audited| self.hosts.iter().any(|(host, _)| *host == vm.host.to_string());
+        for vm in self.vms.iter().filter(|vm| !vm.why_not.is_empty()) {
+            let why: Vec<String> = vm.why_not.iter().map(ToString::to_string).collect();
+            out.push(format!("{} on {}: {}", vm.vm, vm.host, why.join("; ")));
+        }
+        let safe = self.vms.iter().filter(|vm| vm.why_not.is_empty() && !bare(vm));
+        out.push(format!("{} of {} VMs are protected", safe.count(), self.vms.len()));
+        out.join("\n")
+    }
+}
+
 /// Looks at all VMs and hosts; an error where a list is not whole.
 pub async fn audit(desk: &Desk) -> Result<Audit, Error> {
     let survey = survey(&desk.client).await;
