@@ -115,9 +115,11 @@ async fn overviews(client: Arc<Client>, mut wishes: watch::Receiver<Wishes>, kep
     loop {
         let began = Instant::now();
         let overview = overview(&client).await;
+        // One answer that failed is asked for again at once: without it no host can be judged.
+        let failed = overview.services.is_err();
         kept.keep(began, overview);
         let hurried = wishes.borrow().hurried();
-        if hurried {
+        if hurried || failed {
             tokio::time::sleep(HURRIED).await;
         } else {
             // A suspicion ends the wait.
