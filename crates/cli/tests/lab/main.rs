@@ -22,6 +22,7 @@ mod copies;
 mod departs;
 mod drift;
 mod eight;
+mod evacuates;
 mod flaps;
 mod frozen;
 mod grows;

@@ -11,7 +11,7 @@ cd "$work"
 kernel=$(apt-cache search --names-only '^linux-image-[0-9].*cloud-amd64$' | cut -d ' ' -f 1 | sort -V | tail -n 1)
 apt-get download --quiet "$kernel" busybox-static
 for package in *.deb; do dpkg-deb -x "$package" x; done
-busybox=$work/$(find x -name busybox -type f)
+busybox=$work/$(find x -path '*/bin/busybox' -type f)
 mkdir -p root/bin root/dev root/proc root/sys root/etc
 cp "$busybox" root/bin/busybox
 for module in net/core/failover drivers/net/net_failover drivers/net/virtio_net; do
