@@ -253,7 +253,7 @@ impl World {
         let hanging = self
             .hosts
             .iter()
-            .filter(|h| h.hangs && h.kernel(self.now))
+            .filter(|h| h.hangs && h.kernel(self.now) && h.sender && !h.isolated())
             .count();
         let confirmed = self.rows.confirmed.iter().any(|c| c.host == name);
         self.must(phase.is_some(), || format!("{name} is fenced without an intent"));
