@@ -59,8 +59,9 @@ const FOUND: [(Guard, u64); 45] = [
 
 /// Seeds that once found a fault of the decider: rooms held by attempts that failed, rows of
 /// one epoch from two hosts, records that stay open for ever, hosts that few observers hear.
-const ONCE: [u64; 12] = [
-    11, 48, 426, 5_257, 7_875, 23_901, 31_145, 49_505, 79_775, 140_215, 152_203, 2_123,
+const ONCE: [u64; 16] = [
+    11, 48, 426, 2_123, 5_257, 7_875, 23_901, 31_145, 31_931, 49_505, 79_775, 140_215, 152_203, 318_582,
+    347_554, 902_343,
 ];
 
 #[test]

@@ -1,7 +1,7 @@
 //! The laws: looked at in every round, at every act, and at the end.
 
 use super::cloud::Guest;
-use super::machine::CONTROLLERS;
+use super::machine::{CONTROLLERS, Machine};
 use super::world::{ROUND, World};
 use crate::decision::{Act, Decision, VmStep};
 use crate::{Intent, MigrationKind, Phase, Progress, Proof, Seen, Sent, VmState};
@@ -253,7 +253,7 @@ impl World {
         let hanging = self
             .hosts
             .iter()
-            .filter(|h| h.hangs && h.kernel(self.now))
+            .filter(|h| h.hangs && h.kernel(self.now) && h.sender && !h.isolated())
             .count();
         let confirmed = self.rows.confirmed.iter().any(|c| c.host == name);
         self.must(phase.is_some(), || format!("{name} is fenced without an intent"));
@@ -273,8 +273,17 @@ impl World {
 
     /// The host is heard by all controllers that hear any host, and others hear none.
     fn blind_to(&self, host: usize) -> bool {
-        let deaf =
-            |h: &super::machine::Machine, c: usize| h.heard[c].iter().all(|(at, _)| at + 2_000 < self.now);
+        // A host that anybody hears is given time; after it, blindness must have lasted.
+        let row = self
+            .rows
+            .intents
+            .iter()
+            .find(|row| row.0.host == self.hosts[host].name);
+        let young = row.is_some_and(|row| self.now - row.1 < self.policy.fence_ms);
+        let deaf = |h: &Machine, c: usize| {
+            let long = h.heard[c].iter().all(|(at, _)| at + 2_000 < self.now);
+            long || (young && h.cut[c].iter().all(|cut| *cut))
+        };
         let blind = |c: &usize| self.hosts.iter().all(|h| deaf(h, *c));
         let machine = &self.hosts[host];
         let (blind, others): (Vec<usize>, Vec<usize>) = (0..CONTROLLERS).partition(blind);
