@@ -179,6 +179,7 @@ impl Component {
 
 /// A file on hosts.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "as the catalogue has them")]
 pub struct FileSpec {
     /// File in the service's folder; empty for a directory, a hash ring and the program.
     pub from: Spanned<String>,

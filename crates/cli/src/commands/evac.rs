@@ -46,9 +46,9 @@ pub async fn run(args: &EvacArgs, catalog: &[camino::Utf8PathBuf]) -> Result<Exi
     let members = (project.desired.nodes.iter())
         .filter_map(|(host, _)| Some((host, sessions.get(host)?.as_ref().ok()?)));
     let (verb, change) = words(&args.verb);
-    let mut argv = vec![PROGRAM.to_owned(), "agent".to_owned(), "evac".to_owned()];
-    argv.extend(["--by".to_owned(), runner::author()]);
-    argv.extend(verb);
+    let mut words = vec![PROGRAM.to_owned(), "agent".to_owned(), "evac".to_owned()];
+    words.extend(["--by".to_owned(), runner::author()]);
+    words.extend(verb);
     let all = matches!(args.verb, EvacVerb::Explain { .. });
     let mut why = None;
     let mut answered = false;
@@ -56,9 +56,9 @@ pub async fn run(args: &EvacArgs, catalog: &[camino::Utf8PathBuf]) -> Result<Exi
         let done = match &change {
             Some(line) => {
                 runner::audit(&sessions, line).await;
-                say_to(session, &argv).await
+                say_to(session, &words).await
             }
-            None => ask(session, &argv).await,
+            None => ask(session, &words).await,
         };
         match done {
             Ok(text) if all && text.is_empty() => answered = true,
