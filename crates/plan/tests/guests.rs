@@ -109,11 +109,13 @@ fn a_vm_host_is_emptied_before_it_is_worked_on() {
         run.argv,
         [
             "/usr/lib/quorate/quorate",
-            "evac",
+            "agent",
             "empty",
             "n1",
             "--at-once",
-            "2"
+            "2",
+            "--as",
+            "/etc/quorate/compute.json"
         ]
     );
     // Two hosts at the same time are two units: neither waits for the other's as its own.
@@ -136,7 +138,7 @@ fn a_vm_host_takes_vms_again_once_its_units_run() {
     };
     assert!(waited("quorate-nova-compute.service") && waited("libvirtd.socket"));
     let argv = &command(find(&plan, "fill/nova/n1")).argv;
-    assert_eq!(argv[1..], ["evac", "fill", "n1"]);
+    assert_eq!(argv[1..4], ["agent", "fill", "n1"]);
 }
 
 /// Whoever has just been updated runs the new program; what did not run stays so.
@@ -153,6 +155,7 @@ fn programs_that_run_vms_are_taken_up_by_an_update() {
             "systemctl",
             "try-restart",
             "libvirtd.service",
+            "quorate-libvirt-peers.service",
             "quorate-nova-compute.service"
         ]
     );
