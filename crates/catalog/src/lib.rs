@@ -29,8 +29,8 @@ pub use guests::{Guests, Moves};
 pub use journeys::{Journeys, Request, Session, Walk};
 pub use service::{
     BY_SYSTEMD, Broker, Budget, Component, Cure, Cured, Database, FileSpec, HashRing, Interval, Kind, Law,
-    Number, Operation, Packages, Pairs, Periodic, Platform, Refused, Release, ResourceSpec, SecretForm, SecretSpec,
-    Service, SqlAccess, UnitRun, UnsafeValue, Watched,
+    Number, Operation, Packages, Pairs, Periodic, Platform, Refused, Release, ResourceSpec, SecretForm,
+    SecretSpec, Service, SqlAccess, UnitRun, UnsafeValue, Watched,
 };
 pub use setting::{Misfit, NONE, Setting, SettingKind};
 pub use step::{DoneWhen, Forget, HeldBy, Step};

@@ -22,8 +22,8 @@ pub use expect::holds;
 pub use fact::{Address, Fact, Facts, FileFact, KeyFact, Listener, OsRelease, Stat, UnitFact};
 pub use journey::{Journey, JourneyKind, JourneyRequest, Walked};
 pub use op::{
-    Ask, CibSection, Command, Edit, FileSum, FileWrite, MAX_PIECE, Op, OpError, Own, PROGRAM, Probed, Reply, Seen,
-    UnitChange,
+    Ask, CibSection, Command, Edit, FileSum, FileWrite, MAX_PIECE, Op, OpError, Own, PROGRAM, Probed, Reply,
+    Seen, UnitChange,
 };
 pub use query::{
     Answer, ClusterWant, Expect, HttpGet, KeyQuery, Listing, NamedQuery, Observe, Query, ResourceWant, Sql,

@@ -39,7 +39,10 @@ pub(super) fn secrets(catalog: &Catalog, piece: &Piece, out: &mut Vec<diagnostic
                 None => continue, // of whoever uses the file
             },
         };
-        let name = name.strip_suffix(".crt").or(name.strip_suffix(".key")).unwrap_or(name);
+        let name = name
+            .strip_suffix(".crt")
+            .or(name.strip_suffix(".key"))
+            .unwrap_or(name);
         let mut known: Vec<&str> = Vec::new();
         if let Some(service) = service {
             known.extend(service.secrets.keys().map(String::as_str));

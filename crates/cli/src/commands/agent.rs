@@ -23,7 +23,8 @@ pub async fn run(args: &AgentArgs) -> Result<ExitCode, Failure> {
         AgentVerb::Observe { config } => {
             let cannot = |why: String| Failure::Input(format!("error: {config}: {why}"));
             let text = fs_err::read(config)?;
-            let config: heartbeat::Config = serde_json::from_slice(&text).map_err(|e| cannot(e.to_string()))?;
+            let config: heartbeat::Config =
+                serde_json::from_slice(&text).map_err(|e| cannot(e.to_string()))?;
             (heartbeat::run(config).await).map_err(|e| Failure::world(e.to_string(), ""))?;
         }
         AgentVerb::Evac(args) => return engine::run(args).await,

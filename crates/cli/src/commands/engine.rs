@@ -12,6 +12,7 @@ use crate::args::{EngineArgs, EngineVerb, EvacVerb, GuestsArgs};
 use crate::failure::Failure;
 use crate::say;
 
+#[expect(clippy::needless_pass_by_value, reason = "given to map_err")]
 fn failed(error: evacd::Error) -> Failure {
     Failure::world(error.to_string(), "")
 }
@@ -71,6 +72,10 @@ async fn answer(desk: &Desk, verb: &EvacVerb) -> Result<(), evacd::Error> {
     Ok(())
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "what is worked hands over its lines"
+)]
 fn tell(line: String) {
     say::errln!("{line}");
 }
@@ -104,7 +109,9 @@ pub async fn empty(args: &GuestsArgs) -> Result<ExitCode, Failure> {
 /// Lets VMs come to a host again.
 pub async fn fill(args: &GuestsArgs) -> Result<ExitCode, Failure> {
     let client = client(&args.credentials)?;
-    commands::fill(&client, &args.host, &mut tell).await.map_err(failed)?;
+    commands::fill(&client, &args.host, &mut tell)
+        .await
+        .map_err(failed)?;
     say::outln!("VMs can run on {}", args.host);
     Ok(ExitCode::SUCCESS)
 }

@@ -25,10 +25,9 @@ fn describe(cloud: &Cloud) {
     let text = format!(
         "cloud: {}\nrelease: \"2025.1\"\nhosts:\n{}networks:\n  management: {{ cidr: 198.18.67.0/24 }}\n  \
          provider: {{ cidr: 198.18.68.0/24, use: tunnel }}\nvips: {{ pool: 198.18.67.100-198.18.67.119 }}\n\
-         services: [keystone, placement, glance, nova, neutron, evac]\ncures: [rpc-reply-poll, ovn-hash-ring]\n\
+         services: [keystone, placement, swift, glance, nova, neutron, evac]\ncures: [rpc-reply-poll, ovn-hash-ring]\n\
          settings:\n  ovn: {{ datapath: netdev, provider-nic: eth1 }}\n  \
-         nova: {{ instances: shared, instances-device: \"198.18.67.5:/instances\" }}\n  \
-         glance: {{ store: shared, shared_device: /srv/lab, shared_type: none, shared_options: bind }}\n",
+         nova: {{ instances: shared, instances-device: \"198.18.67.5:/instances\" }}\n",
         cloud.name,
         hosts.concat()
     );
@@ -100,7 +99,10 @@ fn until_answers(cloud: &Cloud, address: &str, limit: Duration) {
 /// Guests that run, over all hosts.
 fn guests(cloud: &Cloud) -> usize {
     let list = |host: &&str| cloud.shell(host, "virsh list --name | grep -c .").out;
-    COMPUTES.iter().map(|host| list(&host).trim().parse::<usize>().unwrap_or_default()).sum()
+    COMPUTES
+        .iter()
+        .map(|host| list(host).trim().parse::<usize>().unwrap_or_default())
+        .sum()
 }
 
 /// Waits until the engine has ended all that it began, and all hosts take VMs.
@@ -123,7 +125,10 @@ fn emptied(cloud: &Cloud) {
     let host = host_of(cloud, "v1").unwrap();
     let said = say(cloud, &["host", "drain", &host, "--yes"]).good();
     tell(&format!("{host} drained in {:.1} s", said.took.as_secs_f64()));
-    assert_eq!(cloud.shell(&host, "virsh list --name | grep -c .").out.trim(), "0");
+    assert_eq!(
+        cloud.shell(&host, "virsh list --name | grep -c .").out.trim(),
+        "0"
+    );
     say(cloud, &["evac", "prove", &host, "--off"]).good();
     let said = say(cloud, &["host", "resume", &host, "--yes"]).good();
     tell(&format!("{host} resumed in {:.1} s", said.took.as_secs_f64()));
@@ -166,13 +171,13 @@ fn long_vms_come_up_elsewhere() {
     }
     let folder = tempfile::tempdir().unwrap();
     let make = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/guest/make.sh");
-    let made = Command::new("sh").arg(make).arg(folder.path()).status();
-    assert!(made.unwrap().success(), "no guest was made");
+    let guest = Command::new("sh").arg(make).arg(folder.path()).status();
+    assert!(guest.unwrap().success(), "no guest was made");
     for file in ["kernel", "initrd", "disk"] {
         give(&cloud, &folder.path().join(file), &format!("/root/{file}"));
     }
-    let made = cloud.shell("c1", MADE).good().out;
-    let address = made.lines().last().unwrap().to_owned();
+    let vms = cloud.shell("c1", MADE).good().out;
+    let address = vms.lines().last().unwrap().to_owned();
     until_answers(&cloud, &address, ELSEWHERE);
     let audit = say(&cloud, &["evac", "audit"]).good().out;
     assert!(audit.contains("2 of 2 VMs are protected"), "{audit}");

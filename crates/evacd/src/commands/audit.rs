@@ -32,7 +32,11 @@ impl Audit {
             out.push(format!("{} on {}: {}", vm.vm, vm.host, why.join("; ")));
         }
         let safe = self.vms.iter().filter(|vm| vm.why_not.is_empty() && !bare(vm));
-        out.push(format!("{} of {} VMs are protected", safe.count(), self.vms.len()));
+        out.push(format!(
+            "{} of {} VMs are protected",
+            safe.count(),
+            self.vms.len()
+        ));
         out.join("\n")
     }
 }

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{Config, commands::fill};
+use crate::commands::fill;
+use openstack::Limits;
 
 use crate::fake::{Asked, Fake, Reply, an_hour};
 
@@ -173,7 +174,7 @@ fn server(vm: &Vm) -> Value {
     })
 }
 
-async fn desk(cloud: Cloud) -> (Desk, Arc<Mutex<Cloud>>) {
+async fn client(cloud: Cloud) -> (Client, Arc<Mutex<Cloud>>) {
     let cloud = Arc::new(Mutex::new(cloud));
     let answers = cloud.clone();
     let fake = Fake::start(move |asked| {
@@ -184,14 +185,12 @@ async fn desk(cloud: Cloud) -> (Desk, Arc<Mutex<Cloud>>) {
         }
     })
     .await;
-    let config = json!({
-        "me": "c1", "controllers": ["c1"], "shared_instances": true, "hosts": [{"name": "n1"}],
-        "identity": {"auth_url": format!("{}/identity/v3", fake.url), "username": "evac", "password": "",
-                     "project": "service", "region": "RegionOne"},
-        "store": {"host": "127.0.0.1", "user": "", "password": "", "database": ""},
+    let identity = json!({
+        "auth_url": format!("{}/identity/v3", fake.url), "username": "evac", "password": "",
+        "project": "service", "region": "RegionOne",
     });
-    let config: Config = serde_json::from_value(config).unwrap();
-    (Desk::new(config, "op".to_owned()).unwrap(), cloud)
+    let credentials = serde_json::from_value(identity).unwrap();
+    (Client::new(credentials, Limits::default()).unwrap(), cloud)
 }
 
 #[tokio::test]
@@ -202,13 +201,13 @@ async fn a_host_is_emptied_so_many_at_a_time_and_cold_ones_are_confirmed() {
         vm("c", "paused"),
         vm("d", "stopped"),
     ];
-    let (desk, cloud) = desk(Cloud {
+    let (api, cloud) = client(Cloud {
         fails: 1,
         ..Cloud::new(vms)
     })
     .await;
     let mut said = Vec::new();
-    let out = empty(&desk, "n1", 2, &mut |line| said.push(line)).await.unwrap();
+    let out = empty(&api, "n1", 2, &mut |line| said.push(line)).await.unwrap();
     let mut moved = out.moved.clone();
     moved.sort();
     assert_eq!(
@@ -236,8 +235,8 @@ async fn what_cannot_be_moved_is_left_with_its_reason() {
         vm("s", "suspended"),
         stuck,
     ];
-    let (desk, cloud) = desk(Cloud::new(vms)).await;
-    let out = empty(&desk, "n1", 8, &mut |_| {}).await.unwrap();
+    let (api, cloud) = client(Cloud::new(vms)).await;
+    let out = empty(&api, "n1", 8, &mut |_| {}).await.unwrap();
     let left: Vec<String> = out.left.iter().map(|l| format!("{}: {}", l.vm, l.why)).collect();
     let expect = [
         "e: it is in ERROR: repair or delete it",
@@ -251,7 +250,7 @@ async fn what_cannot_be_moved_is_left_with_its_reason() {
     );
     assert_eq!(cloud.lock().unwrap().moves.len(), 4);
     // The same again, with the host as it is left.
-    let again = empty(&desk, "n1", 8, &mut |_| {}).await.unwrap();
+    let again = empty(&api, "n1", 8, &mut |_| {}).await.unwrap();
     assert_eq!((again.moved.len(), again.left.len()), (0, 4));
 }
 
@@ -259,13 +258,13 @@ async fn what_cannot_be_moved_is_left_with_its_reason() {
 #[tokio::test]
 async fn one_that_was_killed_is_gone_on_with() {
     let vms = vec![vm("a", "active"), vm("b", "stopped"), vm("c", "active")];
-    let (desk, cloud) = desk(Cloud::new(vms)).await;
+    let (api, cloud) = client(Cloud::new(vms)).await;
     for ms in [1, 30, 50, 70, 90, 110, 130] {
         let mut say = |_| {};
-        let run = empty(&desk, "n1", 1, &mut say);
+        let run = empty(&api, "n1", 1, &mut say);
         let _ = tokio::time::timeout(Duration::from_millis(ms), run).await;
     }
-    let out = empty(&desk, "n1", 1, &mut |_| {}).await.unwrap();
+    let out = empty(&api, "n1", 1, &mut |_| {}).await.unwrap();
     assert_eq!(out.left, []);
     let cloud = cloud.lock().unwrap();
     assert!(
@@ -284,7 +283,7 @@ async fn a_drained_host_is_filled_and_no_other() {
         reason: Some(reason.to_owned()),
         ..Cloud::new(Vec::new())
     };
-    let (desk_1, cloud) = desk(Cloud {
+    let (api_1, cloud) = client(Cloud {
         up: false,
         ..drained(DRAINED)
     })
@@ -295,12 +294,12 @@ async fn a_drained_host_is_filled_and_no_other() {
     };
     let mut said = Vec::new();
     let mut say = |line| said.push(line);
-    let (filled, ()) = tokio::join!(fill(&desk_1, "n1", &mut say), comes_up);
+    let (filled, ()) = tokio::join!(fill(&api_1, "n1", &mut say), comes_up);
     filled.unwrap();
     assert!(cloud.lock().unwrap().enabled);
     assert_eq!(said[0], "n1: its compute service is not up");
-    let (desk_2, cloud) = desk(drained("disk is to be replaced")).await;
-    let error = fill(&desk_2, "n1", &mut |_| {}).await.unwrap_err().to_string();
+    let (api_2, cloud) = client(drained("disk is to be replaced")).await;
+    let error = fill(&api_2, "n1", &mut |_| {}).await.unwrap_err().to_string();
     assert_eq!(error, "n1 is disabled for another reason: disk is to be replaced");
     assert!(!cloud.lock().unwrap().enabled);
 }

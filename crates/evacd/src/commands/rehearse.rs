@@ -38,7 +38,10 @@ impl Rehearsal {
         out.extend(brakes.map(|b| format!("brake {:?}: {}", b.brake, b.why)));
         out.extend(decision.acts.iter().map(|act| format!("would do: {act:?}")));
         if out.is_empty() {
-            out.push(format!("all {} hosts are well: there is nothing to do", self.seen.hosts.len()));
+            out.push(format!(
+                "all {} hosts are well: there is nothing to do",
+                self.seen.hosts.len()
+            ));
         }
         out.join("\n")
     }
