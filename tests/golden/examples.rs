@@ -15,7 +15,7 @@ use model::Model;
 use render::Desired;
 
 /// The examples that have a golden tree.
-pub const EXAMPLES: [&str; 14] = [
+pub const EXAMPLES: [&str; 15] = [
     "three-controllers",
     "two-links",
     "ipv6",
@@ -27,6 +27,7 @@ pub const EXAMPLES: [&str; 14] = [
     "active-volumes",
     "with-secrets",
     "eight-services",
+    "instance-ha",
     "core",
     "debian-12",
     "centos-9",

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::Error;
 
-/// Where the configuration lies.
+/// Path of the configuration.
 pub const PATH: &str = "/etc/quorate/evac.json";
 
 /// Configuration of the engine on one controller.

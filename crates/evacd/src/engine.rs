@@ -105,7 +105,7 @@ pub(crate) struct Engine<S> {
     held: Option<u64>,
     began: Instant,
     clock: Clock,
-    /// What was last written down, in short.
+    /// Digest of the last line written down.
     noted: String,
     /// Why sources do not answer; empty: they do.
     complaints: BTreeMap<&'static str, String>,
@@ -245,7 +245,7 @@ impl<S: Store + 'static> Engine<S> {
         })
     }
 
-    /// What is asked about from now on.
+    /// Subjects of the next questions.
     fn wish(&mut self, seen: &Seen, decision: &Decision) {
         let mut wishes = wishes(seen, decision);
         wishes.drained = drained(self.overview.within(OLD).as_deref());

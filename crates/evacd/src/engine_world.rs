@@ -192,7 +192,7 @@ impl World {
         ["a", "b"].map(|vm| (vm, host(&cloud.vms[vm]))).into()
     }
 
-    /// What was done to the cloud, in order; of things done again only the first.
+    /// Changes of the cloud, in order; of things done again only the first.
     pub(super) fn events(&self) -> Vec<String> {
         let text = fs::read_to_string(self.folder.path().join("events")).unwrap();
         let mut out: Vec<String> = Vec::new();

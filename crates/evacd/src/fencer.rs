@@ -38,7 +38,7 @@ pub enum Reading {
     Unknown(String),
 }
 
-/// What cuts and reads power, and what it has cut so far.
+/// Programs that cut and read power, and hosts cut so far.
 pub(crate) struct Fencer {
     /// The cluster's command for its fencer.
     command: PathBuf,

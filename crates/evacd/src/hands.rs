@@ -38,7 +38,7 @@ pub(crate) struct Ended {
     pub(crate) result: Result<(), String>,
 }
 
-/// What acts are done with.
+/// Means of acts.
 pub(crate) struct Tools<S> {
     pub(crate) config: Arc<Config>,
     pub(crate) store: Arc<S>,
@@ -123,7 +123,7 @@ impl<S: Store + 'static> Hands<S> {
     }
 }
 
-/// What an act works on: of one thing, one at a time. None for rows and messages.
+/// Subject of an act: of one thing, one at a time. None for rows and messages.
 fn key(act: &Act) -> Option<String> {
     match act {
         Act::PowerOff { host, .. } | Act::PowerOn { host } => Some(format!("power {host}")),

@@ -40,7 +40,7 @@ pub enum Error {
     /// The cloud's APIs did not do what was asked.
     #[error("{0}")]
     Api(#[from] openstack::Error),
-    /// What was asked for is not done, with what would help.
+    /// A request was not carried out; the reason and its cure.
     #[error("{0}")]
     Refused(String),
     /// Another engine decides now.

@@ -15,7 +15,7 @@ use wire::Fact;
 /// Time between two files while nothing changes.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// What is counted over rounds.
+/// Counters over rounds.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) rounds: u64,

@@ -13,7 +13,7 @@ const SEARCH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 pub(crate) struct Ended {
     /// Exit status; none: it was killed.
     pub(crate) status: Option<i32>,
-    /// What it printed.
+    /// Printed text.
     pub(crate) said: String,
     /// Last line of its complaints.
     pub(crate) complaint: String,

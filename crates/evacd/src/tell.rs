@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// Messages on their way to the webhook at once; more are only in the journal.
 const AT_ONCE: usize = 16;
 
-/// Who tells, and what was told.
+/// Teller of messages, and messages told.
 pub(crate) struct Teller {
     hook: Option<(Client, String)>,
     me: String,

@@ -1,4 +1,4 @@
-//! What the client signs in with. Not for where it is kept.
+//! Credentials of the client. Not for where they are kept.
 
 use std::fmt;
 

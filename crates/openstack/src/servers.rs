@@ -14,7 +14,7 @@ use crate::{
     session::{Api, encode},
 };
 
-/// What a VM was given, as it was when it was made.
+/// Flavor of a VM, as it was when the VM was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Flavor {
     /// Name of the flavor.
@@ -31,7 +31,7 @@ pub struct Flavor {
     pub extra_specs: Fact<BTreeMap<String, String>>,
 }
 
-/// Where a VM's root disk comes from.
+/// Source of a VM's root disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Image {
     /// Its id.
@@ -64,7 +64,7 @@ pub struct Server {
     pub status: Fact<String>,
     /// State in the database, such as `active`.
     pub vm_state: Fact<String>,
-    /// What is being done to it; absent: nothing.
+    /// Task under way; absent: none.
     pub task_state: Fact<String>,
     /// Power by the hypervisor's last word: 1 runs, 4 is shut down.
     pub power_state: Fact<u64>,
@@ -74,7 +74,7 @@ pub struct Server {
     pub tags: Fact<Vec<String>>,
     /// Metadata of its owner.
     pub metadata: Fact<BTreeMap<String, String>>,
-    /// What it was given.
+    /// Flavor as given.
     pub flavor: Flavor,
     /// Image of its root disk; absent: it boots from a volume.
     pub image: Fact<Image>,

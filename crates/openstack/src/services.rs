@@ -43,7 +43,7 @@ pub struct Service {
     pub zone: Fact<String>,
 }
 
-/// What a service is to be; `None` leaves it.
+/// Wanted state of a service; `None` leaves it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceChange {
     /// True: takes new VMs.

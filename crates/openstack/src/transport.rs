@@ -89,7 +89,7 @@ fn words(body: &[u8]) -> String {
     )
 }
 
-/// What sends requests.
+/// Sender of requests.
 pub(crate) struct Transport {
     client: Client,
 }

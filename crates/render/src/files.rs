@@ -130,9 +130,11 @@ pub fn paths(templates: &mut Templates, spec: &FileSpec, scope: &Scope<'_>) -> V
         .collect()
 }
 
-/// A file that a host gets for two of its roles is one, and restarts what either says.
+/// A file that a host gets for two of its roles is one, and restarts what either says. So is
+/// the program, whichever services keep it there.
 fn merge(files: &mut Vec<DesiredFile>, file: DesiredFile) {
-    let same = |f: &&mut DesiredFile| f.service == file.service && f.write == file.write;
+    let shared = file.write.own == Own::Program;
+    let same = |f: &&mut DesiredFile| (shared || f.service == file.service) && f.write == file.write;
     let Some(there) = files.iter_mut().find(same) else {
         files.push(file);
         return;

@@ -152,6 +152,12 @@ fn a_secret_is_known_as_one_and_its_file_is_closed() {
                     let stem = if stem == "tls/trust" { "tls/ca" } else { stem };
                     // Its own version is told by the vault itself.
                     let own = secret == "vault/version";
+                    // The operator's own, of a fence device.
+                    let devices = desired.cib.resources.iter().map(pacemaker::Resource::primitive);
+                    let mut params = devices
+                        .filter(|p| p.is_fence_device())
+                        .flat_map(|p| p.params.values());
+                    let own = own || params.any(|value| value.contains(inner));
                     assert!(
                         own || needs.iter().any(|n| n == stem),
                         "{}: nobody makes {secret}",

@@ -1,4 +1,4 @@
-//! What is said to the engine that has VMs come up elsewhere: by an operator, and on the host
+//! Words to the engine that has VMs come up elsewhere: of an operator, and on the host
 //! that it runs on.
 
 use camino::Utf8PathBuf;
@@ -69,7 +69,7 @@ pub struct EngineArgs {
     /// Its configuration
     #[arg(long, default_value = "/etc/quorate/evac.json")]
     pub config: Utf8PathBuf,
-    /// Who asks
+    /// Name of the person who asks
     #[arg(long, default_value = "")]
     pub by: String,
     /// What to do
@@ -82,7 +82,7 @@ pub struct EngineArgs {
 pub enum EngineVerb {
     /// Decide, until another engine does
     Run,
-    /// What operators ask
+    /// Questions of operators
     #[command(flatten)]
     Asked(EvacVerb),
 }

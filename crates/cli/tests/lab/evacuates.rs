@@ -52,7 +52,7 @@ fn give(cloud: &Cloud, from: &std::path::Path, to: &str) {
     assert!(ended.unwrap().success(), "{to} was not written");
 }
 
-/// What the VMs need, and two of them; the last line is the address of the first.
+/// Images, networks and two VMs; the last line is the address of the first.
 const MADE: &str = ". /root/openrc; set -e
 kernel=$(openstack image create kernel --container-format aki --disk-format aki --public --file /root/kernel -f value -c id)
 initrd=$(openstack image create initrd --container-format ari --disk-format ari --public --file /root/initrd -f value -c id)

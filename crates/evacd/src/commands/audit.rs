@@ -1,4 +1,4 @@
-//! What is protected now, host by host and VM by VM, before anything fails.
+//! Protection as it is now, host by host and VM by VM, before anything fails.
 
 use std::sync::Arc;
 

@@ -42,7 +42,7 @@ pub struct Emptied {
     pub left: Vec<Left>,
 }
 
-/// What one look at the host shows.
+/// VMs and moves of a host at one look.
 struct Look {
     servers: Vec<Server>,
     moves: Vec<Migration>,
@@ -83,7 +83,7 @@ struct Drain<'a> {
     say: &'a mut dyn FnMut(String),
     watched: BTreeMap<String, Watched>,
     out: Emptied,
-    /// What was seen, and since when it has been the same.
+    /// Last state, and since when it has been the same.
     still: Option<(String, Instant)>,
 }
 

@@ -1,4 +1,4 @@
-//! What the engine did and why, from its rows and its journal.
+//! Deeds of the engine and their reasons, from its rows and its journal.
 
 use std::fmt::Write as _;
 

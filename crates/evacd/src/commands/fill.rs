@@ -35,7 +35,7 @@ pub async fn fill(client: &Client, host: &str, say: &mut dyn FnMut(String)) -> R
     }
 }
 
-/// What a host lacks for VMs; enables it once nothing else is missing.
+/// First thing that a host lacks for VMs; enables it once nothing else is missing.
 async fn missing(client: &Client, host: &str, say: &mut dyn FnMut(String)) -> Result<Option<String>, Error> {
     let (services, agents) = tokio::join!(client.services(), client.network_agents());
     let (services, agents) = match (services, agents) {

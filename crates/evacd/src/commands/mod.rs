@@ -1,4 +1,4 @@
-//! What people ask of the engine on a controller. Each is a function that gives a value or says
+//! Questions of people to the engine on a controller. Each is a function that gives a value or says
 //! why not; printing is the caller's.
 
 mod audit;
@@ -23,7 +23,7 @@ pub(crate) use rehearse::wishes;
 pub use rehearse::{Rehearsal, replay};
 pub use words::{confirm, pause, release, resume};
 
-/// What commands work with.
+/// Means of the commands.
 #[derive(Debug)]
 pub struct Desk {
     /// The configuration.
@@ -32,7 +32,7 @@ pub struct Desk {
     pub client: Client,
     /// The rows.
     pub store: SqlStore,
-    /// Who asks, for the record.
+    /// Name of the person who asks, for the record.
     pub by: String,
 }
 

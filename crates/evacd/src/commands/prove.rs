@@ -32,7 +32,7 @@ const SILENT_MS: u64 = 3_000;
 pub struct Proved {
     /// Its name.
     pub device: String,
-    /// What was seen.
+    /// Observation.
     pub seen: String,
 }
 
@@ -100,7 +100,7 @@ async fn unused(desk: &Desk, host: &str) -> Result<(), Error> {
     )))
 }
 
-/// What a proof is made with.
+/// Means of a proof.
 struct Room {
     /// Socket of the observer of heartbeats.
     observer: PathBuf,

@@ -177,7 +177,7 @@ async fn cutting_proves_each_level_and_leaves_the_host_on() {
     assert_eq!(
         told,
         [
-            "command --off n1 --timeout 120",
+            "command --fence n1 --timeout 120",
             "on pdu",
             "on bmc",
             "off pdu",

@@ -1,4 +1,4 @@
-//! What the engine would do: now, or in a past that its journal has. Nothing is done.
+//! Decisions of the engine without acts: now, or in a past that its journal has.
 
 use std::{path::Path, sync::Arc};
 
@@ -46,7 +46,7 @@ impl Rehearsal {
         out.join("\n")
     }
 
-    /// What the engine that holds the epoch would do now. Readings of power are left out: a
+    /// Decision of the engine that holds the epoch, as of now. Readings of power are left out: a
     /// host's devices are not asked for a rehearsal.
     pub async fn now(desk: &Desk) -> Result<Self, Error> {
         let survey = Some(Arc::new(survey(&desk.client).await));

@@ -1,4 +1,4 @@
-//! What the engine wishes to know of the cloud in its next rounds. Not for how it is asked.
+//! Wishes of the engine: facts of the cloud for its next rounds. Not for how they are asked.
 
 use std::collections::BTreeSet;
 

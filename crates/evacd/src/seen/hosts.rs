@@ -24,7 +24,7 @@ use crate::{
     store::{Rows, StoreError},
 };
 
-/// What this process remembers of its own acts.
+/// Memory of this process of its own acts.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     /// Restarts of compute services.

@@ -1,4 +1,4 @@
-//! What the sources tell, by host: each list is gone through once a round, however many hosts
+//! Words of the sources, by host: each list is gone through once a round, however many hosts
 //! there are. Not for what it means.
 
 use std::collections::{BTreeMap, BTreeSet};

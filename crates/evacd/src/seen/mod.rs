@@ -1,4 +1,4 @@
-//! What the engine sees: sources asked side by side, each with its limit, put together into
+//! Observation: sources asked side by side, each with its limit, put together into
 //! one value for the decider. Not for judging it.
 //!
 //! Sources that may be slow are asked by tasks of their own and remembered with the moment at

@@ -53,7 +53,7 @@ pub(crate) struct Detail {
     pub(crate) followed: BTreeMap<VmId, Fact<Server>>,
 }
 
-/// What changes seldom, and all VMs.
+/// Facts that change seldom, and all VMs.
 #[derive(Debug)]
 pub(crate) struct Survey {
     /// Aggregates.

@@ -62,7 +62,7 @@ impl Powers {
         }
     }
 
-    /// What has to be forgotten when a host is switched on.
+    /// Readings that end when a host is switched on.
     pub(crate) fn reading(&self, host: &HostId) -> Option<Latest<Fact<Power>>> {
         self.read.get(host).map(|reader| reader.latest.clone())
     }

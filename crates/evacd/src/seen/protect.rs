@@ -1,7 +1,7 @@
 //! A VM of the compute service as the decider takes it: what its owner asked for, and why it
 //! could not be evacuated. Not for capacity and zones: those are judged with the hosts.
 //!
-//! What is asked for stands under one of the keys of [`Key`], at the VM (metadata, then tags
+//! Wishes of owners stand under one of the keys of [`Key`], at the VM (metadata, then tags
 //! `KEY=VALUE`), else at its flavor's extra specs, its image's properties, or the aggregates of
 //! its host.
 
@@ -38,7 +38,7 @@ impl Key {
     }
 }
 
-/// What has to be known besides the VM itself.
+/// Facts besides the VM itself.
 #[derive(Clone, Debug, Default)]
 pub struct Asked<'a> {
     /// Aggregates of the cloud.
@@ -176,7 +176,7 @@ fn apart(vm: &openstack::Server, asked: &Asked<'_>) -> Option<Apart> {
     })
 }
 
-/// What is set under a key, nearest to the VM first.
+/// Value of a key, nearest to the VM first.
 fn setting(vm: &openstack::Server, asked: &Asked<'_>, key: Key) -> Option<String> {
     let key = key.as_str();
     let tag = || {

@@ -81,7 +81,7 @@ impl SqlStore {
     }
 }
 
-/// What came in between.
+/// Event in between.
 enum Trouble {
     Overtaken(u64),
     Late,

@@ -21,7 +21,7 @@ pub struct Asked {
     pub body: Value,
 }
 
-/// What the server does with a request.
+/// Answer of the server to a request.
 pub enum Reply {
     Json(u16, Value),
     Text(u16, &'static str),
@@ -55,7 +55,7 @@ impl Fake {
         Self { url, asked }
     }
 
-    /// What was asked so far, tokens left out.
+    /// Requests so far, tokens left out.
     pub fn asked(&self) -> Vec<Asked> {
         let all = self.asked.lock().unwrap().clone();
         all.into_iter()

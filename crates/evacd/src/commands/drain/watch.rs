@@ -38,7 +38,7 @@ impl Way {
     }
 }
 
-/// What is done with a VM next.
+/// Next step with a VM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// It moves, or something else is done to it.
@@ -49,7 +49,7 @@ pub(super) enum Next {
     Leave(String),
 }
 
-/// What is known of a VM from looks before.
+/// Memory of a VM from looks before.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Watched {
     tries: u32,
