@@ -60,6 +60,11 @@ impl<'a> Round<'a> {
                     format!("boots since {waited} ms of {limit} ms"),
                 );
             }
+            // A device is asked in turns, and answers nothing while it switches.
+            Fact::Unknown(_) | Fact::Absent if waited <= limit => {
+                let why = format!("its power is not read yet, since {waited} ms of {limit} ms");
+                self.verdict(name, HostIs::Recovering, why);
+            }
             Fact::Unknown(_) | Fact::Absent => {
                 let why = "its power is unknown: a person has to bring it back".to_owned();
                 self.tell(name, "no power", why.clone());

@@ -284,3 +284,23 @@ fn an_idle_engine_says_why() {
     let late = "own round began 1501 ms late, more than 1500 ms: ages are not trusted";
     check(|s| s.engine.late_ms = 1_501, late);
 }
+
+/// A device that answers nothing for a moment, as while it switches, calls nobody.
+#[test]
+fn a_person_is_called_for_unread_power_only_after_a_boot_s_time() {
+    let check = |phase_ms, called: bool| {
+        let mut seen = quiet(3);
+        seen.at(1).silent(8_000);
+        let mut row = row(Phase::Returning, Some(proved()));
+        row.phase_ms = phase_ms;
+        seen.rows().intents = vec![row];
+        seen.at(1).power = Fact::Unknown("busy".to_owned());
+        let decision = decide(&Policy::default(), &seen);
+        let calls = |act: &Act| matches!(act, Act::Tell { message, .. } if message.contains("a person"));
+        assert_eq!(decision.acts.iter().any(calls), called, "{:?}", decision.acts);
+    };
+    let boot = Policy::default().boot_ms;
+    check(1_000, false);
+    check(boot, false);
+    check(boot + 1, true);
+}
