@@ -211,3 +211,25 @@ fn hosts_beside_the_cluster_do_not_ask_apis() {
     let beside = desired.hosts.keys().filter(|h| !desired.is_member(h)).count();
     assert!(beside > 0 && !desired.apis.is_empty());
 }
+
+/// A service gives a host beside the cluster another unit while one that runs there is
+/// restarted: the next plan starts the new one, so this one does not wait for it.
+#[test]
+fn a_unit_that_is_not_there_yet_is_not_waited_for() {
+    let desired = cloud();
+    let mut observed = world::all(&desired, world::applied);
+    let facts = observed[&world::host("n1")].as_mut().unwrap();
+    let new = "quorate-ovn-controller.service";
+    facts.units.insert(new.to_owned(), Fact::Absent);
+    let Some(Fact::Known(conf)) = facts.files.get_mut("/etc/nova/nova.conf") else {
+        panic!("n1 has no nova.conf")
+    };
+    "another".clone_into(&mut conf.digest);
+    let plan = world::plan(&desired, &observed).unwrap();
+    let waited = |unit: &str| {
+        let waits = |op: &Op| matches!(op, Op::Wait(w) if w.what == format!("{unit} is up"));
+        plan.steps.iter().any(|step| step.ops.iter().any(waits))
+    };
+    assert!(waited("quorate-nova-compute.service"), "{:?}", plan.steps);
+    assert!(!waited(new), "{:?}", plan.steps);
+}
